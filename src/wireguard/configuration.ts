@@ -1,0 +1,49 @@
+/**
+ * A change to a device's configuration: what the UAPI's `set`, a configuration file and, later, the
+ * netmap all translate into. Plain data that survives structured cloning, applied as a whole or not
+ * at all.
+ */
+
+/** A change of allowed IPs, packed: `ALLOWED_IP_RECORD` bytes each, in order of application. */
+export const ALLOWED_IP_RECORD = 20;
+/*
+ * Record: byte 0 operation (0 add, 1 remove), byte 1 family (4 or 6), byte 2 prefix length, byte 3
+ * zero, bytes 4..19 address in network order (IPv4 in 4..7), host bits zero.
+ */
+
+export interface PeerEndpoint {
+  readonly family: 4 | 6;
+  /** 4 or 16 bytes, network order. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** Interface index of a link-local IPv6 address, else 0. */
+  readonly scope: number;
+}
+
+export interface PeerChange {
+  readonly publicKey: Uint8Array;
+  /** Remove the peer; everything else is ignored. */
+  readonly remove?: boolean;
+  /** Change it only if it exists. */
+  readonly updateOnly?: boolean;
+  /** All zero removes it. */
+  readonly presharedKey?: Uint8Array;
+  readonly endpoint?: PeerEndpoint;
+  /** Seconds, 0 switches it off. */
+  readonly persistentKeepalive?: number;
+  readonly replaceAllowedIps?: boolean;
+  /** Packed records; adding a prefix takes it away from the peer that had it. */
+  readonly allowedIps?: Uint8Array;
+}
+
+export interface DeviceChange {
+  /** All zero removes the key. */
+  readonly privateKey?: Uint8Array;
+  /** UDP port; 0 lets the kernel choose. */
+  readonly listenPort?: number;
+  /** SO_MARK of the sockets; 0 removes it. */
+  readonly fwmark?: number;
+  readonly replacePeers?: boolean;
+  /** In order; the same peer may appear more than once. */
+  readonly peers: readonly PeerChange[];
+}
