@@ -1,18 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
-/** Which folders of `test/` belong to which project. Only `unit` runs without root. */
+/**
+ * Which folders of `test/` belong to which project. Only `unit` runs without root. The groups run
+ * one after the other: what watches the real kernel's clock should not share two cores with fuzzing.
+ */
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           include: ['test/{unit,vectors,simulation,fuzz,architecture}/**/*.test.ts'],
         },
       },
       {
         test: {
           name: 'native',
+          sequence: { groupOrder: 1 },
           include: ['test/native/**/*.test.ts'],
           fileParallelism: false,
           pool: 'forks',
@@ -21,6 +26,7 @@ export default defineConfig({
       {
         test: {
           name: 'netns',
+          sequence: { groupOrder: 2 },
           include: ['test/netns/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
@@ -30,6 +36,7 @@ export default defineConfig({
       {
         test: {
           name: 'interop',
+          sequence: { groupOrder: 3 },
           include: ['test/interop/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,
