@@ -45,7 +45,10 @@ export class EndpointTable {
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
 
-  constructor(capacity: number, buffer = new ArrayBuffer(capacity * ENDPOINT_RECORD_SIZE)) {
+  constructor(
+    capacity: number,
+    buffer: ArrayBufferLike = new ArrayBuffer(capacity * ENDPOINT_RECORD_SIZE),
+  ) {
     this.capacity = capacity;
     this.words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
@@ -172,6 +175,31 @@ export class InboundVector {
   clear(): void {
     this.length = 0;
     this.messages = 0;
+  }
+}
+
+/**
+ * What opened packets were gathered into before they are written to the TUN: GRO's super-packets, or
+ * single packets. The layout is `GroupColumns` in `native/coalesce.h`.
+ *
+ *   run      index of the run in the inbound vector that the group's packets came in
+ *   offset   of the group's first packet in the arena
+ *   packets  how many it holds; 0 keeps it from being written
+ */
+export class PacketGroups {
+  readonly columns: ArrayBuffer;
+  readonly run: Int32Array;
+  readonly offset: Int32Array;
+  readonly packets: Int32Array;
+  /** Groups in use. */
+  length = 0;
+
+  constructor(capacity: number) {
+    const columns = new ArrayBuffer(capacity * 12);
+    this.columns = columns;
+    this.run = new Int32Array(columns, 0, capacity);
+    this.offset = new Int32Array(columns, capacity * 4, capacity);
+    this.packets = new Int32Array(columns, capacity * 8, capacity);
   }
 }
 

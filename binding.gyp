@@ -1,0 +1,26 @@
+{
+  "variables": { "sanitize%": "" },
+  "targets": [
+    {
+      "target_name": "causeway",
+      "sources": [
+        "native/addon.cc",
+        "native/aead.cc",
+        "native/coalesce.cc",
+        "native/netlink.cc",
+        "native/split.cc",
+        "native/tun.cc",
+        "native/udp.cc"
+      ],
+      "defines": ["NAPI_VERSION=9"],
+      "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++20", "-fexceptions", "-fvisibility=hidden", "-O3", "-Wall", "-Wextra", "-Werror"],
+      "conditions": [
+        ["sanitize=='yes'", {
+          "cflags_cc": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined", "-O1", "-g"],
+          "ldflags": ["-fsanitize=address,undefined"]
+        }]
+      ]
+    }
+  ]
+}

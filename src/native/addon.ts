@@ -1,0 +1,154 @@
+/**
+ * The native addon (`native/addon.cc`): its functions, their shapes, and its loader. Nothing above
+ * `native`, `tun` and `udp` calls it directly.
+ *
+ * Descriptors are plain numbers and their opener's to close. Functions that run per visit fill an
+ * `Int32Array` of results instead of making objects. Errors are positive errno values, 0 = none.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CausewayError } from '../errors.ts';
+
+declare const handle: unique symbol;
+export type OutboundHandle = { readonly [handle]: 'outbound' };
+export type InboundHandle = { readonly [handle]: 'inbound' };
+export type EndpointsHandle = { readonly [handle]: 'endpoints' };
+export type KeysHandle = { readonly [handle]: 'keys' };
+export type PollHandle = { readonly [handle]: 'poll' };
+
+/** Event mask of a poll. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+
+export interface OpenedTun {
+  readonly fd: number;
+  readonly error: number;
+  readonly name: string;
+  /** TSO4, TSO6 and checksum offload. */
+  readonly tcpOffload: boolean;
+  /** USO4 and USO6. */
+  readonly udpOffload: boolean;
+}
+
+export interface OpenedUdp {
+  readonly fd: number;
+  readonly error: number;
+  readonly port: number;
+  readonly gso: boolean;
+  readonly gro: boolean;
+}
+
+export interface Addon {
+  /** The memory must not be detached or transferred while the handle lives. */
+  bindOutbound(arena: Uint8Array, columns: Uint8Array, capacity: number): OutboundHandle;
+  /** `groups` holds as many groups as the vector holds messages. */
+  bindInbound(
+    arena: Uint8Array,
+    columns: Uint8Array,
+    sources: Uint8Array,
+    groups: Uint8Array,
+    runs: number,
+    messages: number,
+  ): InboundHandle;
+  bindEndpoints(records: Uint8Array): EndpointsHandle;
+
+  openTun(name: string, exclusive: boolean, multiQueue: boolean, offload: boolean): OpenedTun;
+  /** Results: error (EAGAIN = drained), length, used, malformed, options, unknown offload. */
+  tunRead(
+    fd: number,
+    vector: OutboundHandle,
+    length: number,
+    used: number,
+    mtu: number,
+    maxBytes: number,
+    results: Int32Array,
+  ): void;
+  /** Results: groups, malformed, options. */
+  coalesce(
+    vector: InboundHandle,
+    length: number,
+    tcp: boolean,
+    udp: boolean,
+    results: Int32Array,
+  ): void;
+  /** Returns how many packets the device refused. */
+  tunWrite(fd: number, vector: InboundHandle, groups: number): number;
+
+  openUdp(
+    family: 4 | 6,
+    port: number,
+    mark: number,
+    bufferBytes: number,
+    offload: boolean,
+  ): OpenedUdp;
+  setMark(fd: number, mark: number): number;
+  socketDrops(fd: number): number;
+  /** Results: error (EAGAIN = drained), runs, messages, datagrams dropped for want of room. */
+  udpReceive(fd: number, vector: InboundHandle, maxBuffers: number, results: Int32Array): void;
+  /** Results: family of the socket that blocks or 0, refused, too long, unreachable. */
+  udpSend(
+    fd4: number,
+    fd6: number,
+    gso4: boolean,
+    gso6: boolean,
+    vector: OutboundHandle,
+    length: number,
+    endpoints: EndpointsHandle,
+    resume: boolean,
+    results: Int32Array,
+  ): void;
+  forgetPaths(endpoints: EndpointsHandle): void;
+
+  createKeys(capacity: number): KeysHandle;
+  setKeys(keys: KeysHandle, slot: number, sealing: Uint8Array, opening: Uint8Array): boolean;
+  clearKeys(keys: KeysHandle, slot: number): void;
+  /** Returns how many entries were refused; their slot is -1 then. */
+  sealVector(keys: KeysHandle, vector: OutboundHandle, length: number): number;
+  openVector(keys: KeysHandle, vector: InboundHandle, length: number): void;
+  /** False if the result is all zero. */
+  x25519(out: Uint8Array, scalar: Uint8Array, point: Uint8Array): boolean;
+  x25519Base(out: Uint8Array, scalar: Uint8Array): boolean;
+
+  close(fd: number): void;
+  /** Subscribed to RTMGRP_* groups, in the namespace of the TUN (or -1: ours); fd or -errno. */
+  openNetlink(groups: number, tun: number): number;
+  /** Bytes or -errno; never blocks. */
+  receive(fd: number, into: Uint8Array): number;
+  send(fd: number, from: Uint8Array): number;
+  /** The callback gets a mask of READABLE | WRITABLE, or a negative errno. */
+  createPoll(fd: number, callback: (events: number) => void): PollHandle;
+  setPoll(poll: PollHandle, events: number): void;
+  closePoll(poll: PollHandle): void;
+}
+
+/** The package's root: where `package.json` is, seen from `src/native` and `dist/native` alike. */
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+let loaded: Addon | undefined;
+
+/**
+ * Loads the addon: the checkout's own build, or the prebuilt binary of the published package.
+ *
+ * @throws CausewayError ADDON_MISSING
+ */
+export function loadAddon(): Addon {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const named = process.env.CAUSEWAY_ADDON;
+  try {
+    if (named !== undefined && named !== '' && existsSync(named)) {
+      loaded = require(named) as Addon;
+    } else {
+      loaded = (require('node-gyp-build') as (directory: string) => Addon)(root);
+    }
+  } catch (cause) {
+    throw new CausewayError(
+      'ADDON_MISSING',
+      'The native addon is not built for this machine: run `npm rebuild causeway`, or `npm run build` in a checkout (needs a C++ compiler, make and python3).',
+      { cause },
+    );
+  }
+  return loaded;
+}

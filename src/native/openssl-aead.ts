@@ -1,0 +1,40 @@
+/** The vector AEAD and X25519 by node's own OpenSSL, in batches through the addon. */
+import type { InboundVector, OutboundVector, VectorAead } from '../vector.ts';
+import type { Addon, KeysHandle } from './addon.ts';
+import { bindInbound, bindOutbound } from './bindings.ts';
+
+export class OpensslAead implements VectorAead {
+  readonly name = 'openssl';
+  readonly capacity: number;
+  readonly #addon: Addon;
+  readonly #keys: KeysHandle;
+
+  constructor(addon: Addon, capacity: number) {
+    this.#addon = addon;
+    this.capacity = capacity;
+    this.#keys = addon.createKeys(capacity);
+  }
+
+  setKeys(slot: number, sealing: Uint8Array, opening: Uint8Array): void {
+    if (!this.#addon.setKeys(this.#keys, slot, sealing, opening)) {
+      throw new Error(`key slot ${slot} could not be set`);
+    }
+  }
+
+  clearKeys(slot: number): void {
+    this.#addon.clearKeys(this.#keys, slot);
+  }
+
+  sealVector(vector: OutboundVector): void {
+    const refused = this.#addon.sealVector(
+      this.#keys,
+      bindOutbound(this.#addon, vector),
+      vector.length,
+    );
+    if (refused > 0) throw new Error(`${refused} runs name no key slot in use`);
+  }
+
+  openVector(vector: InboundVector): void {
+    this.#addon.openVector(this.#keys, bindInbound(this.#addon, vector).handle, vector.length);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A TUN device in vectors: super-packets in, cut into messages; opened packets out, gathered into
+ * super-packets (virtio 1.2 § 5.1.6, `Documentation/networking/tuntap.rst` of the kernel).
+ */
+import { constants } from 'node:os';
+import { CausewayError } from '../errors.ts';
+import type { Addon, OpenedTun } from '../native/addon.ts';
+import { bindInbound, bindOutbound } from '../native/bindings.ts';
+import type { InboundVector, OutboundVector, PacketGroups } from '../vector.ts';
+
+const { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EPERM, EACCES, ENXIO } = constants.errno;
+
+export class TunDevice {
+  readonly name: string;
+  readonly fd: number;
+  readonly offloads: readonly string[];
+  /** Packets dropped by the last `read` or `gather`, by reason. */
+  malformed = 0;
+  options = 0;
+  unknownOffload = 0;
+
+  readonly #addon: Addon;
+  readonly #tcp: boolean;
+  readonly #udp: boolean;
+  readonly #results = new Int32Array(6);
+
+  /** Takes over an open descriptor, also in another thread than the one that opened it. */
+  constructor(addon: Addon, opened: OpenedTun) {
+    this.#addon = addon;
+    this.name = opened.name;
+    this.fd = opened.fd;
+    this.#tcp = opened.tcpOffload;
+    this.#udp = opened.udpOffload;
+    const offloads: string[] = [];
+    if (opened.tcpOffload) offloads.push('tso');
+    if (opened.udpOffload) offloads.push('uso');
+    this.offloads = offloads;
+  }
+
+  /**
+   * Appends what waits on the device to the vector, as runs ready to be sealed.
+   *
+   * @param maxBytes stop after so many bytes of messages
+   * @returns 0 if more may wait, EAGAIN if drained, else the errno of a device that is gone
+   */
+  read(vector: OutboundVector, mtu: number, maxBytes: number): number {
+    const results = this.#results;
+    const handle = bindOutbound(this.#addon, vector);
+    this.#addon.tunRead(this.fd, handle, vector.length, vector.used, mtu, maxBytes, results);
+    vector.length = results[1]!;
+    vector.used = results[2]!;
+    this.malformed = results[3]!;
+    this.options = results[4]!;
+    this.unknownOffload = results[5]!;
+    return results[0]!;
+  }
+
+  /** Gathers the vector's opened packets into groups. They are valid until the next `gather`. */
+  gather(vector: InboundVector): PacketGroups {
+    const results = this.#results;
+    const { handle, groups } = bindInbound(this.#addon, vector);
+    this.#addon.coalesce(handle, vector.length, this.#tcp, this.#udp, results);
+    groups.length = results[0]!;
+    this.malformed = results[1]!;
+    this.options = results[2]!;
+    return groups;
+  }
+
+  /** Writes the gathered groups that still hold packets. Returns packets that were refused. */
+  write(vector: InboundVector, groups: PacketGroups): number {
+    return this.#addon.tunWrite(this.fd, bindInbound(this.#addon, vector).handle, groups.length);
+  }
+
+  close(): void {
+    this.#addon.close(this.fd);
+  }
+}
+
+/**
+ * Creates the device.
+ *
+ * @throws CausewayError INTERFACE_EXISTS, INTERFACE_NAME, PERMISSION, TUN_MISSING or START_FAILED
+ */
+export function openTun(addon: Addon, name: string): OpenedTun {
+  const opened = addon.openTun(name, true, false, true);
+  if (opened.fd >= 0) return opened;
+  switch (opened.error) {
+    case EBUSY:
+    case EEXIST:
+      throw new CausewayError(
+        'INTERFACE_EXISTS',
+        `The interface ${name} exists already: choose another name, or remove it with \`ip link delete ${name}\`.`,
+      );
+    case EINVAL:
+      throw new CausewayError(
+        'INTERFACE_NAME',
+        `The kernel refuses the interface name ${JSON.stringify(name)}: choose another one, at most 15 characters.`,
+      );
+    case EPERM:
+    case EACCES:
+      throw new CausewayError(
+        'PERMISSION',
+        `No permission to create the interface ${name}: run as root, or with CAP_NET_ADMIN.`,
+      );
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      throw new CausewayError(
+        'TUN_MISSING',
+        'There is no /dev/net/tun: load the module with `modprobe tun`, or hand the device to the container (--device /dev/net/tun).',
+      );
+    default:
+      throw new CausewayError(
+        'START_FAILED',
+        `The interface ${name} could not be created: errno ${opened.error}.`,
+      );
+  }
+}
+
+export { EAGAIN as DRAINED };
