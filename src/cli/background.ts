@@ -1,0 +1,129 @@
+/**
+ * Into the background, but only when it is ready: the command starts itself again, detached, and
+ * waits on a pipe (file descriptor 3 of the child) for `ready` or for the sentence that says why not.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fstatSync, writeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { z } from 'zod';
+import { CausewayError, ERROR_CODES } from '../errors.ts';
+
+/** Set for the child: the file descriptor to report on. */
+const READY_VARIABLE = 'CAUSEWAY_READY_FD';
+const READY_FD = 3;
+/** A failure is one sentence. */
+const MAX_REPORT_LENGTH = 16_384;
+
+const Report = z.union([
+  z.object({ ready: z.literal(true) }),
+  z.object({ code: z.enum(ERROR_CODES).optional(), message: z.string() }),
+]);
+
+/** The child's end of the pipe. */
+export interface ReadinessPipe {
+  ready(): void;
+  failed(error: unknown): void;
+}
+
+/** The pipe, if this process was started by `startInBackground`; to be asked once. */
+export function inheritedReadinessPipe(): ReadinessPipe | undefined {
+  if (process.env[READY_VARIABLE] !== String(READY_FD)) return undefined;
+  delete process.env[READY_VARIABLE];
+  let open = true;
+  const report = (value: z.infer<typeof Report>): void => {
+    if (!open) return;
+    open = false;
+    try {
+      writeSync(READY_FD, `${JSON.stringify(value)}\n`);
+      closeSync(READY_FD);
+    } catch {
+      // The parent was killed meanwhile; the daemon is none the worse for it.
+    }
+  };
+  return {
+    ready: () => report({ ready: true }),
+    failed: (error) => {
+      const message = error instanceof Error ? error.message : String(error);
+      report(error instanceof CausewayError ? { code: error.code, message } : { message });
+    },
+  };
+}
+
+/**
+ * Starts this very command again in a session of its own and returns when it is ready. A signal
+ * meanwhile is passed on, and the child's end waited for.
+ *
+ * @throws CausewayError the child's own, or START_FAILED if it died without a word
+ */
+export async function startInBackground(): Promise<void> {
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: true,
+    stdio: ['ignore', 'ignore', keepsStderr() ? 'inherit' : 'ignore', 'pipe'],
+    env: { ...process.env, [READY_VARIABLE]: String(READY_FD) },
+  });
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on('SIGINT', forward);
+  process.on('SIGTERM', forward);
+  try {
+    await reported(child);
+  } finally {
+    process.removeListener('SIGINT', forward);
+    process.removeListener('SIGTERM', forward);
+    child.unref();
+  }
+}
+
+/**
+ * A daemon in the background logs nowhere, except where LOG_LEVEL was set and stderr is a terminal
+ * or a file. Never into a pipe: whoever captures the output would wait for the daemon's end.
+ */
+function keepsStderr(): boolean {
+  const level = process.env.LOG_LEVEL ?? '';
+  if (level === '' || level === 'silent') return false;
+  try {
+    const stderr = fstatSync(2);
+    return stderr.isCharacterDevice() || stderr.isFile();
+  } catch {
+    return false;
+  }
+}
+
+async function reported(child: ChildProcess): Promise<void> {
+  const exited = new Promise<string>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      resolve(signal === null ? `exit code ${code}` : `signal ${signal}`);
+    });
+  });
+  exited.catch(() => {});
+  const text = await readAll(child.stdio[READY_FD] as Readable);
+  const report = Report.safeParse(parseJson(text));
+  if (!report.success) {
+    const how = await exited.catch((error: Error) => error.message);
+    throw new CausewayError(
+      'START_FAILED',
+      `the daemon ended before it was ready (${how}); run it with --foreground to see why`,
+    );
+  }
+  if ('ready' in report.data) return;
+  await exited.catch(() => {});
+  throw new CausewayError(report.data.code ?? 'START_FAILED', report.data.message);
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  let text = '';
+  stream.setEncoding('utf8');
+  for await (const part of stream) {
+    text += part;
+    if (text.length > MAX_REPORT_LENGTH) break;
+  }
+  return text;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

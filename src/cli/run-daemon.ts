@@ -1,0 +1,30 @@
+/**
+ * A daemon as a command: in the foreground, or as the background child that reports on its pipe.
+ */
+import { type DaemonOptions, runDaemon } from '../gateway/daemon.ts';
+import type { ReadinessPipe } from './background.ts';
+import { reportFailure } from './failure.ts';
+
+/**
+ * Runs it to its end and sets the exit code. The process is to be left to end by itself, or with
+ * `process.exit()`: everything is closed.
+ */
+export async function runDaemonCommand(
+  program: string,
+  pipe: ReadinessPipe | undefined,
+  prepare: () => Promise<Omit<DaemonOptions, 'onReady'>>,
+): Promise<void> {
+  try {
+    const options = await prepare();
+    // A daemon keeps no directory busy that somebody may want to unmount.
+    if (pipe !== undefined) process.chdir('/');
+    const end = await runDaemon({ ...options, onReady: () => pipe?.ready() });
+    if (end.cause === 'failed') throw end.error;
+    // Ended before it was ready: for the parent that is a failure.
+    pipe?.failed(new Error(`it was ended while starting (${end.cause})`));
+  } catch (error) {
+    pipe?.failed(error);
+    if (pipe === undefined) reportFailure(program, error);
+    process.exitCode = 1;
+  }
+}

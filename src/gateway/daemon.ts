@@ -1,0 +1,119 @@
+/**
+ * The life of one tunnel daemon: opens the data plane, then what talks to it, then says that it is
+ * ready, and waits for one reason to end. Whatever was opened is closed again in the opposite order,
+ * on every way out, a failure half-way included.
+ */
+import { checkInterfaceName } from '../tun/interface-name.ts';
+import { openLocalSocket } from './local-socket.ts';
+import type { Log } from './log.ts';
+import { statusOf } from './status.ts';
+import type { OpenTunnel, Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';
+import { openUapi } from './uapi/server.ts';
+
+/** What is added to a tunnel beyond the interface itself, and taken away again. */
+export interface Attachment {
+  close(): Promise<void>;
+}
+
+export interface DaemonOptions extends TunnelOptions {
+  readonly openTunnel: OpenTunnel;
+  readonly log: Log;
+  /** Called once, when interface and sockets exist and `attach` is done. */
+  readonly onReady: () => void;
+  /**
+   * Configures the open tunnel (keys, addresses, routes …). On `signal` it may give up; if it
+   * throws it has cleaned up after itself.
+   */
+  readonly attach?: (tunnel: Tunnel, signal: AbortSignal) => Promise<Attachment>;
+  /** For tests. */
+  readonly uapiDirectory?: string;
+  readonly runtimeDirectory?: string;
+}
+
+/** SIGHUP: the terminal of a foreground daemon was closed. */
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type EndingSignal = (typeof ENDING_SIGNALS)[number];
+
+/** Longest wait for one part to close, so that a stuck one cannot keep the others. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+export type DaemonEnd =
+  | TunnelEnd
+  | { readonly cause: 'signal'; readonly signal: EndingSignal }
+  | { readonly cause: 'socket-removed' }
+  | { readonly cause: 'stop-requested' };
+
+/**
+ * Runs until something ends the tunnel; by then everything is removed. Resolves with the reason.
+ *
+ * @throws CausewayError what kept it from starting; nothing is left behind then
+ */
+export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
+  const { log } = options;
+  checkInterfaceName(options.interfaceName);
+  const { promise: ended, resolve: end } = Promise.withResolvers<DaemonEnd>();
+  const ending = new AbortController();
+  void ended.then(() => ending.abort());
+  const stopSignals = onEnding(end);
+  const opened: { readonly what: string; readonly close: () => Promise<void> }[] = [];
+  try {
+    const tunnel = await options.openTunnel(options);
+    opened.push({ what: 'tunnel', close: () => tunnel.close() });
+    void tunnel.closed.then(end);
+    const uapi = await openUapi(tunnel, log, options.uapiDirectory);
+    opened.push({ what: 'UAPI socket', close: () => uapi.close() });
+    void uapi.removed.then(() => end({ cause: 'socket-removed' }));
+    const since = new Date().toISOString();
+    const handlers = {
+      status: () => statusOf(tunnel.snapshot(), process.pid, since),
+      stop: () => end({ cause: 'stop-requested' }),
+    };
+    const local = await openLocalSocket(tunnel.interfaceName, handlers, options.runtimeDirectory);
+    // Closed last: who asked for the end sees the connection close when everything is gone.
+    opened.unshift({ what: 'local socket', close: () => local.close() });
+    if (options.attach !== undefined && !ending.signal.aborted) {
+      const attachment = await options.attach(tunnel, ending.signal);
+      opened.push({ what: 'attachment', close: () => attachment.close() });
+    }
+    if (!ending.signal.aborted) {
+      const { crypto, offloads } = tunnel.snapshot();
+      log.info({ crypto, offloads, pid: process.pid }, 'ready');
+      options.onReady();
+    }
+    const reason = await ended;
+    log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');
+    return reason;
+  } finally {
+    for (const { what, close } of opened.reverse()) {
+      await withinTimeout(close()).catch((error: unknown) => {
+        log.error({ err: error, what }, 'could not be closed');
+      });
+    }
+    stopSignals();
+  }
+}
+
+/**
+ * Signals that end the daemon; any further ones are taken and change nothing. An error that nobody
+ * caught ends it too, but by the same orderly way.
+ */
+function onEnding(end: (reason: DaemonEnd) => void): () => void {
+  const onSignal = (signal: EndingSignal): void => end({ cause: 'signal', signal });
+  const onError = (error: Error): void => end({ cause: 'failed', error });
+  for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
+  process.on('uncaughtException', onError);
+  return () => {
+    for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
+    process.removeListener('uncaughtException', onError);
+  };
+}
+
+async function withinTimeout(closing: Promise<void>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('timed out')), CLOSE_TIMEOUT_MS);
+  try {
+    await Promise.race([closing, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
