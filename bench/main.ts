@@ -8,8 +8,12 @@
 import { parseArgs } from 'node:util';
 import { missing, ours, stock } from '../lab/implementation.ts';
 import { attempt } from '../lab/process.ts';
+import { flood } from './flood.ts';
+import { handshakes } from './handshakes.ts';
 import { latency } from './latency.ts';
+import { lpm } from './lookups.ts';
 import { note } from './measure.ts';
+import { memory } from './memory.ts';
 import { budgetText, type Figure, isMet, margin, type Options, ratioOf } from './options.ts';
 import { pps } from './pps.ts';
 import { noble, throughput, throughput4 } from './throughput.ts';
@@ -22,6 +26,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   noble,
   pps,
   latency,
+  handshakes,
+  lpm,
+  memory,
+  flood,
 };
 
 function number(value: number): string {

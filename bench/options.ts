@@ -20,6 +20,8 @@ export interface Figure {
   readonly budget: { readonly least: number } | { readonly most: number };
   /** `ratio`: the budget bounds ours / peer. */
   readonly against: 'ratio' | 'value';
+  /** What `peer` is, where it is not the other implementation. */
+  readonly reference?: string;
 }
 
 export function ratioOf(figure: Figure): number | undefined {
@@ -44,7 +46,13 @@ export function margin(figure: Figure): number {
   return 'least' in figure.budget ? value / figure.budget.least : figure.budget.most / value;
 }
 
-export function budgetText({ budget, against, unit }: Figure): string {
-  const bound = 'least' in budget ? `≥ ${budget.least}` : `≤ ${budget.most}`;
-  return against === 'ratio' ? `${bound} × peer` : `${bound} ${unit}`;
+export function budgetText({ budget, against, unit, reference = 'peer' }: Figure): string {
+  const bound = 'least' in budget ? `≥ ${amount(budget.least)}` : `≤ ${amount(budget.most)}`;
+  return against === 'ratio' ? `${bound} × ${reference}` : `${bound} ${unit}`;
+}
+
+/** Short: 250, 2.0, 10 M. */
+function amount(value: number): string {
+  if (value >= 1e6) return `${value / 1e6} M`;
+  return value < 10 ? value.toFixed(1) : String(value);
 }
