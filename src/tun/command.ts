@@ -1,0 +1,133 @@
+/**
+ * Running the system's own tools: `ip`, `nft`, `resolvconf`, `bash`. Never through a shell, so that
+ * no name or address is ever a command.
+ */
+import { spawn } from 'node:child_process';
+import { CausewayError } from '../errors.ts';
+
+/** What a tool may print before it is cut off. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/** Debian package by tool, for the sentence that says what to install. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  nft: 'nftables',
+  resolvconf: 'openresolv',
+  bash: 'bash',
+};
+
+export interface CommandOptions {
+  /** Written to its standard input, which is empty otherwise. */
+  readonly input?: string;
+  /** Ends it (SIGTERM) when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface CommandResult {
+  /** Exit code; 128 + n after signal n. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a tool to its end, whatever its exit code.
+ *
+ * @throws CausewayError COMMAND_MISSING
+ */
+export function tryCommand(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
+  // A service's PATH often lacks the directories of the administrator's tools.
+  const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
+  const child = spawn(file, args, { env: { ...process.env, PATH: path }, stdio: 'pipe' });
+  const onAbort = (): void => void child.kill('SIGTERM');
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8');
+    child[name].on('data', (text: string) => {
+      if (output[name].length < MAX_OUTPUT) output[name] += text;
+    });
+  }
+  child.stdin.on('error', () => {});
+  child.stdin.end(options.input ?? '');
+  child.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') reject(error);
+    const name = PACKAGES[file];
+    const cure =
+      name === undefined ? 'Install it.' : `Install it, on Debian with \`apt install ${name}\`.`;
+    reject(new CausewayError('COMMAND_MISSING', `The command ${file} is not here. ${cure}`));
+  });
+  child.on('close', (code, signal) => {
+    options.signal?.removeEventListener('abort', onAbort);
+    resolve({ code: code ?? (signal === null ? 1 : 143), ...output });
+  });
+  return promise;
+}
+
+/**
+ * Runs a tool and returns what it printed.
+ *
+ * @throws CausewayError COMMAND_MISSING; PERMISSION or COMMAND_FAILED with the tool's own words
+ */
+export async function runCommand(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await tryCommand(file, args, options);
+  if (code === 0) return stdout;
+  const words = stderr.trim().split('\n')[0] || `exit code ${code}`;
+  const command = [file, ...args].join(' ');
+  if (/operation not permitted|permission denied/i.test(words)) {
+    throw new CausewayError(
+      'PERMISSION',
+      `\`${command}\` was not permitted: run as root, or with CAP_NET_ADMIN.`,
+    );
+  }
+  throw new CausewayError('COMMAND_FAILED', `\`${command}\` failed: ${words}`);
+}
+
+/**
+ * `ip -batch` with the given lines of one family, or nothing if there are none.
+ *
+ * @throws CausewayError as `runCommand`, naming the line that failed
+ */
+export async function ipBatch(family: 4 | 6, lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return;
+  const input = `${lines.join('\n')}\n`;
+  const { code, stderr } = await tryCommand('ip', [`-${family}`, '-batch', '-'], { input });
+  if (code === 0) return;
+  const failed = lines[Number(/Command failed -:(\d+)/.exec(stderr)?.[1] ?? 0) - 1];
+  const words = stderr.trim().split('\n')[0] ?? '';
+  if (/operation not permitted/i.test(stderr)) {
+    throw new CausewayError(
+      'PERMISSION',
+      'No permission to change addresses and routes: run as root, or with CAP_NET_ADMIN.',
+    );
+  }
+  throw new CausewayError(
+    'COMMAND_FAILED',
+    `\`ip -${family} ${failed ?? '-batch'}\` failed: ${words}`,
+  );
+}
+
+/** As `ipBatch`, going on after a line that fails and keeping quiet: for taking things away. */
+export async function ipBatchForced(family: 4 | 6, lines: readonly string[]): Promise<void> {
+  if (lines.length === 0) return;
+  const input = `${lines.join('\n')}\n`;
+  await tryCommand('ip', [`-${family}`, '-force', '-batch', '-'], { input });
+}
+
+/** What `ip -json ARGS` printed, parsed; an empty list where it printed nothing or failed. */
+export async function ipJson(args: readonly string[]): Promise<unknown[]> {
+  const { code, stdout } = await tryCommand('ip', ['-json', ...args]);
+  if (code !== 0 || stdout.trim() === '') return [];
+  const value: unknown = JSON.parse(stdout);
+  return Array.isArray(value) ? value : [];
+}

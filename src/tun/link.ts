@@ -1,0 +1,64 @@
+/**
+ * The interface as a link: addresses, MTU, up; and which MTU the underlay leaves for it.
+ */
+import { z } from 'zod';
+import { formatPrefix, type InterfaceAddress } from '../routing/prefix.ts';
+import { ipBatch, ipJson } from './command.ts';
+
+/** IPv6 40 + UDP 8 + WireGuard 32: what a tunnel packet costs at most. */
+export const TUNNEL_OVERHEAD = 80;
+const ETHERNET_MTU = 1_500;
+/** The least that IPv6 works with (RFC 8200 § 5). */
+const LEAST_MTU = 1_280;
+
+const RouteAnswer = z.object({
+  dev: z.string().optional(),
+  metrics: z.array(z.object({ mtu: z.number().optional() })).optional(),
+});
+const LinkAnswer = z.object({ mtu: z.number() });
+
+/**
+ * Gives an interface its addresses and MTU and sets it up. Addresses that are there already stay.
+ *
+ * @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING
+ */
+export async function configureLink(
+  interfaceName: string,
+  addresses: readonly InterfaceAddress[],
+  mtu: number,
+): Promise<void> {
+  for (const family of [4, 6] as const) {
+    const lines = addresses
+      .filter((address) => address.family === family)
+      .map((address) => `address replace ${formatPrefix(address)} dev ${interfaceName}`);
+    await ipBatch(family, lines);
+  }
+  await ipBatch(4, [`link set dev ${interfaceName} mtu ${mtu} up`]);
+}
+
+/**
+ * The MTU for a tunnel to these endpoints (addresses as text), as wg-quick(8) chooses it: the
+ * smallest of the routes there, of the default route if there is none, less the overhead.
+ */
+export async function chooseMtu(endpoints: readonly string[]): Promise<number> {
+  let smallest = Number.POSITIVE_INFINITY;
+  for (const endpoint of new Set(endpoints)) {
+    smallest = Math.min(smallest, await routeMtu(['route', 'get', endpoint]));
+  }
+  if (smallest === Number.POSITIVE_INFINITY) {
+    smallest = await routeMtu(['route', 'show', 'default']);
+  }
+  if (smallest === Number.POSITIVE_INFINITY) smallest = ETHERNET_MTU;
+  return Math.max(smallest - TUNNEL_OVERHEAD, LEAST_MTU);
+}
+
+/** MTU of the first route that `ip` shows: its own, or that of its interface; infinite if none. */
+async function routeMtu(args: readonly string[]): Promise<number> {
+  const route = RouteAnswer.safeParse((await ipJson(args))[0]);
+  if (!route.success) return Number.POSITIVE_INFINITY;
+  const own = route.data.metrics?.find((metric) => metric.mtu !== undefined)?.mtu;
+  if (own !== undefined) return own;
+  if (route.data.dev === undefined) return Number.POSITIVE_INFINITY;
+  const link = LinkAnswer.safeParse((await ipJson(['link', 'show', 'dev', route.data.dev]))[0]);
+  return link.success ? link.data.mtu : Number.POSITIVE_INFINITY;
+}

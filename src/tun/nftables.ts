@@ -1,0 +1,111 @@
+/**
+ * Our one nftables table per tunnel, replaced atomically: MSS clamping in both directions, and for a
+ * default route what wg-quick adds: packets to the tunnel's addresses that do not come through the
+ * tunnel are dropped, and the mark of our datagrams is remembered for their answers, so that strict
+ * reverse-path filtering lets them in.
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { formatAddress } from '../routing/address.ts';
+import type { InterfaceAddress } from '../routing/prefix.ts';
+import { runCommand, tryCommand } from './command.ts';
+
+/** IPv4 and TCP headers; IPv6 and TCP headers. */
+const HEADERS_V4 = 40;
+const HEADERS_V6 = 60;
+
+export interface Firewall {
+  readonly interfaceName: string;
+  readonly mtu: number;
+  /** With a default route: the tunnel's own addresses, not reachable but through it. */
+  readonly shielded: readonly InterfaceAddress[];
+  /** Mark of our datagrams to restore on their answers. */
+  readonly mark: number | undefined;
+}
+
+/** Name of the table; interface names are shorter than any limit of nftables. */
+export function tableName(interfaceName: string): string {
+  return `causeway-${interfaceName}`;
+}
+
+/** The text of `nft -f`: creates the table anew, whether it existed or not. */
+export function encodeFirewall(firewall: Firewall): string {
+  const table = `inet "${tableName(firewall.interfaceName)}"`;
+  const name = `"${firewall.interfaceName}"`;
+  const clamp = (direction: 'iifname' | 'oifname'): string[] => [
+    clampRule(direction, name, 'ipv4', firewall.mtu - HEADERS_V4),
+    clampRule(direction, name, 'ipv6', firewall.mtu - HEADERS_V6),
+  ];
+  const chains = [
+    chain('forward', 'filter hook forward priority mangle', [
+      ...clamp('oifname'),
+      ...clamp('iifname'),
+    ]),
+  ];
+  if (firewall.shielded.length > 0) {
+    const rules = firewall.shielded.map((address) => {
+      const family = address.family === 4 ? 'ip' : 'ip6';
+      const to = `${family} daddr ${formatAddress(address.address)}`;
+      return `iifname != ${name} ${to} fib saddr type != local drop`;
+    });
+    chains.push(chain('preraw', 'filter hook prerouting priority raw', rules));
+  }
+  if (firewall.mark !== undefined) {
+    chains.push(
+      chain('premangle', 'filter hook prerouting priority mangle', [
+        `meta l4proto udp ct mark ${firewall.mark} meta mark set ct mark`,
+      ]),
+      chain('postmangle', 'filter hook postrouting priority mangle', [
+        `meta l4proto udp meta mark ${firewall.mark} ct mark set meta mark`,
+      ]),
+    );
+  }
+  return [
+    `table ${table} {}`,
+    `delete table ${table}`,
+    `table ${table} {`,
+    ...chains.flat(),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/**
+ * Puts the table in place. `path` is where its text is written for `nft` to read.
+ *
+ * @throws CausewayError COMMAND_MISSING, COMMAND_FAILED, PERMISSION
+ */
+export async function installFirewall(firewall: Firewall, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(path, encodeFirewall(firewall), { mode: 0o600 });
+  try {
+    await runCommand('nft', ['-f', path]);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** Removes the table; quiet if there is none, or no `nft`. */
+export async function removeFirewall(interfaceName: string): Promise<void> {
+  try {
+    await tryCommand('nft', ['delete', 'table', 'inet', tableName(interfaceName)]);
+  } catch {
+    // Without nft there was never a table.
+  }
+}
+
+function clampRule(direction: string, name: string, family: string, size: number): string {
+  return (
+    `${direction} ${name} meta nfproto ${family} tcp flags syn / syn,rst ` +
+    `tcp option maxseg size > ${size} tcp option maxseg size set ${size}`
+  );
+}
+
+function chain(name: string, hook: string, rules: readonly string[]): string[] {
+  return [
+    `  chain ${name} {`,
+    `    type ${hook}; policy accept;`,
+    ...rules.map((rule) => `    ${rule}`),
+    '  }',
+  ];
+}

@@ -1,0 +1,193 @@
+/**
+ * A tunnel's routes in a routing table of its own, and the rules (ip-rule(8)) that lead there:
+ *
+ *   RULE_SPECIFIC  not fwmark M  lookup T  suppress_prefixlength 0   routes but the default
+ *   RULE_MAIN                    lookup main  suppress_prefixlength 0   with a default route only:
+ *   RULE_DEFAULT   not fwmark M  lookup T                               all but main's default first
+ *
+ * The tunnel's own datagrams carry M and never see T: they cannot loop, whatever T contains.
+ * Everything made here has protocol `ROUTE_PROTOCOL`, by which it is found again.
+ */
+import { z } from 'zod';
+import { formatPrefix, type Prefix, parsePrefix } from '../routing/prefix.ts';
+import { ipBatch, ipBatchForced, ipJson } from './command.ts';
+import type { LocalRoute, RoutePlan } from './route-plan.ts';
+
+/** Nobody's in iproute2's list of routing protocols. */
+export const ROUTE_PROTOCOL = 167;
+export const RULE_SPECIFIC = 20_000;
+export const RULE_MAIN = 20_001;
+export const RULE_DEFAULT = 20_002;
+const FIRST_TABLE = 52_000;
+
+const FAMILIES = [4, 6] as const;
+
+const RouteEntry = z.object({
+  dst: z.string(),
+  dev: z.string().optional(),
+  protocol: z.string().optional(),
+  type: z.string().optional(),
+});
+const RuleEntry = z.object({
+  priority: z.number(),
+  table: z.string().optional(),
+  fwmark: z.string().optional(),
+});
+
+export interface RouteTable {
+  readonly interfaceName: string;
+  /** Number of the table; in the main case also the mark. */
+  readonly table: number;
+  readonly mark: number;
+}
+
+/** The routes of the main table, without those that lead into the given interface. */
+export async function readLocalRoutes(exceptInterface: string): Promise<LocalRoute[]> {
+  const routes: LocalRoute[] = [];
+  for (const family of FAMILIES) {
+    for (const entry of await ipJson([`-${family}`, 'route', 'show', 'table', 'main'])) {
+      const route = RouteEntry.safeParse(entry);
+      if (!route.success || route.data.dev === exceptInterface) continue;
+      const prefix = parsePrefix(route.data.dst);
+      // "default" is no prefix and not wanted; fe80::/64 is on every interface and never routed.
+      if (prefix === undefined || isLinkLocal(prefix)) continue;
+      routes.push({
+        prefix,
+        connected: route.data.protocol === 'kernel',
+        interfaceName: route.data.dev ?? '',
+      });
+    }
+  }
+  return routes;
+}
+
+/** A table number that no rule names and no route is in; to be used as a mark as well. */
+export async function chooseTable(): Promise<number> {
+  const used = new Set<number>();
+  for (const family of FAMILIES) {
+    for (const entry of await ipJson([`-${family}`, 'rule', 'show'])) {
+      const rule = RuleEntry.safeParse(entry);
+      if (!rule.success) continue;
+      used.add(Number(rule.data.table));
+      used.add(Number(rule.data.fwmark?.split('/')[0]));
+    }
+  }
+  for (let table = FIRST_TABLE; ; table++) {
+    if (used.has(table)) continue;
+    const taken = await Promise.all(
+      FAMILIES.map((family) => ipJson([`-${family}`, 'route', 'show', 'table', String(table)])),
+    );
+    if (taken.every((routes) => routes.length === 0)) return table;
+  }
+}
+
+/**
+ * Installs the plan: first the routes, then the rules that make them seen. May be called again with
+ * another plan: what is not in it any more is taken away.
+ *
+ * @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING
+ */
+export async function installRoutes(
+  target: RouteTable,
+  plan: RoutePlan,
+  before?: RoutePlan,
+): Promise<void> {
+  for (const family of FAMILIES) {
+    const lines = routeLines(target, plan, family);
+    const old = before === undefined ? [] : routeLines(target, before, family);
+    const kept = new Set(lines);
+    const added = new Set(old);
+    await ipBatchForced(
+      family,
+      old.filter((line) => !kept.has(line)).map((line) => `route del ${line}`),
+    );
+    // `replace`, so that a route which is there already is no error.
+    await ipBatch(
+      family,
+      lines.filter((line) => !added.has(line)).map((line) => `route replace ${line}`),
+    );
+    const wanted = ruleLines(target, plan, family);
+    const present = before === undefined ? [] : ruleLines(target, before, family);
+    for (const rule of wanted) {
+      if (present.includes(rule)) continue;
+      // Several tunnels share RULE_MAIN; the kernel refuses the second of two equal rules.
+      if (rule.startsWith(`pref ${RULE_MAIN} `)) await ipBatchForced(family, [`rule add ${rule}`]);
+      else await ipBatch(family, [`rule add ${rule}`]);
+    }
+    await ipBatchForced(
+      family,
+      present.filter((rule) => !wanted.includes(rule)).map((rule) => `rule del ${rule}`),
+    );
+  }
+}
+
+/** Takes away the rules and routes of a table, known or left behind; keeps quiet where none are. */
+export async function removeRoutes(target: Omit<RouteTable, 'interfaceName'>): Promise<void> {
+  for (const family of FAMILIES) {
+    await ipBatchForced(family, [
+      `rule del ${ruleOf(RULE_SPECIFIC, target)}`,
+      `rule del ${ruleOf(RULE_DEFAULT, target)}`,
+      `route flush table ${target.table} proto ${ROUTE_PROTOCOL}`,
+    ]);
+    const rules = (await ipJson([`-${family}`, 'rule', 'show'])).map((entry) =>
+      RuleEntry.safeParse(entry),
+    );
+    const needed = rules.some((rule) => rule.success && rule.data.priority === RULE_DEFAULT);
+    if (!needed) await ipBatchForced(family, [`rule del ${MAIN_RULE}`]);
+  }
+}
+
+/** Routes into a table that the operator chose (`Table = N`): no rules, no exceptions. */
+export async function installPlainRoutes(
+  interfaceName: string,
+  table: string,
+  prefixes: readonly Prefix[],
+): Promise<void> {
+  for (const family of FAMILIES) {
+    const lines = prefixes
+      .filter((prefix) => prefix.family === family)
+      .map((prefix) => {
+        const to = formatPrefix(prefix);
+        return `route replace ${to} dev ${interfaceName} table ${table} proto ${ROUTE_PROTOCOL}`;
+      });
+    await ipBatch(family, lines);
+  }
+}
+
+const MAIN_RULE = `pref ${RULE_MAIN} table main suppress_prefixlength 0 protocol ${ROUTE_PROTOCOL}`;
+
+function ruleOf(priority: number, { table, mark }: Omit<RouteTable, 'interfaceName'>): string {
+  const suppress = priority === RULE_SPECIFIC ? ' suppress_prefixlength 0' : '';
+  const to = `not fwmark ${mark} table ${table}${suppress}`;
+  return `pref ${priority} ${to} protocol ${ROUTE_PROTOCOL}`;
+}
+
+function ruleLines(target: RouteTable, plan: RoutePlan, family: 4 | 6): string[] {
+  const own = plan.routes.filter((prefix) => prefix.family === family);
+  if (own.length === 0) return [];
+  const lines = [ruleOf(RULE_SPECIFIC, target)];
+  if (own.some((prefix) => prefix.length === 0)) {
+    lines.push(MAIN_RULE, ruleOf(RULE_DEFAULT, target));
+  }
+  return lines;
+}
+
+function routeLines(
+  { interfaceName, table }: RouteTable,
+  plan: RoutePlan,
+  family: 4 | 6,
+): string[] {
+  const tail = `table ${table} proto ${ROUTE_PROTOCOL}`;
+  const ofFamily = (prefix: Prefix): boolean => prefix.family === family;
+  return [
+    ...plan.throws.filter(ofFamily).map((prefix) => `throw ${formatPrefix(prefix)} ${tail}`),
+    ...plan.routes
+      .filter(ofFamily)
+      .map((prefix) => `${formatPrefix(prefix)} dev ${interfaceName} ${tail}`),
+  ];
+}
+
+/** fe80::/10 */
+function isLinkLocal({ family, address }: Prefix): boolean {
+  return family === 6 && address[0] === 0xfe && (address[1]! & 0xc0) === 0x80;
+}
