@@ -1,0 +1,193 @@
+/** Applies a `DeviceChange` to a device, as a whole or not at all. */
+import { equalBytes, isZero, wipe } from '../bytes.ts';
+import { CausewayError } from '../errors.ts';
+import { KEY_SIZE, keyToHex, publicKey } from '../keys.ts';
+import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
+import {
+  ALLOWED_IP_RECORD,
+  type DeviceChange,
+  type PeerChange,
+  type PeerEndpoint,
+} from './configuration.ts';
+import type { DeviceState } from './device-state.ts';
+import { Peer } from './peer.ts';
+import type { Sessions } from './sessions.ts';
+import { PERSISTENT_KEEPALIVE, RETRANSMIT_HANDSHAKE } from './timers.ts';
+
+/** Persistent keepalive is 16 bits of seconds. */
+const MAX_KEEPALIVE = 65_535;
+
+export class DeviceConfiguration {
+  readonly #state: DeviceState;
+  readonly #sessions: Sessions;
+  /** Numbers of no peer. */
+  readonly #free: number[];
+
+  constructor(state: DeviceState, sessions: Sessions) {
+    this.#state = state;
+    this.#sessions = sessions;
+    this.#free = Array.from({ length: state.maxPeers }, (_, i) => state.maxPeers - 1 - i);
+  }
+
+  /** @throws CausewayError CONFIG_VALUE, with nothing changed */
+  apply(change: DeviceChange, now: number): void {
+    this.#check(change);
+    if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
+    if (change.replacePeers) {
+      for (const peer of [...this.#state.byKey.values()]) this.#remove(peer);
+    }
+    for (const peerChange of change.peers) this.#applyPeer(peerChange, now);
+  }
+
+  #check(change: DeviceChange): void {
+    if (change.privateKey !== undefined && change.privateKey.length !== KEY_SIZE) {
+      throw invalid('the private key is not 32 bytes long');
+    }
+    const keys = new Set(change.replacePeers ? [] : this.#state.byKey.keys());
+    let most = keys.size;
+    for (const peer of change.peers) {
+      checkPeer(peer);
+      const key = keyToHex(peer.publicKey);
+      if (peer.remove) keys.delete(key);
+      else if (!peer.updateOnly) keys.add(key);
+      most = Math.max(most, keys.size);
+    }
+    if (most > this.#state.maxPeers) {
+      throw invalid(`more than ${this.#state.maxPeers} peers; raise the limit or remove some`);
+    }
+  }
+
+  #setPrivateKey(privateKey: Uint8Array): void {
+    const state = this.#state;
+    const { identity } = state;
+    if (identity !== undefined && equalBytes(identity.privateKey, privateKey)) return;
+    state.setIdentity(isZero(privateKey) ? undefined : privateKey);
+    if (state.identity !== undefined) {
+      // A peer with our own key is ourselves.
+      const self = state.byKey.get(keyToHex(state.identity.publicKey));
+      if (self !== undefined) this.#remove(self);
+    }
+    for (const peer of state.byKey.values()) {
+      peer.forgetStaticStatic();
+      this.#sessions.expireSessions(peer);
+    }
+  }
+
+  #applyPeer(change: PeerChange, now: number): void {
+    const state = this.#state;
+    const known = state.byKey.get(keyToHex(change.publicKey));
+    if (change.remove) {
+      if (known !== undefined) this.#remove(known);
+      return;
+    }
+    if (known === undefined && change.updateOnly) return;
+    const { identity } = state;
+    if (identity !== undefined && equalBytes(identity.publicKey, change.publicKey)) return;
+    const peer = known ?? this.#create(change.publicKey);
+    if (change.presharedKey !== undefined) peer.presharedKey.set(change.presharedKey);
+    if (change.endpoint !== undefined) this.#setEndpoint(peer, change.endpoint);
+    if (change.replaceAllowedIps) state.allowedIps.removeValue(peer.number);
+    if (change.allowedIps !== undefined) this.#changeAllowedIps(peer, change.allowedIps);
+    if (change.persistentKeepalive !== undefined) {
+      const wasOff = peer.persistentKeepalive === 0;
+      peer.persistentKeepalive = change.persistentKeepalive * 1_000;
+      if (peer.persistentKeepalive === 0) state.timers.disarm(peer.number, PERSISTENT_KEEPALIVE);
+      else if (wasOff) this.#sessions.sendKeepalive(peer, now);
+    }
+    if (state.isUp) this.#sessions.sendStaged(peer, now);
+  }
+
+  #create(key: Uint8Array): Peer {
+    const state = this.#state;
+    const number = this.#free.pop()!;
+    const peer = new Peer(number, publicKey(key), state.stagingBudget);
+    state.peers[number] = peer;
+    state.byKey.set(keyToHex(key), peer);
+    state.statistics.clear(number);
+    return peer;
+  }
+
+  #remove(peer: Peer): void {
+    const state = this.#state;
+    const { number } = peer;
+    state.allowedIps.removeValue(number);
+    state.timers.disarmAll(number);
+    this.#sessions.wipeSessions(peer);
+    peer.forgetStaticStatic();
+    peer.cookies.clear();
+    wipe(peer.presharedKey);
+    if (peer.queued) state.forgetReady(peer);
+    state.peers[number] = undefined;
+    state.byKey.delete(keyToHex(peer.publicKey));
+    const at = number * ENDPOINT_RECORD_WORDS;
+    state.endpoints.words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
+    state.statistics.clear(number);
+    this.#free.push(number);
+  }
+
+  #setEndpoint(peer: Peer, endpoint: PeerEndpoint): void {
+    const state = this.#state;
+    const { words, bytes } = state.endpoints;
+    const at = peer.number * ENDPOINT_RECORD_WORDS;
+    words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
+    words[at] = endpoint.family | (endpoint.port << 16);
+    bytes.set(endpoint.address, (at + 1) * 4);
+    words[at + 5] = endpoint.scope;
+    state.statistics.setEndpoint(peer.number, words, peer.number);
+    // A handshake that was sent into the void need not be waited for.
+    if (state.timers.isArmed(peer.number, RETRANSMIT_HANDSHAKE) && peer.current === undefined) {
+      peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+    }
+  }
+
+  #changeAllowedIps(peer: Peer, records: Uint8Array): void {
+    const { allowedIps } = this.#state;
+    for (let at = 0; at < records.length; at += ALLOWED_IP_RECORD) {
+      const family = records[at + 1] === 4 ? 4 : 6;
+      const length = records[at + 2]!;
+      if (records[at] === 0) {
+        allowedIps.insertBytes(family, records, at + 4, length, peer.number);
+      } else if (allowedIps.getBytes(family, records, at + 4, length) === peer.number) {
+        allowedIps.removeBytes(family, records, at + 4, length);
+      }
+    }
+  }
+}
+
+function checkPeer(change: PeerChange): void {
+  const { publicKey: key, presharedKey, endpoint, persistentKeepalive, allowedIps } = change;
+  if (key.length !== KEY_SIZE) throw invalid('a public key is not 32 bytes long');
+  if (presharedKey !== undefined && presharedKey.length !== KEY_SIZE) {
+    throw invalid('a preshared key is not 32 bytes long');
+  }
+  if (endpoint !== undefined) {
+    const { family, address, port } = endpoint;
+    const size = family === 4 ? 4 : 16;
+    if ((family !== 4 && family !== 6) || address.length !== size || !isUpTo(port, 65_535)) {
+      throw invalid('an endpoint is no address and port');
+    }
+  }
+  if (persistentKeepalive !== undefined && !isUpTo(persistentKeepalive, MAX_KEEPALIVE)) {
+    throw invalid(`persistent keepalive is 0 to ${MAX_KEEPALIVE} seconds`);
+  }
+  if (allowedIps !== undefined) checkAllowedIps(allowedIps);
+}
+
+function checkAllowedIps(records: Uint8Array): void {
+  if (records.length % ALLOWED_IP_RECORD !== 0) throw invalid('allowed IPs are cut off');
+  for (let at = 0; at < records.length; at += ALLOWED_IP_RECORD) {
+    const family = records[at + 1];
+    const longest = family === 4 ? 32 : 128;
+    if (records[at]! > 1 || (family !== 4 && family !== 6) || records[at + 2]! > longest) {
+      throw invalid('an allowed IP is no prefix');
+    }
+  }
+}
+
+function isUpTo(value: number, most: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= most;
+}
+
+function invalid(message: string): CausewayError {
+  return new CausewayError('CONFIG_VALUE', message);
+}

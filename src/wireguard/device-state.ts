@@ -1,0 +1,219 @@
+/**
+ * The tables of a device that its parts share: peers, indexes, slots, timers, endpoints, identity, and
+ * the queue of peers that have something to transmit. Everything is bounded by `maxPeers`.
+ */
+
+import type { DropCounters } from '../drops.ts';
+import { publicKey } from '../keys.ts';
+import { AllowedIps } from '../routing/allowed-ips.ts';
+import { ENDPOINT_RECORD_WORDS, type EndpointTable, type VectorAead } from '../vector.ts';
+import { CookieChecker } from './cookies.ts';
+import { EventQueue } from './events.ts';
+import type { Identity } from './handshake.ts';
+import { IndexTable } from './index-table.ts';
+import { SlotAllocator } from './keypair.ts';
+import type { Curve } from './noise.ts';
+import type { Peer } from './peer.ts';
+import type { PeerStatistics } from './peer-statistics.ts';
+import { RandomWords } from './random-words.ts';
+import { RateLimiter } from './rate-limiter.ts';
+import { StagingBudget } from './staging.ts';
+import { Timers } from './timers.ts';
+
+/** Keypairs (previous, current, next) a peer has at most: the slots an AEAD must offer per peer. */
+export const SLOTS_PER_PEER = 3;
+
+/** Endpoint records behind those of the peers, for answers to sources that are no peer yet. */
+export const SCRATCH_ENDPOINTS = 256;
+
+export interface DeviceOptions {
+  /** `capacity` ≥ SLOTS_PER_PEER * maxPeers. */
+  readonly aead: VectorAead;
+  /** False when the result is all zero, which must be refused. */
+  readonly x25519: (out: Uint8Array, scalar: Uint8Array, point: Uint8Array) => boolean;
+  /** Public key of a scalar; by default `x25519` with the base point. */
+  readonly x25519Base?: (out: Uint8Array, scalar: Uint8Array) => void;
+  /** Fills the array from a cryptographic source. */
+  readonly random: (into: Uint8Array) => void;
+  /** Record p is that of peer p; SCRATCH_ENDPOINTS more behind them. */
+  readonly endpoints: EndpointTable;
+  readonly statistics: PeerStatistics;
+  readonly drops: DropCounters;
+  readonly maxPeers: number;
+}
+
+const BASE_POINT = new Uint8Array(32);
+BASE_POINT[0] = 9;
+
+export class DeviceState {
+  readonly aead: VectorAead;
+  readonly curve: Curve;
+  readonly random: (into: Uint8Array) => void;
+  readonly words: RandomWords;
+  readonly endpoints: EndpointTable;
+  readonly statistics: PeerStatistics;
+  readonly drops: DropCounters;
+  readonly maxPeers: number;
+
+  /** By number. */
+  readonly peers: (Peer | undefined)[];
+  readonly byKey = new Map<string, Peer>();
+  /** Peer numbers by prefix. */
+  readonly allowedIps = new AllowedIps();
+  readonly indexes: IndexTable;
+  readonly slots: SlotAllocator;
+  readonly timers: Timers;
+  readonly limiter: RateLimiter;
+  readonly stagingBudget = new StagingBudget();
+  readonly events = new EventQueue();
+
+  /** Undefined without a private key. */
+  identity: Identity | undefined = undefined;
+  checker: CookieChecker | undefined = undefined;
+  isUp = false;
+  /** Bytes of the largest inner packet: padding does not exceed it. */
+  mtu = 1420;
+  /** Monotonic time until which handshake messages need a cookie. */
+  underLoadUntil = Number.NEGATIVE_INFINITY;
+
+  /** Ring of peer numbers, each at most once (`Peer.queued`). */
+  readonly #ready: Int32Array;
+  #readyFirst = 0;
+  #readyCount = 0;
+
+  constructor(options: DeviceOptions) {
+    const { maxPeers, aead, endpoints, statistics } = options;
+    if (aead.capacity < maxPeers * SLOTS_PER_PEER) throw new RangeError('AEAD has too few slots');
+    if (endpoints.capacity < maxPeers + SCRATCH_ENDPOINTS) {
+      throw new RangeError('endpoint table has too few records');
+    }
+    if (statistics.maxPeers < maxPeers) throw new RangeError('statistics are for fewer peers');
+    const { x25519, x25519Base } = options;
+    this.curve = {
+      x25519,
+      x25519Base:
+        x25519Base ??
+        ((out, scalar) => {
+          x25519(out, scalar, BASE_POINT);
+        }),
+    };
+    this.aead = aead;
+    this.random = options.random;
+    this.words = new RandomWords(options.random);
+    this.endpoints = endpoints;
+    this.statistics = statistics;
+    this.drops = options.drops;
+    this.maxPeers = maxPeers;
+    this.peers = new Array(maxPeers).fill(undefined);
+    // Three keypairs and a pending handshake.
+    this.indexes = new IndexTable(maxPeers * (SLOTS_PER_PEER + 1));
+    this.slots = new SlotAllocator(aead.capacity);
+    this.timers = new Timers(maxPeers);
+    this.limiter = new RateLimiter(this.words.next());
+    this.#ready = new Int32Array(maxPeers);
+  }
+
+  setIdentity(privateKey: Uint8Array | undefined): void {
+    this.identity?.privateKey.fill(0);
+    if (privateKey === undefined) {
+      this.identity = undefined;
+      this.checker = undefined;
+      return;
+    }
+    const publicBytes = new Uint8Array(32);
+    this.curve.x25519Base(publicBytes, privateKey);
+    this.identity = { privateKey: privateKey.slice(), publicKey: publicKey(publicBytes) };
+    this.checker = new CookieChecker(publicBytes, this.random);
+  }
+
+  /** DH(S_priv, S_pub), remembered; undefined if the peer's key is of low order. */
+  staticStaticOf(peer: Peer, identity: Identity): Uint8Array | undefined {
+    if (peer.staticStatic === undefined) {
+      const shared = new Uint8Array(32);
+      if (!this.curve.x25519(shared, identity.privateKey, peer.publicKey)) return undefined;
+      peer.staticStatic = shared;
+    }
+    return peer.staticStatic;
+  }
+
+  /** A random index that nothing has. */
+  newIndex(): number {
+    for (;;) {
+      const index = this.words.next();
+      if (index !== 0 && this.indexes.find(index) < 0) return index;
+    }
+  }
+
+  /** Has `pollTransmit` look at the peer. */
+  enqueue(peer: Peer): void {
+    if (peer.queued) return;
+    peer.queued = true;
+    this.#ready[(this.#readyFirst + this.#readyCount++) % this.maxPeers] = peer.number;
+  }
+
+  /** The peer that has waited longest to transmit; it stays until `dequeue`. */
+  firstReady(): Peer | undefined {
+    return this.#readyCount === 0 ? undefined : this.peers[this.#ready[this.#readyFirst]!];
+  }
+
+  dequeue(peer: Peer): void {
+    peer.queued = false;
+    this.#readyFirst = (this.#readyFirst + 1) % this.maxPeers;
+    this.#readyCount--;
+  }
+
+  /** Takes a peer out, wherever it waits. */
+  forgetReady(peer: Peer): void {
+    let kept = 0;
+    for (let i = 0; i < this.#readyCount; i++) {
+      const number = this.#ready[(this.#readyFirst + i) % this.maxPeers]!;
+      if (number === peer.number) continue;
+      this.#ready[(this.#readyFirst + kept++) % this.maxPeers] = number;
+    }
+    this.#readyCount = kept;
+    peer.queued = false;
+  }
+
+  hasEndpoint(peer: number): boolean {
+    return this.endpoints.words[peer * ENDPOINT_RECORD_WORDS] !== 0;
+  }
+
+  /** Relay id in the endpoint record of a peer. */
+  relayIdOf(peer: number): number {
+    return this.endpoints.words[peer * ENDPOINT_RECORD_WORDS + 11]!;
+  }
+
+  /** An authentic message came from record `source` of `words`: that is the endpoint from now on. */
+  roam(peer: Peer, words: Int32Array, source: number): void {
+    const own = this.endpoints.words;
+    const to = peer.number * ENDPOINT_RECORD_WORDS;
+    const from = source * ENDPOINT_RECORD_WORDS;
+    let differs = 0;
+    let moved = own[to + 11]! ^ words[from + 11]!;
+    for (let i = 0; i < 6; i++) moved |= own[to + i]! ^ words[from + i]!;
+    for (let i = 6; i < 11; i++) differs |= own[to + i]! ^ words[from + i]!;
+    if ((differs | moved) === 0) return;
+    for (let i = 0; i < ENDPOINT_RECORD_WORDS; i++) own[to + i] = words[from + i]!;
+    this.statistics.setEndpoint(peer.number, own, peer.number);
+    if (moved !== 0) this.event('endpoint-roamed', peer, 0);
+  }
+
+  /** Lets the kernel choose the local address again. */
+  clearStickySource(peer: number): void {
+    const at = peer * ENDPOINT_RECORD_WORDS;
+    this.endpoints.words.fill(0, at + 6, at + 11);
+  }
+
+  event(
+    type: Parameters<EventQueue['push']>[0]['type'],
+    peer: Peer | undefined,
+    detail: number,
+  ): void {
+    this.events.push({
+      type,
+      peer: peer === undefined ? -1 : peer.number,
+      publicKey: peer?.publicKey,
+      detail,
+    });
+  }
+}

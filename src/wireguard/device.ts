@@ -1,0 +1,204 @@
+/**
+ * A WireGuard device without its sockets, clock and random source (whitepaper, all of it).
+ *
+ * Four kinds of method:
+ *   configure, up, down     what an operator does
+ *   handle*(input, now)     something happened: messages arrived, packets are to be sent, time passed
+ *   poll*()                 what the device wants: messages sent, to be woken, events logged
+ *   peerOf*, allows*, read  questions while a vector is being worked on
+ *
+ * Per visit, receiving: handleInbound, aead.openVector, handleOpened, (write packets to the TUN),
+ * handleHandshakes; sending: handleOutbound, aead.sealVector, (send). After either, and after
+ * handleTimeout, poll until pollTransmit returns false: seal and send the vector before polling again.
+ * Polling between receiving and sending keeps packets of a new session in order.
+ *
+ * Nothing that comes from the network makes it throw: it is dropped and counted.
+ */
+import type { Instant } from '../time.ts';
+import type { InboundVector, OutboundVector } from '../vector.ts';
+import type { DeviceChange } from './configuration.ts';
+import { CookieReplies } from './cookie-replies.ts';
+import { DeviceConfiguration } from './device-configuration.ts';
+import { type DeviceOptions, DeviceState } from './device-state.ts';
+import type { DeviceEvent } from './events.ts';
+import { Handshakes } from './handshakes.ts';
+import { Sessions } from './sessions.ts';
+import { Transmitter } from './transmitter.ts';
+import { Transport } from './transport.ts';
+
+export type { DeviceOptions } from './device-state.ts';
+export { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from './device-state.ts';
+export type { DeviceEvent, DeviceEventType } from './events.ts';
+
+export class Device {
+  readonly #state: DeviceState;
+  readonly #sessions: Sessions;
+  readonly #replies = new CookieReplies();
+  readonly #handshakes: Handshakes;
+  readonly #transport: Transport;
+  readonly #transmitter: Transmitter;
+  readonly #configuration: DeviceConfiguration;
+
+  constructor(options: DeviceOptions) {
+    this.#state = new DeviceState(options);
+    this.#sessions = new Sessions(this.#state);
+    this.#handshakes = new Handshakes(this.#state, this.#sessions, this.#replies);
+    this.#transport = new Transport(this.#state, this.#sessions, this.#handshakes);
+    this.#transmitter = new Transmitter(this.#state, this.#sessions, this.#replies);
+    this.#configuration = new DeviceConfiguration(this.#state, this.#sessions);
+  }
+
+  /** MTU of the TUN in bytes: what padding does not exceed; 0 = no limit. */
+  get mtu(): number {
+    return this.#state.mtu;
+  }
+
+  set mtu(bytes: number) {
+    this.#state.mtu = bytes;
+  }
+
+  get isUp(): boolean {
+    return this.#state.isUp;
+  }
+
+  /** Our public key; undefined without a private key. */
+  get publicKey(): Uint8Array | undefined {
+    return this.#state.identity?.publicKey;
+  }
+
+  /** Peers configured. */
+  get peerCount(): number {
+    return this.#state.byKey.size;
+  }
+
+  /**
+   * Applies a change; `listenPort` and `fwmark` are the socket owner's.
+   *
+   * @throws CausewayError CONFIG_VALUE, with nothing changed
+   */
+  configure(change: DeviceChange, now: Instant): void {
+    this.#configuration.apply(change, now.monotonic);
+  }
+
+  /** The link is up: handshakes and keepalives start. */
+  up(now: Instant): void {
+    const state = this.#state;
+    if (state.isUp) return;
+    state.isUp = true;
+    for (const peer of state.byKey.values()) {
+      peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+      if (peer.persistentKeepalive > 0) this.#sessions.sendKeepalive(peer, now.monotonic);
+    }
+  }
+
+  /** The link is down: no timers, no sessions, nothing staged. */
+  down(_now: Instant): void {
+    const state = this.#state;
+    state.isUp = false;
+    for (const peer of state.byKey.values()) {
+      state.timers.disarmAll(peer.number);
+      this.#sessions.wipeSessions(peer);
+      peer.needAnotherKeepalive = false;
+      peer.attempts = 0;
+    }
+    this.#handshakes.clear();
+    this.#replies.clear();
+  }
+
+  /**
+   * Received runs: fills `slot` where there is a key to open them with, SLOT_NONE elsewhere. Handshake
+   * messages are copied away. A last message too short to be one is cut off its run.
+   */
+  handleInbound(v: InboundVector, now: Instant): void {
+    this.#transport.handleInbound(v, now.monotonic);
+  }
+
+  /**
+   * The same runs after opening: what was seen before becomes OPEN_REPLAYED. Everything else ≥ 0 is
+   * from the run's peer and new; 0 is a keepalive.
+   */
+  handleOpened(v: InboundVector, now: Instant): void {
+    this.#transport.handleOpened(v, now);
+  }
+
+  /** Number of the peer a run came from, after handleOpened; -1 if nothing of it is to be used. */
+  peerOfRun(_v: InboundVector, run: number): number {
+    return this.#transport.peerOfRun(run);
+  }
+
+  /** Whether the source of the IP packet at `offset` is among the peer's allowed IPs. */
+  allowsSource(peer: number, bytes: Uint8Array, offset: number): boolean {
+    return this.#state.allowedIps.lookupPacketSource(bytes, offset) === peer;
+  }
+
+  /**
+   * Processes waiting handshake messages until `budget` of them have needed public-key work (about
+   * four operations each). Returns how many still wait.
+   */
+  handleHandshakes(now: Instant, budget: number): number {
+    return this.#handshakes.process(now, budget);
+  }
+
+  /** Handshake messages that wait for `handleHandshakes`. */
+  get handshakesWaiting(): number {
+    return this.#handshakes.waiting;
+  }
+
+  /** Handshakes take too much of the caller's time: for the next second they need a cookie. */
+  enterUnderLoad(now: Instant): void {
+    this.#handshakes.enterUnderLoad(now.monotonic);
+  }
+
+  /**
+   * Runs read from the TUN, plaintext in place behind 16 bytes of room, padded; all messages of a run
+   * have one destination. Fills head, receiver, counter, slot and endpoint; SLOT_NONE where a run was
+   * staged (copied) or dropped.
+   */
+  handleOutbound(v: OutboundVector, now: Instant): void {
+    this.#transport.handleOutbound(v, now.monotonic);
+  }
+
+  /**
+   * Appends messages of the protocol's own: complete ones (SLOT_COMPLETE), and data to be sealed. True
+   * if more remains than fits. Cookie replies use records behind the peers' in the endpoint table,
+   * which stay valid until the vector is sent.
+   */
+  pollTransmit(v: OutboundVector, now: Instant): boolean {
+    return this.#transmitter.poll(v, now);
+  }
+
+  /** Monotonic milliseconds at which handleTimeout wants to be called, or Infinity. */
+  pollTimeout(): number {
+    return this.#state.timers.next();
+  }
+
+  handleTimeout(now: Instant): void {
+    const { timers, peers } = this.#state;
+    const { monotonic } = now;
+    for (let p = timers.due(monotonic); p >= 0; p = timers.due(monotonic)) {
+      const peer = peers[p];
+      if (peer !== undefined) this.#sessions.handleTimers(peer, monotonic);
+      timers.settle(p);
+    }
+  }
+
+  /** Something to log; undefined when there is nothing more. */
+  pollEvent(): DeviceEvent | undefined {
+    return this.#state.events.shift();
+  }
+
+  /** The network changed: local addresses learnt from messages are forgotten. */
+  clearStickySources(): void {
+    for (const peer of this.#state.byKey.values()) this.#state.clearStickySource(peer.number);
+  }
+
+  /** Number of a peer, -1 if it is not configured. */
+  peerNumber(publicKeyHex: string): number {
+    return this.#state.byKey.get(publicKeyHex)?.number ?? -1;
+  }
+
+  /** Public key by number, undefined if there is no such peer. */
+  peerKey(peer: number): Uint8Array | undefined {
+    return this.#state.peers[peer]?.publicKey;
+  }
+}

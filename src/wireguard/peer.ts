@@ -1,0 +1,67 @@
+/** Everything about one peer: what was configured, its handshake, its sessions (whitepaper § 2, 5.4). */
+import { wipe } from '../bytes.ts';
+import type { PublicKey } from '../keys.ts';
+import { CookieGenerator } from './cookies.ts';
+import { Handshake } from './handshake.ts';
+import type { Keypair } from './keypair.ts';
+import { type StagingBudget, StagingQueue } from './staging.ts';
+import { TIMESTAMP_SIZE } from './tai64n.ts';
+
+const NEVER = Number.NEGATIVE_INFINITY;
+
+export class Peer {
+  /** Small, reused: the peer's endpoint record, its statistics and its value among allowed IPs. */
+  readonly number: number;
+  readonly publicKey: PublicKey;
+  /** Q; all zero without one. */
+  readonly presharedKey = new Uint8Array(32);
+  /** DH(S_priv, S_pub) of ours and the peer's; computed when first needed, empty before. */
+  staticStatic: Uint8Array | undefined = undefined;
+  /** Milliseconds, 0 = off. */
+  persistentKeepalive = 0;
+
+  readonly handshake = new Handshake();
+  readonly cookies: CookieGenerator;
+  /** Timestamp of the newest initiation of the peer. */
+  readonly lastTimestamp = new Uint8Array(TIMESTAMP_SIZE);
+  /** Monotonic time of the peer's last accepted initiation. */
+  lastInitiation = NEVER;
+  /** Unix time written into our last initiation: the next one must be later. */
+  lastTimestampSent = 0;
+  /** Monotonic time of our last initiation or response. */
+  lastSentHandshake = NEVER;
+  /** Retries of the current initiation. */
+  attempts = 0;
+
+  /** The session before `current`: still opens what is under way. */
+  previous: Keypair | undefined = undefined;
+  /** The session that seals. */
+  current: Keypair | undefined = undefined;
+  /** As responder: a session that the initiator has not confirmed with data yet. */
+  next: Keypair | undefined = undefined;
+
+  readonly staged: StagingQueue;
+  /** Data came while a keepalive was waiting already: another one is due after it. */
+  needAnotherKeepalive = false;
+  /** The handshake that data received late in a session's life asks for has been started. */
+  sentLastMinuteHandshake = false;
+
+  /** In the queue of peers that have something to transmit. */
+  queued = false;
+  wantsInitiation = false;
+  /** A response with its macs, not sent yet. */
+  response: Uint8Array | undefined = undefined;
+
+  constructor(number: number, publicKey: PublicKey, budget: StagingBudget) {
+    this.number = number;
+    this.publicKey = publicKey;
+    this.cookies = new CookieGenerator(publicKey);
+    this.staged = new StagingQueue(budget);
+  }
+
+  /** After our private key changed, or before the peer is forgotten. */
+  forgetStaticStatic(): void {
+    if (this.staticStatic !== undefined) wipe(this.staticStatic);
+    this.staticStatic = undefined;
+  }
+}

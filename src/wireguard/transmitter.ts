@@ -1,0 +1,199 @@
+/**
+ * What the protocol itself sends: initiations, responses, cookie replies, keepalives and packets that
+ * were staged (whitepaper § 5.4, 6.5). It is made when it is polled for, into the caller's vector.
+ */
+import { wipe } from '../bytes.ts';
+import type { Instant } from '../time.ts';
+import {
+  MESSAGE_HEADER_SIZE,
+  MESSAGE_OVERHEAD,
+  type OutboundVector,
+  SLOT_COMPLETE,
+} from '../vector.ts';
+import type { CookieReplies } from './cookie-replies.ts';
+import { type DeviceState, SCRATCH_ENDPOINTS } from './device-state.ts';
+import { createInitiation } from './handshake.ts';
+import type { Keypair } from './keypair.ts';
+import {
+  COOKIE_REPLY_SIZE,
+  INITIATION_SIZE,
+  readU32,
+  stampRelayId,
+  TYPE_TRANSPORT,
+} from './messages.ts';
+import type { Peer } from './peer.ts';
+import type { Sessions } from './sessions.ts';
+import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
+
+/** Plaintext is padded to multiples of this (§ 5.4.6). */
+export const PADDING = 16;
+
+/**
+ * Length of a packet with its padding: a multiple of 16, but not beyond the MTU. A packet longer than
+ * the MTU is padded as if only its part behind the last whole MTU were sent.
+ */
+export function paddedLength(length: number, mtu: number): number {
+  if (mtu === 0) return Math.ceil(length / PADDING) * PADDING;
+  const last = length > mtu ? length % mtu : length;
+  const padded = Math.min(Math.ceil(last / PADDING) * PADDING, mtu);
+  return length - last + padded;
+}
+
+export class Transmitter {
+  readonly #state: DeviceState;
+  readonly #sessions: Sessions;
+  readonly #replies: CookieReplies;
+  /** The scratch record used last: they take turns, so one stays valid for 255 further replies. */
+  #scratch = 0;
+
+  constructor(state: DeviceState, sessions: Sessions, replies: CookieReplies) {
+    this.#state = state;
+    this.#sessions = sessions;
+    this.#replies = replies;
+  }
+
+  /** Appends as much as fits; true if more remains. */
+  poll(v: OutboundVector, now: Instant): boolean {
+    const state = this.#state;
+    while (this.#replies.length > 0) {
+      const at = this.#reserve(v, COOKIE_REPLY_SIZE);
+      if (at < 0) return true;
+      this.#scratch = (this.#scratch + 1) % SCRATCH_ENDPOINTS;
+      const record = state.maxPeers + this.#scratch;
+      this.#replies.shift(v.arena, v.offset[at]!, state.endpoints.words, record);
+      this.#complete(v, at, record);
+    }
+    for (let peer = state.firstReady(); peer !== undefined; peer = state.firstReady()) {
+      if (!this.#transmit(v, peer, now)) return true;
+      state.dequeue(peer);
+    }
+    return false;
+  }
+
+  /** Everything that waits for one peer; false if it does not fit. */
+  #transmit(v: OutboundVector, peer: Peer, now: Instant): boolean {
+    const { response } = peer;
+    if (response !== undefined) {
+      if (!this.#append(v, peer, response)) return false;
+      peer.response = undefined;
+    }
+    if (peer.wantsInitiation) {
+      if (!fits(v, INITIATION_SIZE)) return false;
+      peer.wantsInitiation = false;
+      const initiation = this.#createInitiation(peer, now);
+      if (initiation !== undefined) this.#append(v, peer, initiation);
+    }
+    while (peer.staged.length > 0) {
+      const keypair = peer.current;
+      if (keypair === undefined || !keypair.maySeal(1, now.monotonic)) {
+        // Comes back here, since it asks for an initiation, or else waits for the next one.
+        this.#sessions.initiate(peer, now.monotonic, false);
+        return !peer.wantsInitiation || this.#transmit(v, peer, now);
+      }
+      if (!this.#appendStaged(v, peer, keypair, now.monotonic)) return false;
+    }
+    return true;
+  }
+
+  #createInitiation(peer: Peer, now: Instant): Uint8Array | undefined {
+    const state = this.#state;
+    const { identity } = state;
+    if (identity === undefined || !state.hasEndpoint(peer.number)) return undefined;
+    const staticStatic = state.staticStaticOf(peer, identity);
+    if (staticStatic === undefined) return undefined;
+    state.indexes.remove(peer.handshake.localIndex);
+    // A clock that was set back must not lock us out: the peer wants ever newer timestamps.
+    peer.lastTimestampSent = Math.max(now.unix, peer.lastTimestampSent + TIMESTAMP_STEP);
+    const ephemeral = new Uint8Array(32);
+    state.random(ephemeral);
+    const index = state.newIndex();
+    const message = createInitiation(
+      peer.handshake,
+      state.curve,
+      identity,
+      peer.publicKey,
+      staticStatic,
+      ephemeral,
+      encodeTimestamp(peer.lastTimestampSent),
+      index,
+    );
+    if (message === undefined) {
+      wipe(ephemeral);
+      peer.handshake.localIndex = 0;
+      return undefined;
+    }
+    state.indexes.insert(index, peer, undefined);
+    peer.cookies.addMacs(message, now.monotonic);
+    return message;
+  }
+
+  /** Appends a handshake message to the peer's endpoint; false if it does not fit. */
+  #append(v: OutboundVector, peer: Peer, message: Uint8Array): boolean {
+    const at = this.#reserve(v, message.length);
+    if (at < 0) return false;
+    v.arena.set(message, v.offset[at]!);
+    this.#complete(v, at, peer.number);
+    const { txBytes } = this.#state.statistics;
+    txBytes[peer.number] = txBytes[peer.number]! + message.length;
+    return true;
+  }
+
+  /** Appends the oldest staged packet, padded, to be sealed; false if it does not fit. */
+  #appendStaged(v: OutboundVector, peer: Peer, keypair: Keypair, now: number): boolean {
+    const sessions = this.#sessions;
+    const length = peer.staged.firstLength();
+    const size = paddedLength(length, this.#state.mtu) + MESSAGE_OVERHEAD;
+    const at = this.#reserve(v, size);
+    if (at < 0) return false;
+    const offset = v.offset[at]! + MESSAGE_HEADER_SIZE;
+    peer.staged.copyFirst(v.arena, offset);
+    peer.staged.shift();
+    v.arena.fill(0, offset + length, offset + size - MESSAGE_OVERHEAD);
+    v.head[at] = TYPE_TRANSPORT | (this.#state.relayIdOf(peer.number) << 8);
+    v.receiver[at] = keypair.remoteIndex;
+    v.slot[at] = keypair.slot;
+    v.endpoint[at] = peer.number;
+    v.counter[at] = keypair.counter++;
+    const { txBytes } = this.#state.statistics;
+    txBytes[peer.number] = txBytes[peer.number]! + size;
+    sessions.packetTraversed(peer, now);
+    sessions.packetSent(peer);
+    if (length > 0) sessions.dataSent(peer, now);
+    sessions.keepFreshSending(peer, keypair, now);
+    return true;
+  }
+
+  /** Marks entry `at` as ready to be sent to endpoint `record`, and stamps the relay id. */
+  #complete(v: OutboundVector, at: number, record: number): void {
+    const offset = v.offset[at]!;
+    const size = v.lastSize[at]!;
+    stampRelayId(v.arena.subarray(offset, offset + size), this.#state.relayIdOf(record));
+    v.head[at] = readU32(v.arena, offset);
+    v.receiver[at] = 0;
+    v.slot[at] = SLOT_COMPLETE;
+    v.endpoint[at] = record;
+    v.counter[at] = 0;
+  }
+
+  /** A new entry of one message of `size` bytes, or -1 if it does not fit. */
+  #reserve(v: OutboundVector, size: number): number {
+    if (!fits(v, size)) return -1;
+    const at = v.length++;
+    const offset = alignedEnd(v);
+    v.offset[at] = offset;
+    v.stride[at] = size;
+    v.count[at] = 1;
+    v.lastSize[at] = size;
+    v.used = offset + size;
+    return at;
+  }
+}
+
+/** Messages begin at multiples of 16: the ciphers like it. */
+function alignedEnd(v: OutboundVector): number {
+  return (v.used + 15) & ~15;
+}
+
+function fits(v: OutboundVector, size: number): boolean {
+  return v.length < v.capacity && alignedEnd(v) + size <= v.arena.length;
+}
