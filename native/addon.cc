@@ -269,11 +269,11 @@ napi_value bind_endpoints(napi_env env, napi_callback_info info) {
 
 // ---- TUN ---------------------------------------------------------------------------------------
 
-// openTun(name, exclusive, multiQueue, offload) → {fd, error, name, tcpOffload, udpOffload}
+// openTun(name, exclusive, multiQueue, offload, mtu) → {fd, error, name, tcpOffload, udpOffload}
 napi_value open_tun_device(napi_env env, napi_callback_info info) {
-  Arguments<4> a(env, info);
+  Arguments<5> a(env, info);
   const TunDevice device =
-      open_tun(a.text(0).c_str(), a.boolean(1), a.boolean(2), a.boolean(3));
+      open_tun(a.text(0).c_str(), a.boolean(1), a.boolean(2), a.boolean(3), a.integer(4));
   napi_value result, name;
   napi_create_object(env, &result);
   napi_create_string_utf8(env, device.name.c_str(), device.name.size(), &name);
@@ -282,6 +282,15 @@ napi_value open_tun_device(napi_env env, napi_callback_info info) {
   set(env, result, "name", name);
   set(env, result, "tcpOffload", boolean(env, device.tcp_offload));
   set(env, result, "udpOffload", boolean(env, device.udp_offload));
+  return result;
+}
+
+// tunName(fd) → string, empty if the device is gone
+napi_value get_tun_name(napi_env env, napi_callback_info info) {
+  Arguments<1> a(env, info);
+  const std::string name = tun_name(a.integer(0));
+  napi_value result = nullptr;
+  napi_create_string_utf8(env, name.c_str(), name.size(), &result);
   return result;
 }
 
@@ -618,6 +627,7 @@ NAPI_MODULE_INIT() {
   add<bind_inbound>(env, exports, "bindInbound");
   add<bind_endpoints>(env, exports, "bindEndpoints");
   add<open_tun_device>(env, exports, "openTun");
+  add<get_tun_name>(env, exports, "tunName");
   add<tun_read>(env, exports, "tunRead");
   add<coalesce>(env, exports, "coalesce");
   add<tun_write>(env, exports, "tunWrite");

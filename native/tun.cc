@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ TunDevice failed(TunDevice device) {
 
 }  // namespace
 
-TunDevice open_tun(const char* name, bool exclusive, bool multi_queue, bool offload) {
+TunDevice open_tun(const char* name, bool exclusive, bool multi_queue, bool offload, int mtu) {
   TunDevice device;
   device.fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (device.fd < 0) return failed(device);
@@ -53,7 +54,22 @@ TunDevice open_tun(const char* name, bool exclusive, bool multi_queue, bool offl
   } else if (ioctl(device.fd, TUNSETOFFLOAD, 0) < 0) {
     return failed(device);
   }
+  if (mtu > 0) {
+    const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    request.ifr_mtu = mtu;
+    const bool set = control >= 0 && ioctl(control, SIOCSIFMTU, &request) == 0;
+    const int error = errno;
+    if (control >= 0) close(control);
+    errno = error;
+    if (!set) return failed(device);
+  }
   return device;
+}
+
+std::string tun_name(int fd) {
+  ifreq request{};
+  if (ioctl(fd, TUNGETIFF, &request) < 0) return {};
+  return std::string(request.ifr_name, strnlen(request.ifr_name, sizeof request.ifr_name));
 }
 
 TunReader::TunReader() : scratch_(kMaxPacket) {}

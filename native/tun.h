@@ -19,8 +19,12 @@ struct TunDevice {
 };
 
 // Opens or creates the device `name`. With `exclusive`, a name that exists is an error (EEXIST
-// or EBUSY); with `multi_queue`, each call adds a queue. `offload` asks for TSO, USO and checksums.
-TunDevice open_tun(const char* name, bool exclusive, bool multi_queue, bool offload);
+// or EBUSY); with `multi_queue`, each call adds a queue. `offload` asks for TSO, USO and checksums;
+// an MTU of 0 leaves the kernel's.
+TunDevice open_tun(const char* name, bool exclusive, bool multi_queue, bool offload, int mtu);
+
+// What the device behind the descriptor is called now, in whatever namespace; empty if it is gone.
+std::string tun_name(int fd);
 
 struct TunReadCounts {
   int error = 0;  // 0: more may wait; EAGAIN: drained; else errno

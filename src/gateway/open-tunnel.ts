@@ -4,10 +4,8 @@
  */
 import type { OpenTunnel } from './tunnel.ts';
 
-const DATA_PLANE: string = './data-plane/tunnel-process.ts';
-
 /** Opens a tunnel of the real data plane. */
 export const openTunnel: OpenTunnel = async (options) => {
-  const module = (await import(DATA_PLANE)) as { openTunnel: OpenTunnel };
-  return module.openTunnel(options);
+  const dataPlane = await import('./data-plane/tunnel-process.ts');
+  return dataPlane.openTunnel(options);
 };

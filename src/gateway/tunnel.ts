@@ -6,6 +6,7 @@
 import type { DropReason } from '../drops.ts';
 import type { PresharedKey, PrivateKey, PublicKey } from '../keys.ts';
 import type { DeviceChange, PeerEndpoint } from '../wireguard/configuration.ts';
+import type { Log } from './log.ts';
 
 /** The POSIX errors that a change can end with; the UAPI answers their (negative) numbers. */
 export type TunnelErrno =
@@ -101,6 +102,7 @@ export interface TunnelOptions {
   readonly interfaceName: string;
   readonly mtu: number;
   readonly crypto: 'auto' | 'noble' | 'openssl';
+  readonly log: Log;
 }
 
 /**

@@ -54,7 +54,16 @@ export interface Addon {
   ): InboundHandle;
   bindEndpoints(records: Uint8Array): EndpointsHandle;
 
-  openTun(name: string, exclusive: boolean, multiQueue: boolean, offload: boolean): OpenedTun;
+  /** An MTU of 0 leaves the kernel's. */
+  openTun(
+    name: string,
+    exclusive: boolean,
+    multiQueue: boolean,
+    offload: boolean,
+    mtu: number,
+  ): OpenedTun;
+  /** What the device is called now, in whatever namespace; empty if it is gone. */
+  tunName(fd: number): string;
   /** Results: error (EAGAIN = drained), length, used, malformed, options, unknown offload. */
   tunRead(
     fd: number,

@@ -77,12 +77,12 @@ export class TunDevice {
 }
 
 /**
- * Creates the device.
+ * Creates the device, one queue, with every offload that the kernel has.
  *
  * @throws CausewayError INTERFACE_EXISTS, INTERFACE_NAME, PERMISSION, TUN_MISSING or START_FAILED
  */
-export function openTun(addon: Addon, name: string): OpenedTun {
-  const opened = addon.openTun(name, true, false, true);
+export function openTun(addon: Addon, name: string, mtu: number): OpenedTun {
+  const opened = addon.openTun(name, true, false, true, mtu);
   if (opened.fd >= 0) return opened;
   switch (opened.error) {
     case EBUSY:

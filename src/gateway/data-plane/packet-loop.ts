@@ -1,0 +1,265 @@
+/**
+ * The event loop of the data plane: everything that is done per visit, and all its side effects.
+ * Around it the protocol is pure (`wireguard/device.ts`) and the bytes are native (`tun/`, `udp/`).
+ *
+ *   TUN readable:     read and split → route, number → seal → send
+ *   socket readable:  receive → match sessions → open → replay, roaming → gather → source → write
+ *
+ * A visit handles one vector and returns to the loop, so that the TUN, both sockets, timers and
+ * messages of the main thread take turns. When a socket takes no more, the TUN is not read until it
+ * does: the packets wait in the kernel's queue, where they are counted when they are dropped.
+ */
+import type { DropCounters } from '../../drops.ts';
+import { type Addon, type PollHandle, READABLE, WRITABLE } from '../../native/addon.ts';
+import { DRAINED, type TunDevice } from '../../tun/tun-device.ts';
+import type { UdpSockets } from '../../udp/udp-sockets.ts';
+import { InboundVector, OutboundVector, type VectorAead } from '../../vector.ts';
+import type { Device } from '../../wireguard/device.ts';
+import type { Clock } from './clock.ts';
+import { HandshakeShare } from './handshake-share.ts';
+
+/** Entries and arena bytes of the outbound vector; the arena holds any one super-packet. */
+const OUTBOUND_ENTRIES = 512;
+const OUTBOUND_ARENA = 1 << 20;
+/** Bytes of messages after which a visit to the TUN stops reading: about what the L2 cache holds. */
+const OUTBOUND_VISIT = 256 << 10;
+/** Receive buffers of one visit, each of the largest GRO datagram, and what they can be cut into. */
+const INBOUND_BUFFERS = 8;
+const INBOUND_BUFFER = 1 << 16;
+const INBOUND_MESSAGES = INBOUND_BUFFERS * 128;
+/** Handshake messages handled in one visit, so that packets get their turn between them. */
+const HANDSHAKES_PER_VISIT = 2;
+
+export interface PacketLoopParts {
+  readonly addon: Addon;
+  readonly tun: TunDevice;
+  readonly device: Device;
+  readonly aead: VectorAead;
+  readonly drops: DropCounters;
+  readonly clock: Clock;
+  /** The device vanished from under us. */
+  readonly onGone: () => void;
+  /** The device has events to tell. */
+  readonly onEvents: () => void;
+}
+
+export class PacketLoop {
+  readonly #parts: PacketLoopParts;
+  readonly #outbound = new OutboundVector(OUTBOUND_ENTRIES, OUTBOUND_ARENA);
+  readonly #inbound = new InboundVector(
+    INBOUND_MESSAGES,
+    INBOUND_MESSAGES,
+    INBOUND_BUFFERS * INBOUND_BUFFER,
+    INBOUND_BUFFERS,
+  );
+  readonly #share = new HandshakeShare();
+  readonly #tunPoll: PollHandle;
+  #sockets: UdpSockets | undefined;
+  #socketPolls: { readonly fd: number; readonly poll: PollHandle }[] = [];
+  /** The outbound vector waits for a socket to become writable. */
+  #blocked = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #handshakesScheduled = false;
+  #closed = false;
+
+  constructor(parts: PacketLoopParts) {
+    this.#parts = parts;
+    this.#tunPoll = parts.addon.createPoll(parts.tun.fd, (events) => this.#onTun(events));
+  }
+
+  /** Starts reading the TUN, so that its end is noticed even while the link is down. */
+  start(): void {
+    this.#parts.addon.setPoll(this.#tunPoll, READABLE);
+  }
+
+  get sockets(): UdpSockets | undefined {
+    return this.#sockets;
+  }
+
+  /** Takes over open sockets, closing the ones before; undefined = none. */
+  useSockets(sockets: UdpSockets | undefined): void {
+    const { addon } = this.#parts;
+    for (const { poll } of this.#socketPolls) addon.closePoll(poll);
+    this.#socketPolls = [];
+    this.#sockets?.close();
+    this.#sockets = sockets;
+    this.#unblock();
+    if (sockets === undefined) return;
+    for (const fd of [sockets.fd4, sockets.fd6]) {
+      if (fd < 0) continue;
+      const poll = addon.createPoll(fd, (events) => this.#onSocket(fd, events));
+      addon.setPoll(poll, READABLE);
+      this.#socketPolls.push({ fd, poll });
+    }
+  }
+
+  /** To be called after anything was done to the device from outside a visit. */
+  afterChange(): void {
+    this.#finishVisit();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.useSockets(undefined);
+    this.#parts.addon.closePoll(this.#tunPoll);
+  }
+
+  #onTun(events: number): void {
+    const { tun, device, aead, drops, clock } = this.#parts;
+    if (events < 0) {
+      this.#gone();
+      return;
+    }
+    if (this.#blocked) return;
+    const vector = this.#outbound;
+    vector.clear();
+    const now = clock.read();
+    const started = now.monotonic;
+    const status = tun.read(vector, device.mtu, OUTBOUND_VISIT);
+    if (tun.malformed > 0) drops.add('out_malformed', tun.malformed);
+    if (tun.options > 0) drops.add('out_options', tun.options);
+    if (tun.unknownOffload > 0) drops.add('out_unknown_offload', tun.unknownOffload);
+    if (vector.length > 0) {
+      device.handleOutbound(vector, now);
+      aead.sealVector(vector);
+      this.#send(false);
+      this.#share.addPackets(performance.now() - started);
+    }
+    if (status !== 0 && status !== DRAINED) {
+      this.#gone();
+      return;
+    }
+    this.#finishVisit();
+  }
+
+  #onSocket(fd: number, events: number): void {
+    if (events < 0) return;
+    if ((events & WRITABLE) !== 0 && this.#blocked) {
+      this.#send(true);
+      if (!this.#blocked) this.#unblock();
+    }
+    if ((events & READABLE) !== 0) this.#receive(fd);
+    if (!this.#closed) this.#finishVisit();
+  }
+
+  #receive(fd: number): void {
+    const { tun, device, aead, drops, clock } = this.#parts;
+    const vector = this.#inbound;
+    const sockets = this.#sockets;
+    if (sockets === undefined) return;
+    const now = clock.read();
+    const started = now.monotonic;
+    sockets.receive(fd, vector, INBOUND_BUFFERS);
+    if (vector.length === 0) return;
+    device.handleInbound(vector, now);
+    aead.openVector(vector);
+    device.handleOpened(vector, now);
+    const groups = tun.gather(vector);
+    if (tun.malformed > 0) drops.add('in_inner_malformed', tun.malformed);
+    if (tun.options > 0) drops.add('in_inner_options', tun.options);
+    for (let i = 0; i < groups.length; i++) {
+      const peer = device.peerOfRun(vector, groups.run[i]!);
+      if (!device.allowsSource(peer, vector.arena, groups.offset[i]!)) {
+        drops.add('in_source_not_allowed', groups.packets[i]!);
+        groups.packets[i] = 0;
+      }
+    }
+    if (groups.length > 0) {
+      const refused = tun.write(vector, groups);
+      if (refused > 0) drops.add('in_tun_error', refused);
+    }
+    this.#share.addPackets(performance.now() - started);
+  }
+
+  /** Sends the outbound vector, or goes on with it; what a socket does not take now waits. */
+  #send(resume: boolean): void {
+    const { addon, drops } = this.#parts;
+    const vector = this.#outbound;
+    const sockets = this.#sockets;
+    if (sockets === undefined) {
+      for (let i = 0; i < vector.length; i++) drops.add('out_send_error', vector.count[i]!);
+      return;
+    }
+    const family = sockets.send(vector, resume);
+    if (sockets.refused > 0) drops.add('out_send_error', sockets.refused);
+    if (sockets.tooLong > 0) drops.add('out_too_long', sockets.tooLong);
+    if (sockets.unreachable > 0) drops.add('out_no_endpoint', sockets.unreachable);
+    this.#blocked = family !== 0;
+    if (!this.#blocked) return;
+    addon.setPoll(this.#tunPoll, 0);
+    const waiting = family === 4 ? sockets.fd4 : sockets.fd6;
+    for (const { fd, poll } of this.#socketPolls) {
+      addon.setPoll(poll, fd === waiting ? READABLE | WRITABLE : READABLE);
+    }
+  }
+
+  #unblock(): void {
+    this.#blocked = false;
+    if (this.#closed) return;
+    const { addon } = this.#parts;
+    for (const { poll } of this.#socketPolls) addon.setPoll(poll, READABLE);
+    addon.setPoll(this.#tunPoll, READABLE);
+  }
+
+  /** Handshakes, what the protocol itself wants to send, events, and the next deadline. */
+  #finishVisit(): void {
+    if (this.#closed) return;
+    this.#handleHandshakes();
+    this.#transmit();
+    this.#parts.onEvents();
+    this.#armTimer();
+  }
+
+  #handleHandshakes(): void {
+    const { device, clock } = this.#parts;
+    if (device.handshakesWaiting === 0) return;
+    const now = clock.read();
+    const started = now.monotonic;
+    const waiting = device.handleHandshakes(now, HANDSHAKES_PER_VISIT);
+    const ended = performance.now();
+    if (this.#share.addHandshakes(ended - started, ended)) device.enterUnderLoad(now);
+    if (waiting > 0 && !this.#handshakesScheduled) {
+      this.#handshakesScheduled = true;
+      setImmediate(() => {
+        this.#handshakesScheduled = false;
+        this.#finishVisit();
+      });
+    }
+  }
+
+  #transmit(): void {
+    const { device, aead, clock } = this.#parts;
+    let more = true;
+    while (more && !this.#blocked) {
+      const vector = this.#outbound;
+      vector.clear();
+      more = device.pollTransmit(vector, clock);
+      if (vector.length === 0) return;
+      aead.sealVector(vector);
+      this.#send(false);
+    }
+  }
+
+  #armTimer(): void {
+    const next = this.#parts.device.pollTimeout();
+    if (next >= this.#timerAt) return; // the timer that runs fires first and looks again
+    clearTimeout(this.#timer);
+    this.#timerAt = next;
+    const wait = Math.max(0, Math.ceil(next - performance.now()));
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      if (this.#closed) return;
+      const { device, clock } = this.#parts;
+      device.handleTimeout(clock.read());
+      this.#finishVisit();
+    }, wait);
+  }
+
+  #gone(): void {
+    this.#parts.addon.setPoll(this.#tunPoll, 0);
+    this.#parts.onGone();
+  }
+}

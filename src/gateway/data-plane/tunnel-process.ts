@@ -1,0 +1,261 @@
+/**
+ * A tunnel of the real data plane, as the main thread holds it: the interface, the worker that
+ * carries its packets, the monitor of its link, and the model of its configuration.
+ */
+import { Worker } from 'node:worker_threads';
+import { bytesToHex } from '../../bytes.ts';
+import { DropCounters } from '../../drops.ts';
+import { CausewayError } from '../../errors.ts';
+import { type Addon, loadAddon, type OpenedTun } from '../../native/addon.ts';
+import { LinkMonitor } from '../../tun/link-monitor.ts';
+import { openTun } from '../../tun/tun-device.ts';
+import { ENDPOINT_RECORD_WORDS } from '../../vector.ts';
+import type { DeviceChange, PeerEndpoint } from '../../wireguard/configuration.ts';
+import type { DeviceEvent } from '../../wireguard/events.ts';
+import { nobleCurve } from '../../wireguard/noble-curve.ts';
+import { createPeerFigures, PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import {
+  type OpenTunnel,
+  type Tunnel,
+  type TunnelEnd,
+  TunnelError,
+  type TunnelOptions,
+  type TunnelSnapshot,
+} from '../tunnel.ts';
+import { MAX_PEERS, TunnelConfiguration } from '../tunnel-configuration.ts';
+import { type Command, type Report, type SharedFigures, shareFigures } from './messages.ts';
+
+/** The worker's file has this file's ending: `.ts` in a checkout, `.js` when built. */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
+  import.meta.url,
+);
+
+type Reply = { readonly resolve: () => void; readonly reject: (error: Error) => void };
+
+class TunnelProcess implements Tunnel {
+  readonly interfaceName: string;
+  readonly closed: Promise<TunnelEnd>;
+
+  readonly #addon: Addon;
+  readonly #tun: OpenedTun;
+  readonly #worker: Worker;
+  readonly #exited: Promise<unknown>;
+  readonly #log: TunnelOptions['log'];
+  readonly #monitor: LinkMonitor;
+  readonly #configuration: TunnelConfiguration;
+  readonly #drops: DropCounters;
+  readonly #peers: PeerStatistics;
+  readonly #numbers = new Map<string, number>();
+  readonly #figures = createPeerFigures();
+  readonly #replies = new Map<number, Reply>();
+  readonly #end: (end: TunnelEnd) => void;
+  readonly #crypto: 'noble' | 'openssl';
+  #applying: Promise<void> = Promise.resolve();
+  #nextId = 1;
+  #port = 0;
+  #socketOffloads: readonly string[] = [];
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    addon: Addon,
+    options: TunnelOptions,
+    tun: OpenedTun,
+    worker: Worker,
+    figures: SharedFigures,
+    crypto: 'noble' | 'openssl',
+  ) {
+    const { promise, resolve } = Promise.withResolvers<TunnelEnd>();
+    this.closed = promise;
+    this.#end = resolve;
+    this.#addon = addon;
+    this.#tun = tun;
+    this.#worker = worker;
+    this.#log = options.log;
+    this.#crypto = crypto;
+    this.interfaceName = tun.name;
+    this.#drops = new DropCounters(figures.drops);
+    this.#peers = new PeerStatistics(MAX_PEERS, figures.peers);
+    this.#configuration = new TunnelConfiguration((privateKey) => {
+      const publicKey = new Uint8Array(32);
+      nobleCurve.x25519Base(publicKey, privateKey);
+      return publicKey;
+    });
+    this.#exited = new Promise((exited) => worker.once('exit', exited));
+    worker.on('message', (report: Report) => this.#onReport(report));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => this.#fail(new Error('the data plane has ended')));
+    this.#monitor = new LinkMonitor(addon, tun.fd, {
+      onLink: (up, mtu) => this.#post({ kind: 'link', up, mtu }),
+      onRoutes: () => this.#post({ kind: 'routes-changed' }),
+      onGone: () => this.#end({ cause: 'interface-removed' }),
+    });
+  }
+
+  apply(change: DeviceChange): Promise<void> {
+    const applied = this.#applying.then(() => this.#applyNow(change));
+    this.#applying = applied.catch(() => undefined);
+    return applied;
+  }
+
+  async #applyNow(change: DeviceChange): Promise<void> {
+    this.#configuration.check(change);
+    if (this.#closing !== undefined) throw new TunnelError('ENODEV', 'the tunnel is closing');
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#replies.set(id, { resolve, reject });
+    this.#post({ kind: 'apply', id, change });
+    await promise;
+    this.#configuration.apply(change);
+  }
+
+  snapshot(): TunnelSnapshot {
+    const statistics = {
+      listenPort: this.#port,
+      drops: this.#drops.entries(),
+      crypto: this.#crypto,
+      offloads: [
+        ...(this.#tun.tcpOffload ? ['tso'] : []),
+        ...(this.#tun.udpOffload ? ['uso'] : []),
+        ...this.#socketOffloads,
+      ],
+    };
+    return this.#configuration.snapshot(this.interfaceName, statistics, (publicKey) => {
+      const number = this.#numbers.get(bytesToHex(publicKey));
+      if (number === undefined) return undefined;
+      const figures = this.#figures;
+      this.#peers.read(number, figures);
+      const { rxBytes, txBytes, lastHandshake } = figures;
+      return { rxBytes, txBytes, lastHandshake, endpoint: endpointOf(figures.endpoint) };
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#monitor.close();
+    this.#post({ kind: 'close' });
+    await this.#exited;
+    this.#rejectAll(new TunnelError('ENODEV', 'the tunnel was closed'));
+    this.#addon.close(this.#tun.fd);
+    this.#end({ cause: 'closed' });
+  }
+
+  #post(command: Command): void {
+    this.#worker.postMessage(command);
+  }
+
+  #onReport(report: Report): void {
+    switch (report.kind) {
+      case 'applied':
+        for (const { publicKey, number } of report.peers) this.#numbers.set(publicKey, number);
+        this.#take(report.id)?.resolve();
+        break;
+      case 'refused':
+        this.#take(report.id)?.reject(new TunnelError(report.errno, report.message));
+        break;
+      case 'sockets':
+        this.#port = report.port;
+        if (report.port !== 0) this.#socketOffloads = report.offloads;
+        break;
+      case 'bind-failed':
+        this.#log.error(`${report.message}: set another listen port, or end what uses it.`);
+        break;
+      case 'events':
+        for (const event of report.events) this.#logEvent(event);
+        break;
+      case 'gone':
+        this.#end({ cause: 'interface-removed' });
+        break;
+    }
+  }
+
+  #logEvent({ type, publicKey, detail }: DeviceEvent): void {
+    const peer = publicKey === undefined ? undefined : Buffer.from(publicKey).toString('base64');
+    if (type === 'under-load' || type === 'handshake-gave-up') {
+      this.#log.warn({ peer, detail }, type);
+    } else {
+      this.#log.debug({ peer, detail }, type);
+    }
+  }
+
+  #take(id: number): Reply | undefined {
+    const reply = this.#replies.get(id);
+    this.#replies.delete(id);
+    return reply;
+  }
+
+  #fail(error: Error): void {
+    this.#rejectAll(new TunnelError('EIO', error.message));
+    if (this.#closing === undefined) this.#end({ cause: 'failed', error });
+  }
+
+  #rejectAll(error: TunnelError): void {
+    for (const { reject } of this.#replies.values()) reject(error);
+    this.#replies.clear();
+  }
+}
+
+function endpointOf(words: Int32Array): PeerEndpoint | undefined {
+  const family = words[0]! & 0xffff;
+  if (family !== 4 && family !== 6) return undefined;
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, ENDPOINT_RECORD_WORDS * 4);
+  return {
+    family,
+    address: bytes.slice(4, family === 4 ? 8 : 20),
+    port: words[0]! >>> 16,
+    scope: words[5]!,
+  };
+}
+
+/** The worker's first report, or why there is none. */
+function firstReport(worker: Worker): Promise<Extract<Report, { kind: 'ready' }>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Extract<Report, { kind: 'ready' }>>();
+  const onMessage = (report: Report): void => {
+    if (report.kind === 'ready') resolve(report);
+  };
+  const onExit = (): void => reject(new Error('the data plane ended before it was ready'));
+  worker.once('message', onMessage);
+  worker.once('error', reject);
+  worker.once('exit', onExit);
+  return promise.finally(() => {
+    worker.off('message', onMessage);
+    worker.off('error', reject);
+    worker.off('exit', onExit);
+  });
+}
+
+export const openTunnel: OpenTunnel = async (options) => {
+  const addon = loadAddon();
+  const tun = openTun(addon, options.interfaceName, options.mtu);
+  let worker: Worker | undefined;
+  try {
+    const figures = shareFigures(MAX_PEERS);
+    worker = new Worker(WORKER, {
+      workerData: { tun, crypto: options.crypto, maxPeers: MAX_PEERS, figures },
+      name: 'data-plane',
+    });
+    const { crypto, refusal } = await firstReport(worker);
+    if (refusal !== undefined) {
+      options.log.warn(`OpenSSL's cryptography is not used: ${refusal}`);
+    }
+    return new TunnelProcess(addon, options, tun, worker, figures, crypto);
+  } catch (error) {
+    await worker?.terminate();
+    addon.close(tun.fd);
+    if (isCoded(error)) throw new CausewayError(error.code, error.message);
+    throw new CausewayError(
+      'START_FAILED',
+      `The data plane of ${options.interfaceName} could not be started: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+};
+
+/** Errors of the worker arrive as plain copies: the class is lost, the code is not. */
+function isCoded(error: unknown): error is CausewayError {
+  return error instanceof Error && error.name === 'CausewayError' && 'code' in error;
+}

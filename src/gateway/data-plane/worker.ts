@@ -1,0 +1,172 @@
+/**
+ * The data-plane worker: owns the protocol's state, the sockets and the packet loop. Commands come
+ * from the main thread and are answered one by one; see messages.ts.
+ */
+import { getRandomValues } from 'node:crypto';
+import { constants } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { bytesToHex } from '../../bytes.ts';
+import { DropCounters } from '../../drops.ts';
+import { loadAddon } from '../../native/addon.ts';
+import { TunDevice } from '../../tun/tun-device.ts';
+import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
+import { EndpointTable } from '../../vector.ts';
+import type { DeviceChange } from '../../wireguard/configuration.ts';
+import { Device } from '../../wireguard/device.ts';
+import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.ts';
+import type { DeviceEvent } from '../../wireguard/events.ts';
+import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import { Clock } from './clock.ts';
+import { chooseCryptography } from './crypto-choice.ts';
+import type { Command, PeerNumber, Report, WorkerOptions } from './messages.ts';
+import { PacketLoop } from './packet-loop.ts';
+
+if (parentPort === null) throw new Error('the data plane runs in a worker thread');
+const port = parentPort;
+const report = (message: Report): void => port.postMessage(message);
+
+const options = workerData as WorkerOptions;
+const addon = loadAddon();
+const { aead, curve, refusal } = chooseCryptography(
+  addon,
+  options.crypto,
+  options.maxPeers * SLOTS_PER_PEER,
+);
+const clock = new Clock();
+const drops = new DropCounters(options.figures.drops);
+const endpoints = new EndpointTable(options.maxPeers + SCRATCH_ENDPOINTS);
+const device = new Device({
+  aead,
+  x25519: curve.x25519,
+  x25519Base: curve.x25519Base,
+  random: (into) => getRandomValues(into),
+  endpoints,
+  statistics: new PeerStatistics(options.maxPeers, options.figures.peers),
+  drops,
+  maxPeers: options.maxPeers,
+});
+const loop = new PacketLoop({
+  addon,
+  tun: new TunDevice(addon, options.tun),
+  device,
+  aead,
+  drops,
+  clock,
+  onGone: () => report({ kind: 'gone' }),
+  onEvents: reportEvents,
+});
+
+let up = false;
+let listenPort = 0;
+let fwmark = 0;
+
+function reportEvents(): void {
+  let events: DeviceEvent[] | undefined;
+  for (let event = device.pollEvent(); event !== undefined; event = device.pollEvent()) {
+    events ??= [];
+    events.push(event);
+  }
+  if (events !== undefined) report({ kind: 'events', events });
+}
+
+function useSockets(sockets: UdpSockets | undefined): void {
+  loop.useSockets(sockets);
+  report({ kind: 'sockets', port: sockets?.port ?? 0, offloads: sockets?.offloads ?? [] });
+}
+
+const errnoNames = Object.entries(constants.errno);
+
+/** The change is checked by the main thread; what can still fail is the port and the mark. */
+function apply(id: number, change: DeviceChange): void {
+  try {
+    applySockets(change);
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error;
+    const name = errnoNames.find(([, value]) => value === error.errno)?.[0];
+    const errno =
+      name === 'EADDRINUSE' || name === 'EACCES' || name === 'EPERM' ? name : ('EIO' as const);
+    const what =
+      errno === 'EADDRINUSE'
+        ? `UDP port ${change.listenPort ?? listenPort} is in use`
+        : `the UDP socket could not be opened (${name ?? error.errno})`;
+    report({ kind: 'refused', id, errno, message: what });
+    return;
+  }
+  const now = clock.read();
+  device.configure(change, now);
+  const peers: PeerNumber[] = [];
+  for (const { publicKey } of change.peers) {
+    const hex = bytesToHex(publicKey);
+    const number = device.peerNumber(hex);
+    if (number >= 0) peers.push({ publicKey: hex, number });
+  }
+  report({ kind: 'applied', id, peers });
+  loop.afterChange();
+}
+
+function applySockets(change: DeviceChange): void {
+  const wantedPort = change.listenPort ?? listenPort;
+  const wantedMark = change.fwmark ?? fwmark;
+  const sockets = loop.sockets;
+  if (change.listenPort !== undefined && change.listenPort !== sockets?.port) {
+    // While the link is down nothing is bound, but a port that is taken is said at once.
+    const opened = UdpSockets.open(addon, wantedPort, wantedMark, endpoints);
+    if (up) {
+      useSockets(opened);
+      device.clearStickySources();
+    } else {
+      opened.close();
+    }
+  } else if (change.fwmark !== undefined) {
+    sockets?.setMark(wantedMark);
+    device.clearStickySources();
+  }
+  listenPort = wantedPort;
+  fwmark = wantedMark;
+}
+
+function setLink(linkUp: boolean, mtu: number): void {
+  const now = clock.read();
+  device.mtu = mtu;
+  if (linkUp && !up) {
+    try {
+      useSockets(UdpSockets.open(addon, listenPort, fwmark, endpoints));
+      listenPort = loop.sockets?.port ?? listenPort;
+      up = true;
+      device.up(now);
+    } catch (error) {
+      if (!(error instanceof SocketError)) throw error;
+      const message = `UDP port ${listenPort} could not be bound (errno ${error.errno})`;
+      report({ kind: 'bind-failed', message });
+    }
+  } else if (!linkUp && up) {
+    up = false;
+    device.down(now);
+    useSockets(undefined);
+  }
+  loop.afterChange();
+}
+
+port.on('message', (command: Command) => {
+  switch (command.kind) {
+    case 'apply':
+      apply(command.id, command.change);
+      break;
+    case 'link':
+      setLink(command.up, command.mtu);
+      break;
+    case 'routes-changed':
+      device.clearStickySources();
+      loop.sockets?.forgetPaths();
+      break;
+    case 'close':
+      device.down(clock.read());
+      loop.close();
+      report({ kind: 'closed' });
+      port.close();
+      break;
+  }
+});
+
+loop.start();
+report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });
