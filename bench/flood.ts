@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { ours } from '../lab/implementation.ts';
 import { connect } from '../lab/namespace.ts';
 import type { Process } from '../lab/process.ts';
+import { PORT } from '../lab/tunnel-pair.ts';
 import { keyFromBase64 } from '../src/keys.ts';
 import { writeForgedInitiations, writeForgedTransport } from './forged-datagrams.ts';
 import { measureThroughput } from './iperf.ts';
 import { loadProgram } from './load-program.ts';
-import { median, note } from './measure.ts';
+import { median, note, openPair } from './measure.ts';
 import type { Figure, Options } from './options.ts';
-import { PORT, SitePair } from './site-pair.ts';
 
 const TARGET = '10.8.0.1';
 const TRANSPORT_RATE = 20_000;
@@ -21,7 +21,7 @@ const INITIATION_RATE = 2_000;
 
 export async function flood(options: Options): Promise<Figure[]> {
   const program = await loadProgram();
-  await using pair = await SitePair.open(ours());
+  await using pair = await openPair(ours());
   const attacker = await pair.lab.namespace('attacker');
   await connect(
     { namespace: attacker, link: 'eth0', addresses: ['10.8.0.2/24'] },

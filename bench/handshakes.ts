@@ -2,16 +2,16 @@
 import { join } from 'node:path';
 import { ours } from '../lab/implementation.ts';
 import { generateKeyPair } from '../lab/keys.ts';
-import { median, note } from './measure.ts';
+import { OUTER, PORT, type TunnelPair } from '../lab/tunnel-pair.ts';
+import { median, note, openPair } from './measure.ts';
 import type { Figure, Options } from './options.ts';
 import type { Settings } from './programs/handshake-load.ts';
-import { OUTER, PORT, SitePair } from './site-pair.ts';
 
 const PROGRAM = join(import.meta.dirname, 'programs/handshake-load.ts');
 const INITIATORS = 2000;
 const WINDOW = 8;
 
-async function answered(pair: SitePair, seconds: number, rounds: number): Promise<number> {
+async function answered(pair: TunnelPair, seconds: number, rounds: number): Promise<number> {
   const initiators = Array.from({ length: INITIATORS }, generateKeyPair);
   await pair.right.configure(
     PORT,
@@ -35,7 +35,7 @@ async function answered(pair: SitePair, seconds: number, rounds: number): Promis
 }
 
 async function measure(crypto: string, least: number, rounds: number, options: Options) {
-  await using pair = await SitePair.open(ours('--crypto', crypto));
+  await using pair = await openPair(ours('--crypto', crypto));
   const rates: number[] = [];
   for (let i = 0; i < Math.min(3, options.pairs); i++) {
     rates.push(await answered(pair, options.seconds ?? 3, rounds));

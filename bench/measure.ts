@@ -1,7 +1,8 @@
 /** Measuring in pairs: ours and the peer in turn, the order swapped every time, medians. */
-import { ours, stock } from '../lab/implementation.ts';
+import { type Implementation, ours, stock } from '../lab/implementation.ts';
+import { reach } from '../lab/ping.ts';
+import { INNER, TunnelPair } from '../lab/tunnel-pair.ts';
 import type { Options } from './options.ts';
-import { SitePair } from './site-pair.ts';
 
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
@@ -20,6 +21,13 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** A pair with the same implementation on both sides that has shaken hands. */
+export async function openPair(implementation: Implementation): Promise<TunnelPair> {
+  const pair = await TunnelPair.open({ left: implementation, right: implementation });
+  await reach(pair.west, INNER.right);
+  return pair;
+}
+
 export interface Medians {
   readonly ours: number;
   readonly peer: number | undefined;
@@ -31,13 +39,13 @@ export interface Medians {
  */
 export async function measureInTurn<K extends string>(
   options: Options,
-  measure: (pair: SitePair, seconds: number | undefined) => Promise<Record<K, number>>,
+  measure: (pair: TunnelPair, seconds: number | undefined) => Promise<Record<K, number>>,
   format: (value: number) => string,
 ): Promise<Record<K, Medians>> {
   const reference = options.noPeer ? undefined : stock();
   if (!options.noPeer && !reference) throw new Error('no wireguard-go: run scripts/setup bench');
-  await using mine = await SitePair.open(ours());
-  await using other = reference ? await SitePair.open(reference) : undefined;
+  await using mine = await openPair(ours());
+  await using other = reference ? await openPair(reference) : undefined;
   const seen = { ours: [] as Record<K, number>[], peer: [] as Record<K, number>[] };
   for (let i = 0; i < options.pairs; i++) {
     const turn = [

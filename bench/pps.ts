@@ -7,10 +7,10 @@
  * figure is the received rate of the highest trial that held. The same for ours and the peer.
  */
 import type { Process } from '../lab/process.ts';
+import { INNER, type TunnelPair } from '../lab/tunnel-pair.ts';
 import { loadProgram } from './load-program.ts';
 import { measureInTurn } from './measure.ts';
 import type { Figure, Options } from './options.ts';
-import { INNER, type SitePair } from './site-pair.ts';
 
 const PORT = '7';
 const RECEIVE_BUFFER = String(8 << 20);
@@ -28,20 +28,20 @@ interface Trial {
 }
 
 class Load {
-  readonly #pair: SitePair;
+  readonly #pair: TunnelPair;
   readonly #program: string;
   readonly #receiver: Process;
   readonly #seconds: number;
   #run = 0;
 
-  private constructor(pair: SitePair, program: string, receiver: Process, seconds: number) {
+  private constructor(pair: TunnelPair, program: string, receiver: Process, seconds: number) {
     this.#pair = pair;
     this.#program = program;
     this.#receiver = receiver;
     this.#seconds = seconds;
   }
 
-  static async open(pair: SitePair, seconds: number): Promise<Load> {
+  static async open(pair: TunnelPair, seconds: number): Promise<Load> {
     const program = await loadProgram();
     const receiver = pair.east.start([program, 'receive', PORT, RECEIVE_BUFFER]);
     await receiver.line(/ready/);
@@ -94,7 +94,7 @@ class Load {
 }
 
 export async function pps(options: Options): Promise<Figure[]> {
-  const lastOf = new Map<SitePair, number>();
+  const lastOf = new Map<TunnelPair, number>();
   const { rate } = await measureInTurn(
     options,
     async (pair, seconds = 1) => {

@@ -1,9 +1,8 @@
 /** TCP throughput: one stream, four streams both ways, and one stream with the noble AEAD. */
 import { ours } from '../lab/implementation.ts';
 import { measureThroughput } from './iperf.ts';
-import { measureInTurn, median, note } from './measure.ts';
+import { measureInTurn, median, note, openPair } from './measure.ts';
 import type { Figure, Options } from './options.ts';
-import { SitePair } from './site-pair.ts';
 
 const SECONDS = 5;
 const UNIT = 'Mbit/s';
@@ -27,7 +26,7 @@ export function throughput4(options: Options): Promise<Figure[]> {
 }
 
 export async function noble(options: Options): Promise<Figure[]> {
-  await using pair = await SitePair.open(ours('--crypto', 'noble'));
+  await using pair = await openPair(ours('--crypto', 'noble'));
   const rates: number[] = [];
   for (let i = 0; i < options.pairs; i++) {
     rates.push(await measureThroughput(pair, options.seconds ?? SECONDS));
