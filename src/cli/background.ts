@@ -12,16 +12,19 @@ import { CausewayError, ERROR_CODES } from '../errors.ts';
 const READY_VARIABLE = 'CAUSEWAY_READY_FD';
 const READY_FD = 3;
 /** A failure is one sentence. */
-const MAX_REPORT_LENGTH = 16_384;
+const MAX_REPORT_LENGTH = 65_536;
+/** The log has them all. */
+const MAX_WARNINGS = 20;
 
 const Report = z.union([
-  z.object({ ready: z.literal(true) }),
+  z.object({ ready: z.literal(true), warnings: z.array(z.string()) }),
   z.object({ code: z.enum(ERROR_CODES).optional(), message: z.string() }),
 ]);
 
 /** The child's end of the pipe. */
 export interface ReadinessPipe {
-  ready(): void;
+  /** @param warnings sentences for the operator, who is still looking */
+  ready(warnings?: readonly string[]): void;
   failed(error: unknown): void;
 }
 
@@ -41,7 +44,7 @@ export function inheritedReadinessPipe(): ReadinessPipe | undefined {
     }
   };
   return {
-    ready: () => report({ ready: true }),
+    ready: (warnings = []) => report({ ready: true, warnings: warnings.slice(0, MAX_WARNINGS) }),
     failed: (error) => {
       const message = error instanceof Error ? error.message : String(error);
       report(error instanceof CausewayError ? { code: error.code, message } : { message });
@@ -53,9 +56,10 @@ export function inheritedReadinessPipe(): ReadinessPipe | undefined {
  * Starts this very command again in a session of its own and returns when it is ready. A signal
  * meanwhile is passed on, and the child's end waited for.
  *
+ * @returns warnings of the child
  * @throws CausewayError the child's own, or START_FAILED if it died without a word
  */
-export async function startInBackground(): Promise<void> {
+export async function startInBackground(): Promise<readonly string[]> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio: ['ignore', 'ignore', keepsStderr() ? 'inherit' : 'ignore', 'pipe'],
@@ -65,7 +69,7 @@ export async function startInBackground(): Promise<void> {
   process.on('SIGINT', forward);
   process.on('SIGTERM', forward);
   try {
-    await reported(child);
+    return await reported(child);
   } finally {
     process.removeListener('SIGINT', forward);
     process.removeListener('SIGTERM', forward);
@@ -88,7 +92,7 @@ function keepsStderr(): boolean {
   }
 }
 
-async function reported(child: ChildProcess): Promise<void> {
+async function reported(child: ChildProcess): Promise<readonly string[]> {
   const exited = new Promise<string>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => {
@@ -102,10 +106,10 @@ async function reported(child: ChildProcess): Promise<void> {
     const how = await exited.catch((error: Error) => error.message);
     throw new CausewayError(
       'START_FAILED',
-      `the daemon ended before it was ready (${how}); run it with --foreground to see why`,
+      `The daemon ended before it was ready (${how}): run it with --foreground to see why.`,
     );
   }
-  if ('ready' in report.data) return;
+  if ('ready' in report.data) return report.data.warnings;
   await exited.catch(() => {});
   throw new CausewayError(report.data.code ?? 'START_FAILED', report.data.message);
 }

@@ -6,9 +6,9 @@ import { CausewayError } from '../errors.ts';
 
 /** The sentence for a person. An unexpected error says so, and how to find out more. */
 export function describeFailure(error: unknown): string {
-  if (error instanceof CausewayError) return `${error.message} (${error.code})`;
+  if (error instanceof CausewayError) return `${error.message} [${error.code}]`;
   const message = error instanceof Error ? error.message : String(error);
-  return `unexpected error: ${message}; run again with LOG_LEVEL=debug to see where it came from`;
+  return `Unexpected error: ${message}. Run again with LOG_LEVEL=debug to see where it came from.`;
 }
 
 /** Prints the failure and sets the exit code. */

@@ -1,6 +1,7 @@
 /**
  * A daemon as a command: in the foreground, or as the background child that reports on its pipe.
  */
+import { CausewayError } from '../errors.ts';
 import { type DaemonOptions, runDaemon } from '../gateway/daemon.ts';
 import type { ReadinessPipe } from './background.ts';
 import { reportFailure } from './failure.ts';
@@ -12,16 +13,20 @@ import { reportFailure } from './failure.ts';
 export async function runDaemonCommand(
   program: string,
   pipe: ReadinessPipe | undefined,
-  prepare: () => Promise<Omit<DaemonOptions, 'onReady'>>,
+  prepare: (onWarning: (message: string) => void) => Promise<Omit<DaemonOptions, 'onReady'>>,
 ): Promise<void> {
   try {
-    const options = await prepare();
+    const warnings: string[] = [];
+    const options = await prepare((message) => {
+      warnings.push(message);
+      options.log.warn(message);
+    });
     // A daemon keeps no directory busy that somebody may want to unmount.
     if (pipe !== undefined) process.chdir('/');
-    const end = await runDaemon({ ...options, onReady: () => pipe?.ready() });
+    const end = await runDaemon({ ...options, onReady: () => pipe?.ready(warnings) });
     if (end.cause === 'failed') throw end.error;
     // Ended before it was ready: for the parent that is a failure.
-    pipe?.failed(new Error(`it was ended while starting (${end.cause})`));
+    pipe?.failed(new CausewayError('START_FAILED', `It was ended while starting (${end.cause}).`));
   } catch (error) {
     pipe?.failed(error);
     if (pipe === undefined) reportFailure(program, error);

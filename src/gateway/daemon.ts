@@ -13,6 +13,8 @@ import { openUapi } from './uapi/server.ts';
 /** What is added to a tunnel beyond the interface itself, and taken away again. */
 export interface Attachment {
   close(): Promise<void>;
+  /** Called when the interface is gone. */
+  afterInterface?(): Promise<void>;
 }
 
 export interface DaemonOptions extends TunnelOptions {
@@ -74,6 +76,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     if (options.attach !== undefined && !ending.signal.aborted) {
       const attachment = await options.attach(tunnel, ending.signal);
       opened.push({ what: 'attachment', close: () => attachment.close() });
+      opened.splice(1, 0, {
+        what: 'attachment, after the interface',
+        close: async () => attachment.afterInterface?.(),
+      });
     }
     if (!ending.signal.aborted) {
       const { crypto, offloads } = tunnel.snapshot();

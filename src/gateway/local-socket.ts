@@ -106,7 +106,7 @@ export async function requestStatus(
   if (response.success && 'status' in response.data) return response.data.status;
   throw new CausewayError(
     'START_FAILED',
-    `the daemon of ${interfaceName} gave no status; it may be of another version: restart it`,
+    `The daemon of ${interfaceName} gave no status: it may be of another version, restart it.`,
   );
 }
 
@@ -129,7 +129,7 @@ export async function listTunnels(directory: string = RUNTIME_DIRECTORY): Promis
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return [];
-    throw new CausewayError('PERMISSION', `cannot look into ${directory}; run this as root`, {
+    throw new CausewayError('PERMISSION', `No permission to look into ${directory}: run as root.`, {
       cause: error,
     });
   }
@@ -155,7 +155,7 @@ function ask(
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
     else if (error.code === 'EACCES' || error.code === 'EPERM') {
-      const message = `no permission to talk to the daemon of ${interfaceName}; run this as root`;
+      const message = `No permission to talk to the daemon of ${interfaceName}: run as root.`;
       reject(new CausewayError('PERMISSION', message, { cause: error }));
     } else resolve(text);
   });

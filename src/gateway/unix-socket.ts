@@ -114,7 +114,7 @@ async function claim(temporary: string, path: string): Promise<void> {
     if (!found.isSocket()) {
       throw new CausewayError(
         'SOCKET_IN_USE',
-        `${path} exists and is no socket; look what it is and remove it`,
+        `${path} exists and is no socket: look what it is, and remove it.`,
       );
     }
     if (!(await answers(path))) {
@@ -122,7 +122,7 @@ async function claim(temporary: string, path: string): Promise<void> {
     } else if (performance.now() > deadline) {
       throw new CausewayError(
         'SOCKET_IN_USE',
-        `another process answers on ${path}; stop it first, or take another interface name`,
+        `Another process answers on ${path}: stop it first, or take another interface name.`,
       );
     } else {
       await delay(TAKEOVER_POLL_MS);
@@ -182,9 +182,13 @@ function explain(error: unknown, path: string): CausewayError {
   if (error instanceof CausewayError) return error;
   const cause = error as NodeJS.ErrnoException;
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {
-    return new CausewayError('PERMISSION', `no permission to create ${path}; run this as root`, {
+    return new CausewayError('PERMISSION', `No permission to create ${path}: run as root.`, {
       cause,
     });
   }
-  return new CausewayError('START_FAILED', `cannot create ${path}: ${cause.message}`, { cause });
+  return new CausewayError(
+    'START_FAILED',
+    `The socket ${path} cannot be created: ${cause.message}.`,
+    { cause },
+  );
 }

@@ -1,0 +1,24 @@
+/** `connector tunnel down CONF|NAME`: ends the daemon and waits until everything is removed. */
+import { Command } from 'commander';
+import { CausewayError } from '../errors.ts';
+import { interfaceOf } from '../gateway/configuration-file.ts';
+import { requestStop } from '../gateway/local-socket.ts';
+import { reclaimSetup } from '../gateway/setup-state.ts';
+
+export function tunnelDownCommand(): Command {
+  return new Command('down')
+    .description('take a tunnel down, with all that came with it')
+    .argument('<conf>', 'file NAME.conf, or NAME')
+    .action(run);
+}
+
+async function run(fileOrName: string): Promise<void> {
+  const interfaceName = interfaceOf(fileOrName);
+  if (await requestStop(interfaceName)) return;
+  // Nobody runs; a predecessor that was killed may have left rules behind.
+  if (await reclaimSetup(interfaceName)) return;
+  throw new CausewayError(
+    'INTERFACE_MISSING',
+    `No tunnel ${interfaceName} is up: \`connector tunnel status\` shows those that are.`,
+  );
+}

@@ -1,0 +1,67 @@
+/**
+ * What a tunnel added to the system, written down before it is added: /run/causeway/IFNAME.json.
+ * An orderly end removes the file with the rest; after a kill -9 the next start, or `down`, finds it
+ * and takes everything away. The directory is on a tmpfs, so a reboot clears both.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { removeFirewall } from '../tun/nftables.ts';
+import { removeRoutes } from '../tun/routes.ts';
+import { setSysctl } from '../tun/sysctl.ts';
+import { RUNTIME_DIRECTORY } from './local-socket.ts';
+import { unsetResolver } from './resolver-configuration.ts';
+
+const SetupState = z.object({
+  /** Table and mark of our rules. */
+  routes: z.object({ table: z.number(), mark: z.number() }).optional(),
+  firewall: z.boolean(),
+  resolver: z.boolean(),
+  /** Values to set back, by name. */
+  sysctls: z.record(z.string(), z.string()),
+});
+
+export type SetupState = z.infer<typeof SetupState>;
+
+export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
+
+function pathOf(interfaceName: string): string {
+  return join(RUNTIME_DIRECTORY, `${interfaceName}.json`);
+}
+
+/** Replaces the file in one step. */
+export async function writeState(interfaceName: string, state: SetupState): Promise<void> {
+  const path = pathOf(interfaceName);
+  await mkdir(RUNTIME_DIRECTORY, { recursive: true, mode: 0o700 });
+  await writeFile(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** Undefined if there is none, or none that can be understood. */
+export async function readState(interfaceName: string): Promise<SetupState | undefined> {
+  try {
+    const text = await readFile(pathOf(interfaceName), 'utf8');
+    return SetupState.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes away all that the state names, then the state. Goes on after what is gone already. */
+export async function removeSetup(interfaceName: string, state: SetupState): Promise<void> {
+  if (state.resolver) await unsetResolver(interfaceName);
+  if (state.firewall) await removeFirewall(interfaceName);
+  if (state.routes !== undefined) await removeRoutes(state.routes);
+  for (const [name, value] of Object.entries(state.sysctls)) {
+    await setSysctl(name, value).catch(() => {});
+  }
+  await rm(pathOf(interfaceName), { force: true });
+}
+
+/** Removes what a killed predecessor left; whether there was anything. */
+export async function reclaimSetup(interfaceName: string): Promise<boolean> {
+  const state = await readState(interfaceName);
+  if (state === undefined) return false;
+  await removeSetup(interfaceName, state);
+  return true;
+}

@@ -1,0 +1,316 @@
+/**
+ * What wg-quick(8) does around an interface, done by the daemon itself so that it also takes it away
+ * again: keys and peers from the file, addresses, MTU, DNS, routes, firewall, hooks.
+ */
+import { z } from 'zod';
+import { CausewayError } from '../errors.ts';
+import { loadAddon } from '../native/addon.ts';
+import { formatAddress } from '../routing/address.ts';
+import {
+  containsAddress,
+  formatPrefix,
+  type InterfaceAddress,
+  type Prefix,
+  parseInterfaceAddress,
+} from '../routing/prefix.ts';
+import { ipJson } from '../tun/command.ts';
+import { chooseMtu, configureLink } from '../tun/link.ts';
+import { installFirewall } from '../tun/nftables.ts';
+import { type RouteMonitor, watchMainRoutes } from '../tun/route-monitor.ts';
+import { planRoutes, type RouteConflict, type RoutePlan } from '../tun/route-plan.ts';
+import {
+  chooseTable,
+  installPlainRoutes,
+  installRoutes,
+  type RouteTable,
+  readLocalRoutes,
+} from '../tun/routes.ts';
+import { readSysctl, setSysctl } from '../tun/sysctl.ts';
+import type { DeviceChange, PeerChange, PeerEndpoint } from '../wireguard/configuration.ts';
+import { packAllowedIps } from './allowed-ip-records.ts';
+import type { ConfigurationFile } from './configuration-file.ts';
+import type { Attachment } from './daemon.ts';
+import { resolveEndpoint } from './endpoint-resolver.ts';
+import { runHooks } from './hooks.ts';
+import { RUNTIME_DIRECTORY } from './local-socket.ts';
+import type { Log } from './log.ts';
+import { checkResolvconf, setResolver } from './resolver-configuration.ts';
+import { encodeWgQuickConfiguration, replaceFile } from './save-configuration.ts';
+import {
+  EMPTY_STATE,
+  reclaimSetup,
+  removeSetup,
+  type SetupState,
+  writeState,
+} from './setup-state.ts';
+import { type Tunnel, TunnelError } from './tunnel.ts';
+import { interfaceIndexOf } from './uapi/server.ts';
+
+const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
+
+export interface SetupOptions {
+  readonly file: ConfigurationFile;
+  readonly log: Log;
+  /** Something the operator should know, although the tunnel comes up. */
+  readonly onWarning: (message: string) => void;
+}
+
+/** Sets up an open tunnel from its file; the attachment takes it all away. */
+export async function setUpTunnel(
+  tunnel: Tunnel,
+  options: SetupOptions,
+  signal: AbortSignal,
+): Promise<Attachment> {
+  const setup = new TunnelSetup(tunnel, options);
+  try {
+    await setup.open(signal);
+  } catch (error) {
+    await setup.remove();
+    throw error;
+  }
+  return setup;
+}
+
+class TunnelSetup implements Attachment {
+  readonly #tunnel: Tunnel;
+  readonly #options: SetupOptions;
+  readonly #name: string;
+  #state: SetupState = EMPTY_STATE;
+  #target: RouteTable | undefined;
+  #plan: RoutePlan | undefined;
+  #monitor: RouteMonitor | undefined;
+  /** Serializes re-planning, and keeps it from running into the removal. */
+  #replanning: Promise<void> = Promise.resolve();
+  #removed = false;
+
+  constructor(tunnel: Tunnel, options: SetupOptions) {
+    this.#tunnel = tunnel;
+    this.#options = options;
+    this.#name = tunnel.interfaceName;
+  }
+
+  async open(signal: AbortSignal): Promise<void> {
+    const { file, log } = this.#options;
+    const { configuration } = file;
+    if (await reclaimSetup(this.#name)) log.info('removed what a killed predecessor left');
+    if (configuration.dnsServers.length > 0) checkResolvconf();
+    await runHooks('PreUp', configuration.preUp, this.#name, log, signal);
+    const endpoints = await this.#resolveEndpoints(signal);
+    const mtu = configuration.mtu ?? (await chooseMtu(endpoints.flatMap(addressText)));
+    const prefixes = configuration.peers.flatMap((peer) => peer.allowedIps);
+    const routed = configuration.table === 'auto' && prefixes.length > 0;
+    const table = routed ? await chooseTable() : 0;
+    const mark = configuration.fwmark || table;
+    await this.#configure(mark, endpoints);
+    await configureLink(this.#name, configuration.addresses, mtu);
+    if (configuration.dnsServers.length > 0) await this.#setResolver();
+    if (routed) {
+      this.#target = { interfaceName: this.#name, table, mark };
+      await this.#addRoutes(this.#target, prefixes);
+    } else if (configuration.table !== 'off' && configuration.table !== 'auto') {
+      await installPlainRoutes(this.#name, configuration.table, prefixes);
+    }
+    await this.#addFirewall(mtu, prefixes, endpoints, routed ? mark : undefined);
+    await this.#checkForwarding();
+    signal.throwIfAborted();
+    await runHooks('PostUp', configuration.postUp, this.#name, log, signal);
+  }
+
+  async close(): Promise<void> {
+    const { file, log } = this.#options;
+    const warn = (error: unknown): void => log.error({ err: error }, 'while ending');
+    await runHooks('PreDown', file.configuration.preDown, this.#name, log).catch(warn);
+    if (file.configuration.saveConfig) await this.#save().catch(warn);
+    await this.remove();
+  }
+
+  async afterInterface(): Promise<void> {
+    const { file, log } = this.#options;
+    await runHooks('PostDown', file.configuration.postDown, this.#name, log);
+  }
+
+  /** Everything but hooks; also after a set-up that failed half-way. */
+  async remove(): Promise<void> {
+    this.#removed = true;
+    this.#monitor?.close();
+    await this.#replanning;
+    await removeSetup(this.#name, this.#state);
+  }
+
+  async #resolveEndpoints(signal: AbortSignal): Promise<(PeerEndpoint | undefined)[]> {
+    const { path, configuration } = this.#options.file;
+    return Promise.all(
+      configuration.peers.map(
+        ({ endpoint, line }) =>
+          endpoint && resolveEndpoint(endpoint, `${path}:${line}`, interfaceIndexOf, signal),
+      ),
+    );
+  }
+
+  async #configure(mark: number, endpoints: readonly (PeerEndpoint | undefined)[]): Promise<void> {
+    const { configuration } = this.#options.file;
+    const peers = configuration.peers.map((peer, i): PeerChange => {
+      const endpoint = endpoints[i];
+      return {
+        publicKey: peer.publicKey,
+        replaceAllowedIps: true,
+        allowedIps: packAllowedIps(peer.allowedIps),
+        ...(peer.presharedKey && { presharedKey: peer.presharedKey }),
+        ...(endpoint && { endpoint }),
+        ...(peer.persistentKeepalive !== undefined && {
+          persistentKeepalive: peer.persistentKeepalive,
+        }),
+      };
+    });
+    const { privateKey, listenPort } = configuration;
+    const change: DeviceChange = {
+      ...(privateKey && { privateKey }),
+      ...(listenPort !== undefined && { listenPort }),
+      ...(mark !== 0 && { fwmark: mark }),
+      replacePeers: true,
+      peers,
+    };
+    try {
+      await this.#tunnel.apply(change);
+    } catch (error) {
+      throw this.#explain(error, listenPort);
+    }
+  }
+
+  #explain(error: unknown, port: number | undefined): unknown {
+    if (!(error instanceof TunnelError)) return error;
+    if (error.errno === 'EADDRINUSE') {
+      const message = `UDP port ${port} is in use: end what uses it (\`ss -ulnp\` shows it), or set another ListenPort.`;
+      return new CausewayError('PORT_IN_USE', message, { cause: error });
+    }
+    const message = `The configuration was refused: ${error.message}.`;
+    return new CausewayError('CONFIG_VALUE', message, { cause: error });
+  }
+
+  async #remember(part: Partial<SetupState>): Promise<void> {
+    this.#state = { ...this.#state, ...part };
+    await writeState(this.#name, this.#state);
+  }
+
+  async #setResolver(): Promise<void> {
+    const { dnsServers, dnsSearch } = this.#options.file.configuration;
+    await this.#remember({ resolver: true });
+    await setResolver(this.#name, dnsServers, dnsSearch);
+  }
+
+  async #addRoutes(target: RouteTable, prefixes: readonly Prefix[]): Promise<void> {
+    await this.#remember({ routes: { table: target.table, mark: target.mark } });
+    this.#plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
+    this.#report(this.#plan.conflicts);
+    await installRoutes(target, this.#plan);
+    this.#monitor = watchMainRoutes(loadAddon(), () => {
+      this.#replanning = this.#replanning.then(() => this.#replan(target, prefixes));
+    });
+  }
+
+  /** The main table changed: what is local may be more, or less, than before. */
+  async #replan(target: RouteTable, prefixes: readonly Prefix[]): Promise<void> {
+    if (this.#removed) return;
+    try {
+      const before = this.#plan!;
+      const plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
+      await installRoutes(target, plan, before);
+      this.#plan = plan;
+      const known = new Set(before.conflicts.map(describeConflict));
+      this.#report(plan.conflicts.filter((conflict) => !known.has(describeConflict(conflict))));
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'routes could not be adapted to the main table');
+    }
+  }
+
+  #report(conflicts: readonly RouteConflict[]): void {
+    for (const conflict of conflicts) this.#options.onWarning(describeConflict(conflict));
+  }
+
+  async #addFirewall(
+    mtu: number,
+    prefixes: readonly Prefix[],
+    endpoints: readonly (PeerEndpoint | undefined)[],
+    mark: number | undefined,
+  ): Promise<void> {
+    const { addresses } = this.#options.file.configuration;
+    const whole = mark === undefined ? [] : prefixes.filter(({ length }) => length === 0);
+    const shielded = addresses.filter(({ family }) => whole.some((all) => all.family === family));
+    // An answer from an endpoint that is itself routed into the tunnel fails strict reverse-path
+    // filtering, unless it carries our mark and the kernel looks at that.
+    const inside = endpoints.some((endpoint) =>
+      prefixes.some((prefix) => endpoint && containsAddress(prefix, endpoint.address)),
+    );
+    const needsMark = mark !== undefined && (whole.length > 0 || inside);
+    if (needsMark) {
+      const before = await readSysctl(VALID_MARK);
+      if (before !== undefined && before !== '1') {
+        await this.#remember({ sysctls: { [VALID_MARK]: before } });
+        await setSysctl(VALID_MARK, '1');
+      }
+    }
+    await this.#remember({ firewall: true });
+    const firewall = {
+      interfaceName: this.#name,
+      mtu,
+      shielded,
+      mark: needsMark ? mark : undefined,
+    };
+    try {
+      await installFirewall(firewall, `${RUNTIME_DIRECTORY}/${this.#name}.nft`);
+    } catch (error) {
+      // Without a default route the table only clamps TCP's segment size.
+      if (!(error instanceof CausewayError) || whole.length > 0) throw error;
+      this.#options.onWarning(
+        `TCP's segment size is not clamped to the tunnel's MTU. ${error.message}`,
+      );
+    }
+  }
+
+  async #checkForwarding(): Promise<void> {
+    if ((await readSysctl('net.ipv4.ip_forward')) === '0') {
+      this.#options.log.info(
+        'net.ipv4.ip_forward is 0: hosts behind this one cannot use the tunnel until it is 1',
+      );
+    }
+  }
+
+  async #save(): Promise<void> {
+    const { path, configuration } = this.#options.file;
+    const snapshot = this.#tunnel.snapshot();
+    const live = await currentAddresses(this.#name);
+    const addresses = live.length > 0 ? live : configuration.addresses;
+    const automatic = configuration.fwmark ? 0 : (this.#target?.mark ?? 0);
+    const text = encodeWgQuickConfiguration(configuration, addresses, snapshot, automatic);
+    await replaceFile(path, text);
+  }
+}
+
+/** One sentence for the operator. */
+function describeConflict({ prefix, local, outcome }: RouteConflict): string {
+  const here = `${formatPrefix(local.prefix)} (${local.connected ? 'connected to' : 'routed by'} ${local.interfaceName})`;
+  return outcome === 'not-installed'
+    ? `${formatPrefix(prefix)} does not go through the tunnel: ${here} is local, and local wins.`
+    : `Of ${formatPrefix(prefix)} the part ${here} stays local.`;
+}
+
+function addressText(endpoint: PeerEndpoint | undefined): string[] {
+  return endpoint === undefined ? [] : [formatAddress(endpoint.address)];
+}
+
+const AddressAnswer = z.object({
+  addr_info: z.array(
+    z.object({ local: z.string(), prefixlen: z.number(), protocol: z.string().optional() }),
+  ),
+});
+
+/** The addresses that the interface has now, but for those that the kernel gave it itself. */
+async function currentAddresses(interfaceName: string): Promise<InterfaceAddress[]> {
+  const answer = AddressAnswer.safeParse(
+    (await ipJson(['address', 'show', 'dev', interfaceName]))[0],
+  );
+  if (!answer.success) return [];
+  return answer.data.addr_info
+    .filter(({ protocol }) => protocol === undefined || !protocol.startsWith('kernel'))
+    .flatMap(({ local, prefixlen }) => parseInterfaceAddress(`${local}/${prefixlen}`) ?? []);
+}
