@@ -33,19 +33,19 @@ export class Ipv4Table extends PrefixTrie {
 
   /** The value of the longest prefix that contains the address, or NO_VALUE. Hot path. */
   lookup(address: number): number {
-    const root = this.root;
+    const { root } = this.nodes;
     const at = (address >>> 16) * 2;
     let best = root[at]!;
     let link = root[at + 1]!;
     if (best === 0) best = this.defaultValue;
     if (link > 0) {
-      const slots = this.slots;
+      const { slots, keys } = this.nodes;
       // Bits behind the nibble taken last; a node that leaves fewer was reached by a skipped path.
       let rest = 16;
       do {
         const node = link >>> 3;
         const behind = 32 - (link & 7) * 4;
-        if (behind !== rest && (address ^ this.nodeKeys[node]!) >>> behind !== 0) return best - 1;
+        if (behind !== rest && (address ^ keys[node]!) >>> behind !== 0) return best - 1;
         rest = behind - 4;
         const slot = (node * 16 + ((address >>> rest) & 15)) * 2;
         const value = slots[slot]!;

@@ -39,7 +39,7 @@ export class Ipv6Table extends PrefixTrie {
    * bytes are borrowed until return.
    */
   lookup(bytes: Uint8Array, offset: number): number {
-    const root = this.root;
+    const { root } = this.nodes;
     const at = ((bytes[offset]! << 8) | bytes[offset + 1]!) * 2;
     let best = root[at]!;
     let link = root[at + 1]!;
@@ -47,14 +47,11 @@ export class Ipv6Table extends PrefixTrie {
     // Nibbles known to agree with whatever lies at `link`.
     let depth = 4;
     if (link > 0) {
-      const { slots, nodeKeys } = this;
+      const { slots, keys } = this.nodes;
       do {
         const node = link >>> 5;
         const reached = link & 31;
-        if (
-          reached !== depth &&
-          !agrees(bytes, offset, nodeKeys, node * 4, depth >> 3, reached * 4)
-        ) {
+        if (reached !== depth && !agrees(bytes, offset, keys, node * 4, depth >> 3, reached * 4)) {
           return best - 1;
         }
         const nibble = (bytes[offset + (reached >> 1)]! >>> (4 - (reached & 1) * 4)) & 15;

@@ -1,6 +1,6 @@
 /**
- * Buckets: up to BUCKET_SIZE prefixes side by side, longest first, so that a lookup reads them in one
- * or two cache lines and takes the first that matches. The leaves of the trie.
+ * Buckets: up to BUCKET_SIZE prefixes side by side, longest first, so that a lookup reads neighbouring
+ * cache lines and takes the first that matches. The leaves of the trie.
  *
  * A bucket is known by its handle, `first element << 4 | prefixes - 1`, which changes with each change
  * of the bucket. Room is handed out in powers of two elements and goes back to a list per size.
@@ -9,7 +9,7 @@ import type { PrefixEntries } from './prefix-entries.ts';
 import { equalWords, grown, resized } from './word-arrays.ts';
 
 /** At most 16 (the handle); chosen by measurement. */
-export const BUCKET_SIZE = 8;
+export const BUCKET_SIZE = 16;
 
 const SIZES = 5;
 const INITIAL_CAPACITY = 32;

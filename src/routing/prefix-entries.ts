@@ -36,6 +36,11 @@ export class PrefixEntries {
     return this.#size;
   }
 
+  /** Entries that there is room for. */
+  get capacity(): number {
+    return this.packed.length;
+  }
+
   get allocatedBytes(): number {
     return this.keys.byteLength + this.packed.byteLength + this.#rings.byteLength;
   }
