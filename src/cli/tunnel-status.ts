@@ -1,7 +1,7 @@
 /** `connector tunnel status [NAME] [--json]`: what runs, whom it hears, what it drops. */
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
-import { listTunnels, requestStatus } from '../gateway/local-socket.ts';
+import { requestAllStatus, requestStatus } from '../gateway/local-socket.ts';
 import type { TunnelStatus } from '../gateway/status.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 
@@ -18,15 +18,14 @@ export function tunnelStatusCommand(): Command {
 
 async function run(name: string | undefined, options: { readonly json?: true }): Promise<void> {
   if (name !== undefined) checkInterfaceName(name);
-  const names = name === undefined ? await listTunnels() : [name];
-  const found = await Promise.all(names.map((each) => requestStatus(each)));
-  const tunnels = found.filter((status) => status !== undefined);
-  if (name !== undefined && tunnels.length === 0) {
+  const one = name === undefined ? undefined : await requestStatus(name);
+  if (name !== undefined && one === undefined) {
     throw new CausewayError(
       'INTERFACE_MISSING',
       `No tunnel ${name} is up: start it with \`connector tunnel up\` or \`connector-wg\`.`,
     );
   }
+  const tunnels = one === undefined ? await requestAllStatus() : [one];
   if (options.json) {
     process.stdout.write(`${JSON.stringify(tunnels, null, 2)}\n`);
     return;

@@ -6,6 +6,7 @@
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
+import { removeRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
 import { statusOf } from './status.ts';
 import type { OpenTunnel, Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';
 import { openUapi } from './uapi/server.ts';
@@ -70,9 +71,13 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       status: () => statusOf(tunnel.snapshot(), process.pid, since),
       stop: () => end({ cause: 'stop-requested' }),
     };
-    const local = await openLocalSocket(tunnel.interfaceName, handlers, options.runtimeDirectory);
+    const directory = options.runtimeDirectory ?? runtimeDirectory();
+    const local = await openLocalSocket(tunnel.interfaceName, handlers, directory);
     // Closed last: who asked for the end sees the connection close when everything is gone.
-    opened.unshift({ what: 'local socket', close: () => local.close() });
+    opened.unshift({
+      what: 'local socket',
+      close: () => local.close().finally(() => removeRuntimeDirectory(directory)),
+    });
     if (options.attach !== undefined && !ending.signal.aborted) {
       const attachment = await options.attach(tunnel, ending.signal);
       opened.push({ what: 'attachment', close: () => attachment.close() });

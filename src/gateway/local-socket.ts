@@ -1,20 +1,20 @@
 /**
- * The daemon's own socket, /run/causeway/IFNAME.sock, for `connector tunnel status` and `down`:
+ * The daemon's own socket, IFNAME.sock in the runtime directory, for `connector tunnel status` and `down`:
  * one line of JSON in, one line of JSON out, any number of times per connection.
  *
  *   {"request":"status"}   {"status":{…}}
  *   {"request":"stop"}     {"stopping":true}, then the connection ends when everything is removed
  *   anything else          {"error":"…"}
  */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CausewayError } from '../errors.ts';
+import { RUNTIME_ROOT, runtimeDirectories, runtimeDirectory } from './runtime-directory.ts';
 import { TunnelStatus } from './status.ts';
 import { openUnixSocket, type UnixSocket } from './unix-socket.ts';
 
-export const RUNTIME_DIRECTORY = '/run/causeway';
 const SUFFIX = '.sock';
 const MAX_CONNECTIONS = 16;
 const MAX_REQUEST_LENGTH = 4_096;
@@ -38,7 +38,7 @@ export interface LocalHandlers {
 export function openLocalSocket(
   interfaceName: string,
   handlers: LocalHandlers,
-  directory: string = RUNTIME_DIRECTORY,
+  directory: string = runtimeDirectory(),
 ): Promise<UnixSocket> {
   return openUnixSocket({
     directory,
@@ -92,15 +92,16 @@ export function respond(line: string, handlers: LocalHandlers): z.infer<typeof R
 }
 
 /**
- * The status of a running daemon; undefined if none runs for that interface.
+ * The status of a running daemon; undefined if none runs for that interface. Looked for in our own
+ * network namespace first, then in the others.
  *
  * @throws CausewayError PERMISSION, or START_FAILED when what answers is no daemon of ours
  */
 export async function requestStatus(
   interfaceName: string,
-  directory: string = RUNTIME_DIRECTORY,
+  directories: readonly string[] = knownDirectories(),
 ): Promise<TunnelStatus | undefined> {
-  const text = await ask(interfaceName, 'status', directory, true);
+  const text = await askFirst(interfaceName, 'status', directories);
   if (text === undefined) return undefined;
   const response = Response.safeParse(parseJson(text));
   if (response.success && 'status' in response.data) return response.data.status;
@@ -113,34 +114,60 @@ export async function requestStatus(
 /** Ends a daemon and waits until it has removed everything; false if none runs. */
 export async function requestStop(
   interfaceName: string,
-  directory: string = RUNTIME_DIRECTORY,
+  directories: readonly string[] = knownDirectories(),
 ): Promise<boolean> {
-  return (await ask(interfaceName, 'stop', directory, false)) !== undefined;
+  return (await askFirst(interfaceName, 'stop', directories)) !== undefined;
 }
 
-/** Names of the interfaces that have a socket, alive or not. */
-export async function listTunnels(directory: string = RUNTIME_DIRECTORY): Promise<string[]> {
+/** The tunnels that are up in every network namespace, in order of their names. */
+export async function requestAllStatus(): Promise<TunnelStatus[]> {
+  const asked = knownDirectories().flatMap((directory) =>
+    socketsIn(directory).map((name) => requestStatus(name, [directory])),
+  );
+  const found = (await Promise.all(asked)).filter((status) => status !== undefined);
+  return found.sort((a, b) => a.interface.localeCompare(b.interface));
+}
+
+function knownDirectories(): string[] {
   try {
-    const names = await readdir(directory);
-    return names
-      .filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))
-      .map((name) => name.slice(0, -SUFFIX.length))
-      .sort();
+    return runtimeDirectories();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return [];
-    throw new CausewayError('PERMISSION', `No permission to look into ${directory}: run as root.`, {
-      cause: error,
-    });
+    const message = `No permission to look into ${RUNTIME_ROOT}: run as root.`;
+    throw new CausewayError('PERMISSION', message, { cause: error });
   }
 }
 
-/** Sends one request; reads one line, or until the daemon closes. Undefined if nobody listens. */
+/** Names of the interfaces that have a socket there, alive or not. */
+function socketsIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))
+      .map((name) => name.slice(0, -SUFFIX.length));
+  } catch {
+    return [];
+  }
+}
+
+async function askFirst(
+  interfaceName: string,
+  request: 'status' | 'stop',
+  directories: readonly string[],
+): Promise<string | undefined> {
+  for (const directory of directories) {
+    const text = await ask(interfaceName, request, directory);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/**
+ * Sends one request. Reads one line of a status; of a stop until the daemon closes, which it does
+ * when everything is removed. Undefined if nobody listens.
+ */
 function ask(
   interfaceName: string,
   request: 'status' | 'stop',
   directory: string,
-  oneLine: boolean,
 ): Promise<string | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   const socket = connect(join(directory, interfaceName + SUFFIX));
@@ -150,7 +177,7 @@ function ask(
   socket.on('data', (part: string) => {
     text += part;
     if (text.length > MAX_RESPONSE_LENGTH) socket.destroy(new Error('answer too long'));
-    if (oneLine && part.includes('\n')) socket.end();
+    if (request === 'status' && part.includes('\n')) socket.end();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);

@@ -1,16 +1,17 @@
 /**
- * What a tunnel added to the system, written down before it is added: /run/causeway/IFNAME.json.
+ * What a tunnel added to the system, written down before it is added: IFNAME.json in the
+ * runtime directory.
  * An orderly end removes the file with the rest; after a kill -9 the next start, or `down`, finds it
  * and takes everything away. The directory is on a tmpfs, so a reboot clears both.
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { removeFirewall } from '../tun/nftables.ts';
 import { removeRoutes } from '../tun/routes.ts';
 import { setSysctl } from '../tun/sysctl.ts';
-import { RUNTIME_DIRECTORY } from './local-socket.ts';
 import { unsetResolver } from './resolver-configuration.ts';
+import { runtimeDirectory } from './runtime-directory.ts';
 
 const SetupState = z.object({
   /** Table and mark of our rules. */
@@ -26,13 +27,13 @@ export type SetupState = z.infer<typeof SetupState>;
 export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
 
 function pathOf(interfaceName: string): string {
-  return join(RUNTIME_DIRECTORY, `${interfaceName}.json`);
+  return join(runtimeDirectory(), `${interfaceName}.json`);
 }
 
 /** Replaces the file in one step. */
 export async function writeState(interfaceName: string, state: SetupState): Promise<void> {
   const path = pathOf(interfaceName);
-  await mkdir(RUNTIME_DIRECTORY, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
   await rename(`${path}.new`, path);
 }

@@ -2,6 +2,7 @@
  * What wg-quick(8) does around an interface, done by the daemon itself so that it also takes it away
  * again: keys and peers from the file, addresses, MTU, DNS, routes, firewall, hooks.
  */
+import { join } from 'node:path';
 import { z } from 'zod';
 import { CausewayError } from '../errors.ts';
 import { loadAddon } from '../native/addon.ts';
@@ -32,9 +33,9 @@ import type { ConfigurationFile } from './configuration-file.ts';
 import type { Attachment } from './daemon.ts';
 import { resolveEndpoint } from './endpoint-resolver.ts';
 import { runHooks } from './hooks.ts';
-import { RUNTIME_DIRECTORY } from './local-socket.ts';
 import type { Log } from './log.ts';
 import { checkResolvconf, setResolver } from './resolver-configuration.ts';
+import { runtimeDirectory } from './runtime-directory.ts';
 import { encodeWgQuickConfiguration, replaceFile } from './save-configuration.ts';
 import {
   EMPTY_STATE,
@@ -257,7 +258,7 @@ class TunnelSetup implements Attachment {
       mark: needsMark ? mark : undefined,
     };
     try {
-      await installFirewall(firewall, `${RUNTIME_DIRECTORY}/${this.#name}.nft`);
+      await installFirewall(firewall, join(runtimeDirectory(), `${this.#name}.nft`));
     } catch (error) {
       // Without a default route the table only clamps TCP's segment size.
       if (!(error instanceof CausewayError) || whole.length > 0) throw error;

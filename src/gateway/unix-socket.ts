@@ -54,14 +54,10 @@ export async function openUnixSocket(options: UnixSocketOptions): Promise<UnixSo
   let own: Stats;
   try {
     await mkdir(directory, { recursive: true, mode: options.directoryMode });
-    // A left-over of a killed process that had our number.
-    await unlink(temporary).catch(() => {});
-    await listen(server, temporary);
-    own = await lstat(temporary);
-    await claim(temporary, path);
-    await unlink(temporary);
+    own = await claim(server, temporary, path);
   } catch (error) {
     server.close();
+    await unlink(temporary).catch(() => {});
     throw explain(error, path);
   }
   const watching = watchForRemoval(path, own);
@@ -99,31 +95,32 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Puts the bound socket in its place; removes a dead predecessor's, waits for a dying one. */
-async function claim(temporary: string, path: string): Promise<void> {
+/** Removes a dead predecessor's socket, waits for a dying one's to go, then puts ours in place. */
+async function claim(server: Server, temporary: string, path: string): Promise<Stats> {
   const deadline = performance.now() + TAKEOVER_MS;
   for (;;) {
-    try {
-      await link(temporary, path);
-      return;
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw error;
-    }
     const found = await lstat(path).catch(() => undefined);
-    if (found === undefined) continue;
-    if (!found.isSocket()) {
-      throw new CausewayError(
-        'SOCKET_IN_USE',
-        `${path} exists and is no socket: look what it is, and remove it.`,
-      );
-    }
-    if (!(await answers(path))) {
+    if (found === undefined) {
+      // Bound as late as possible: a process that is killed while it waits leaves nothing.
+      if (!server.listening) {
+        await unlink(temporary).catch(() => {});
+        await listen(server, temporary);
+      }
+      try {
+        await link(temporary, path);
+        await unlink(temporary);
+        return await lstat(path);
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST') throw error;
+      }
+    } else if (!found.isSocket()) {
+      const message = `${path} exists and is no socket: look what it is, and remove it.`;
+      throw new CausewayError('SOCKET_IN_USE', message);
+    } else if (!(await answers(path))) {
       if (await isSame(path, found)) await unlink(path).catch(() => {});
     } else if (performance.now() > deadline) {
-      throw new CausewayError(
-        'SOCKET_IN_USE',
-        `Another process answers on ${path}: stop it first, or take another interface name.`,
-      );
+      const cure = 'stop it first, or take another interface name';
+      throw new CausewayError('SOCKET_IN_USE', `Another process answers on ${path}: ${cure}.`);
     } else {
       await delay(TAKEOVER_POLL_MS);
     }

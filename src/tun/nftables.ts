@@ -23,14 +23,15 @@ export interface Firewall {
   readonly mark: number | undefined;
 }
 
-/** Name of the table; interface names are shorter than any limit of nftables. */
+/** Name of the table. nftables takes few characters in one; the others become their code. */
 export function tableName(interfaceName: string): string {
-  return `causeway-${interfaceName}`;
+  const encode = (character: string): string => `_${character.codePointAt(0)!.toString(16)}_`;
+  return `causeway-${interfaceName.replace(/[^A-Za-z0-9.-]/gu, encode)}`;
 }
 
 /** The text of `nft -f`: creates the table anew, whether it existed or not. */
 export function encodeFirewall(firewall: Firewall): string {
-  const table = `inet "${tableName(firewall.interfaceName)}"`;
+  const table = `inet ${tableName(firewall.interfaceName)}`;
   const name = `"${firewall.interfaceName}"`;
   const clamp = (direction: 'iifname' | 'oifname'): string[] => [
     clampRule(direction, name, 'ipv4', firewall.mtu - HEADERS_V4),
