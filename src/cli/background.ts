@@ -5,8 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { z } from 'zod';
-import { CausewayError, ERROR_CODES } from '../errors.ts';
+import { CausewayError, ERROR_CODES, type ErrorCode } from '../errors.ts';
 
 /** Set for the child: the file descriptor to report on. */
 const READY_VARIABLE = 'CAUSEWAY_READY_FD';
@@ -16,10 +15,9 @@ const MAX_REPORT_LENGTH = 65_536;
 /** The log has them all. */
 const MAX_WARNINGS = 20;
 
-const Report = z.union([
-  z.object({ ready: z.literal(true), warnings: z.array(z.string()) }),
-  z.object({ code: z.enum(ERROR_CODES).optional(), message: z.string() }),
-]);
+type Report =
+  | { readonly warnings: readonly string[] }
+  | { readonly code?: ErrorCode; readonly message: string };
 
 /** The child's end of the pipe. */
 export interface ReadinessPipe {
@@ -33,7 +31,7 @@ export function inheritedReadinessPipe(): ReadinessPipe | undefined {
   if (process.env[READY_VARIABLE] !== String(READY_FD)) return undefined;
   delete process.env[READY_VARIABLE];
   let open = true;
-  const report = (value: z.infer<typeof Report>): void => {
+  const report = (value: Report): void => {
     if (!open) return;
     open = false;
     try {
@@ -44,7 +42,7 @@ export function inheritedReadinessPipe(): ReadinessPipe | undefined {
     }
   };
   return {
-    ready: (warnings = []) => report({ ready: true, warnings: warnings.slice(0, MAX_WARNINGS) }),
+    ready: (warnings = []) => report({ warnings: warnings.slice(0, MAX_WARNINGS) }),
     failed: (error) => {
       const message = error instanceof Error ? error.message : String(error);
       report(error instanceof CausewayError ? { code: error.code, message } : { message });
@@ -101,17 +99,17 @@ async function reported(child: ChildProcess): Promise<readonly string[]> {
   });
   exited.catch(() => {});
   const text = await readAll(child.stdio[READY_FD] as Readable);
-  const report = Report.safeParse(parseJson(text));
-  if (!report.success) {
+  const report = parseReport(text);
+  if (report === undefined) {
     const how = await exited.catch((error: Error) => error.message);
     throw new CausewayError(
       'START_FAILED',
       `The daemon ended before it was ready (${how}): run it with --foreground to see why.`,
     );
   }
-  if ('ready' in report.data) return report.data.warnings;
+  if ('warnings' in report) return report.warnings;
   await exited.catch(() => {});
-  throw new CausewayError(report.data.code ?? 'START_FAILED', report.data.message);
+  throw new CausewayError(report.code ?? 'START_FAILED', report.message);
 }
 
 async function readAll(stream: Readable): Promise<string> {
@@ -124,9 +122,14 @@ async function readAll(stream: Readable): Promise<string> {
   return text;
 }
 
-function parseJson(text: string): unknown {
+/** By hand: the schemas' library costs more start-up time than everything else here. */
+function parseReport(text: string): Report | undefined {
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text) as Record<string, unknown>;
+    if (Array.isArray(value.warnings)) return { warnings: value.warnings.map(String) };
+    if (typeof value.message !== 'string') return undefined;
+    const code = ERROR_CODES.find((known) => known === value.code);
+    return { message: value.message, ...(code && { code }) };
   } catch {
     return undefined;
   }

@@ -3,14 +3,11 @@
  * describes it. Configured by wg(8) and wg-quick(8).
  */
 import { Command } from 'commander';
-import { openLog } from '../gateway/log.ts';
-import { openTunnel } from '../gateway/open-tunnel.ts';
 import type { TunnelOptions } from '../gateway/tunnel.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { inheritedReadinessPipe, startInBackground } from './background.ts';
 import { cryptoOption } from './crypto-option.ts';
 import { reportFailure } from './failure.ts';
-import { runDaemonCommand } from './run-daemon.ts';
 import { packageVersion } from './version.ts';
 
 const PROGRAM = 'connector-wg';
@@ -52,6 +49,10 @@ async function run(interfaceName: string, options: Options): Promise<void> {
     await startInBackground();
     return;
   }
+  // The parent of a background daemon needs none of these.
+  const { openLog } = await import('../gateway/log.ts');
+  const { openTunnel } = await import('../gateway/open-tunnel.ts');
+  const { runDaemonCommand } = await import('./run-daemon.ts');
   await runDaemonCommand(PROGRAM, pipe, async () => ({
     interfaceName,
     mtu: DEFAULT_MTU,

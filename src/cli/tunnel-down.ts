@@ -2,8 +2,6 @@
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
 import { interfaceOf } from '../gateway/configuration-file.ts';
-import { requestStop } from '../gateway/local-socket.ts';
-import { reclaimSetup } from '../gateway/setup-state.ts';
 
 export function tunnelDownCommand(): Command {
   return new Command('down')
@@ -14,6 +12,8 @@ export function tunnelDownCommand(): Command {
 
 async function run(fileOrName: string): Promise<void> {
   const interfaceName = interfaceOf(fileOrName);
+  const { requestStop } = await import('../gateway/local-client.ts');
+  const { reclaimSetup } = await import('../gateway/setup-state.ts');
   if (await requestStop(interfaceName)) return;
   // Nobody runs; a predecessor that was killed may have left rules behind.
   if (await reclaimSetup(interfaceName)) return;

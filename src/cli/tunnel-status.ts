@@ -1,7 +1,6 @@
 /** `connector tunnel status [NAME] [--json]`: what runs, whom it hears, what it drops. */
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
-import { requestAllStatus, requestStatus } from '../gateway/local-socket.ts';
 import type { TunnelStatus } from '../gateway/status.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 
@@ -18,6 +17,7 @@ export function tunnelStatusCommand(): Command {
 
 async function run(name: string | undefined, options: { readonly json?: true }): Promise<void> {
   if (name !== undefined) checkInterfaceName(name);
+  const { requestAllStatus, requestStatus } = await import('../gateway/local-client.ts');
   const one = name === undefined ? undefined : await requestStatus(name);
   if (name !== undefined && one === undefined) {
     throw new CausewayError(

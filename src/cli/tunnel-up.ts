@@ -1,13 +1,9 @@
 /** `connector tunnel up CONF|NAME`: what `wg-quick up` does, by our own daemon. */
 import { Command } from 'commander';
 import { readConfigurationFile } from '../gateway/configuration-file.ts';
-import { openLog } from '../gateway/log.ts';
-import { openTunnel } from '../gateway/open-tunnel.ts';
 import type { TunnelOptions } from '../gateway/tunnel.ts';
-import { setUpTunnel } from '../gateway/tunnel-setup.ts';
 import { inheritedReadinessPipe, startInBackground } from './background.ts';
 import { cryptoOption } from './crypto-option.ts';
-import { runDaemonCommand } from './run-daemon.ts';
 
 /** Until the file or the underlay says another. */
 const INITIAL_MTU = 1_420;
@@ -35,6 +31,11 @@ async function run(fileOrName: string, options: Options): Promise<void> {
     for (const warning of warnings) process.stderr.write(`connector: warning: ${warning}\n`);
     return;
   }
+  // The parent of a background daemon needs none of these.
+  const { openLog } = await import('../gateway/log.ts');
+  const { openTunnel } = await import('../gateway/open-tunnel.ts');
+  const { setUpTunnel } = await import('../gateway/tunnel-setup.ts');
+  const { runDaemonCommand } = await import('./run-daemon.ts');
   await runDaemonCommand('connector', pipe, async (onWarning) => {
     const file = await readConfigurationFile(fileOrName);
     const { interfaceName } = file;

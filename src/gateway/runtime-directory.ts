@@ -1,7 +1,7 @@
 /**
- * Where a running tunnel keeps its socket and its notes: /run/causeway, and below it one directory
- * for every other network namespace, because names of interfaces, and the routes that the notes
- * speak of, belong to a namespace. The directories are root's alone.
+ * Where a running tunnel keeps its socket and its notes: a directory below /run/causeway for every
+ * network namespace, because names of interfaces, and the routes that the notes speak of, belong to
+ * a namespace. The directories are root's alone.
  */
 import { readdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,22 +11,19 @@ const NAMESPACE = /^netns-[0-9]+$/;
 
 /** The directory of the network namespace that this process is in. */
 export function runtimeDirectory(): string {
-  const own = namespaceOf('self');
-  // PID 1 lives in the namespace of the host, or of the container.
-  const main = namespaceOf('1');
-  if (own === undefined || main === undefined || own === main) return RUNTIME_ROOT;
-  return join(RUNTIME_ROOT, `netns-${own}`);
+  // `net:[4026531840]`
+  const inode = /\d+/.exec(readlinkSync('/proc/self/ns/net'))![0];
+  return join(RUNTIME_ROOT, `netns-${inode}`);
 }
 
 /** Directories of all namespaces, our own one first. Throws what `readdir` throws but ENOENT. */
 export function runtimeDirectories(): string[] {
   const own = runtimeDirectory();
-  return [own, ...[RUNTIME_ROOT, ...others()].filter((directory) => directory !== own)];
+  return [own, ...all().filter((directory) => directory !== own)];
 }
 
 /** Removes the directory of a namespace when its last file is gone. */
 export function removeRuntimeDirectory(directory: string): void {
-  if (directory === RUNTIME_ROOT) return;
   try {
     rmdirSync(directory);
   } catch {
@@ -34,7 +31,7 @@ export function removeRuntimeDirectory(directory: string): void {
   }
 }
 
-function others(): string[] {
+function all(): string[] {
   try {
     return readdirSync(RUNTIME_ROOT)
       .filter((name) => NAMESPACE.test(name))
@@ -42,14 +39,5 @@ function others(): string[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
-  }
-}
-
-/** `net:[4026531840]` → `4026531840` */
-function namespaceOf(pid: string): string | undefined {
-  try {
-    return /\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0];
-  } catch {
-    return undefined;
   }
 }

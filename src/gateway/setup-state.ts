@@ -6,23 +6,20 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import { removeFirewall } from '../tun/nftables.ts';
 import { removeRoutes } from '../tun/routes.ts';
 import { setSysctl } from '../tun/sysctl.ts';
 import { unsetResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 
-const SetupState = z.object({
+export interface SetupState {
   /** Table and mark of our rules. */
-  routes: z.object({ table: z.number(), mark: z.number() }).optional(),
-  firewall: z.boolean(),
-  resolver: z.boolean(),
+  readonly routes?: { readonly table: number; readonly mark: number };
+  readonly firewall: boolean;
+  readonly resolver: boolean;
   /** Values to set back, by name. */
-  sysctls: z.record(z.string(), z.string()),
-});
-
-export type SetupState = z.infer<typeof SetupState>;
+  readonly sysctls: Readonly<Record<string, string>>;
+}
 
 export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
 
@@ -41,11 +38,26 @@ export async function writeState(interfaceName: string, state: SetupState): Prom
 /** Undefined if there is none, or none that can be understood. */
 export async function readState(interfaceName: string): Promise<SetupState | undefined> {
   try {
-    const text = await readFile(pathOf(interfaceName), 'utf8');
-    return SetupState.safeParse(JSON.parse(text)).data;
+    return await parseState(await readFile(pathOf(interfaceName), 'utf8'));
   } catch {
     return undefined;
   }
+}
+
+/** Rare enough to load the schemas' library for it. */
+async function parseState(text: string): Promise<SetupState | undefined> {
+  const { z } = await import('zod');
+  const routes = z.object({ table: z.int().positive(), mark: z.int().nonnegative() });
+  const state = z
+    .object({
+      routes: routes.optional(),
+      firewall: z.boolean(),
+      resolver: z.boolean(),
+      sysctls: z.record(z.string().regex(/^net\.[\w.]+$/), z.string().max(64)),
+    })
+    .parse(JSON.parse(text));
+  const { firewall, resolver, sysctls } = state;
+  return { firewall, resolver, sysctls, ...(state.routes && { routes: state.routes }) };
 }
 
 /** Takes away all that the state names, then the state. Goes on after what is gone already. */

@@ -1,8 +1,7 @@
 /**
  * What `connector tunnel status` shows: a snapshot without its secrets, as JSON over the local
- * socket. The schema is the contract of both sides, and of `--json`.
+ * socket. The same shape is what `--json` prints.
  */
-import { z } from 'zod';
 import { DROP_REASONS } from '../drops.ts';
 import { keyToBase64 } from '../keys.ts';
 import { ALLOWED_IP_RECORD } from '../wireguard/configuration.ts';
@@ -10,37 +9,41 @@ import { formatAllowedIp } from './allowed-ip-records.ts';
 import { formatEndpoint } from './endpoint-text.ts';
 import type { TunnelSnapshot } from './tunnel.ts';
 
-const PeerStatus = z.object({
-  publicKey: z.string(),
+export interface PeerStatus {
+  readonly publicKey: string;
   /** Whether a preshared key is set. */
-  presharedKey: z.boolean(),
-  endpoint: z.string().optional(),
+  readonly presharedKey: boolean;
+  readonly endpoint?: string | undefined;
   /** ISO 8601; absent = never. */
-  lastHandshake: z.string().optional(),
-  rxBytes: z.number(),
-  txBytes: z.number(),
+  readonly lastHandshake?: string | undefined;
+  readonly rxBytes: number;
+  readonly txBytes: number;
   /** Seconds, 0 = off. */
-  persistentKeepalive: z.number(),
+  readonly persistentKeepalive: number;
   /** The first `MAX_SHOWN` of them. */
-  allowedIps: z.array(z.string()),
-  allowedIpCount: z.number(),
-});
+  readonly allowedIps: readonly string[];
+  readonly allowedIpCount: number;
+}
 
-export const TunnelStatus = z.object({
-  interface: z.string(),
-  pid: z.number(),
+export interface TunnelStatus {
+  readonly interface: string;
+  readonly pid: number;
   /** ISO 8601. */
-  since: z.string(),
-  publicKey: z.string().optional(),
-  listenPort: z.number(),
-  fwmark: z.number(),
-  crypto: z.enum(['noble', 'openssl']),
-  offloads: z.array(z.string()),
-  peers: z.array(PeerStatus),
-  drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
-});
-
-export type TunnelStatus = z.infer<typeof TunnelStatus>;
+  readonly since: string;
+  readonly publicKey?: string | undefined;
+  /** 0 = not bound. */
+  readonly listenPort: number;
+  /** 0 = none. */
+  readonly fwmark: number;
+  readonly crypto: 'noble' | 'openssl';
+  readonly offloads: readonly string[];
+  readonly peers: readonly PeerStatus[];
+  readonly drops: readonly {
+    readonly reason: string;
+    readonly meaning: string;
+    readonly packets: number;
+  }[];
+}
 
 /** Allowed IPs listed for a peer; all are counted. */
 const MAX_SHOWN = 1_000;

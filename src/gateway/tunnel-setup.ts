@@ -3,7 +3,6 @@
  * again: keys and peers from the file, addresses, MTU, DNS, routes, firewall, hooks.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
 import { CausewayError } from '../errors.ts';
 import { loadAddon } from '../native/addon.ts';
 import { formatAddress } from '../routing/address.ts';
@@ -14,7 +13,7 @@ import {
   type Prefix,
   parseInterfaceAddress,
 } from '../routing/prefix.ts';
-import { ipJson } from '../tun/command.ts';
+import { ipJson, numberOf, objectsOf, stringOf } from '../tun/command.ts';
 import { chooseMtu, configureLink } from '../tun/link.ts';
 import { installFirewall } from '../tun/nftables.ts';
 import { type RouteMonitor, watchMainRoutes } from '../tun/route-monitor.ts';
@@ -299,19 +298,13 @@ function addressText(endpoint: PeerEndpoint | undefined): string[] {
   return endpoint === undefined ? [] : [formatAddress(endpoint.address)];
 }
 
-const AddressAnswer = z.object({
-  addr_info: z.array(
-    z.object({ local: z.string(), prefixlen: z.number(), protocol: z.string().optional() }),
-  ),
-});
-
 /** The addresses that the interface has now, but for those that the kernel gave it itself. */
 async function currentAddresses(interfaceName: string): Promise<InterfaceAddress[]> {
-  const answer = AddressAnswer.safeParse(
-    (await ipJson(['address', 'show', 'dev', interfaceName]))[0],
-  );
-  if (!answer.success) return [];
-  return answer.data.addr_info
-    .filter(({ protocol }) => protocol === undefined || !protocol.startsWith('kernel'))
-    .flatMap(({ local, prefixlen }) => parseInterfaceAddress(`${local}/${prefixlen}`) ?? []);
+  const link = (await ipJson(['address', 'show', 'dev', interfaceName]))[0];
+  return objectsOf(link?.addr_info)
+    .filter((address) => !stringOf(address, 'protocol')?.startsWith('kernel'))
+    .flatMap((address) => {
+      const text = `${stringOf(address, 'local')}/${numberOf(address, 'prefixlen')}`;
+      return parseInterfaceAddress(text) ?? [];
+    });
 }

@@ -124,10 +124,28 @@ export async function ipBatchForced(family: 4 | 6, lines: readonly string[]): Pr
   await tryCommand('ip', [`-${family}`, '-force', '-batch', '-'], { input });
 }
 
+/** An object of unknown contents. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
 /** What `ip -json ARGS` printed, parsed; an empty list where it printed nothing or failed. */
-export async function ipJson(args: readonly string[]): Promise<unknown[]> {
+export async function ipJson(args: readonly string[]): Promise<JsonObject[]> {
   const { code, stdout } = await tryCommand('ip', ['-json', ...args]);
   if (code !== 0 || stdout.trim() === '') return [];
-  const value: unknown = JSON.parse(stdout);
-  return Array.isArray(value) ? value : [];
+  return objectsOf(JSON.parse(stdout));
+}
+
+/** The objects in a value that should be an array of them. */
+export function objectsOf(value: unknown): JsonObject[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((item): item is JsonObject => typeof item === 'object' && item !== null);
+}
+
+export function stringOf(object: JsonObject | undefined, key: string): string | undefined {
+  const value = object?.[key];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function numberOf(object: JsonObject | undefined, key: string): number | undefined {
+  const value = object?.[key];
+  return typeof value === 'number' ? value : undefined;
 }

@@ -1,21 +1,14 @@
 /**
  * The interface as a link: addresses, MTU, up; and which MTU the underlay leaves for it.
  */
-import { z } from 'zod';
 import { formatPrefix, type InterfaceAddress } from '../routing/prefix.ts';
-import { ipBatch, ipJson } from './command.ts';
+import { ipBatch, ipJson, numberOf, objectsOf, stringOf } from './command.ts';
 
 /** IPv6 40 + UDP 8 + WireGuard 32: what a tunnel packet costs at most. */
 export const TUNNEL_OVERHEAD = 80;
 const ETHERNET_MTU = 1_500;
 /** The least that IPv6 works with (RFC 8200 § 5). */
 const LEAST_MTU = 1_280;
-
-const RouteAnswer = z.object({
-  dev: z.string().optional(),
-  metrics: z.array(z.object({ mtu: z.number().optional() })).optional(),
-});
-const LinkAnswer = z.object({ mtu: z.number() });
 
 /**
  * Gives an interface its addresses and MTU and sets it up. Addresses that are there already stay.
@@ -54,11 +47,13 @@ export async function chooseMtu(endpoints: readonly string[]): Promise<number> {
 
 /** MTU of the first route that `ip` shows: its own, or that of its interface; infinite if none. */
 async function routeMtu(args: readonly string[]): Promise<number> {
-  const route = RouteAnswer.safeParse((await ipJson(args))[0]);
-  if (!route.success) return Number.POSITIVE_INFINITY;
-  const own = route.data.metrics?.find((metric) => metric.mtu !== undefined)?.mtu;
-  if (own !== undefined) return own;
-  if (route.data.dev === undefined) return Number.POSITIVE_INFINITY;
-  const link = LinkAnswer.safeParse((await ipJson(['link', 'show', 'dev', route.data.dev]))[0]);
-  return link.success ? link.data.mtu : Number.POSITIVE_INFINITY;
+  const route = (await ipJson(args))[0];
+  for (const metric of objectsOf(route?.metrics)) {
+    const mtu = numberOf(metric, 'mtu');
+    if (mtu !== undefined) return mtu;
+  }
+  const device = stringOf(route, 'dev');
+  if (device === undefined) return Number.POSITIVE_INFINITY;
+  const link = (await ipJson(['link', 'show', 'dev', device]))[0];
+  return numberOf(link, 'mtu') ?? Number.POSITIVE_INFINITY;
 }

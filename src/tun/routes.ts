@@ -8,9 +8,8 @@
  * The tunnel's own datagrams carry M and never see T: they cannot loop, whatever T contains.
  * Everything made here has protocol `ROUTE_PROTOCOL`, by which it is found again.
  */
-import { z } from 'zod';
 import { formatPrefix, type Prefix, parsePrefix } from '../routing/prefix.ts';
-import { ipBatch, ipBatchForced, ipJson } from './command.ts';
+import { ipBatch, ipBatchForced, ipJson, numberOf, stringOf } from './command.ts';
 import type { LocalRoute, RoutePlan } from './route-plan.ts';
 
 /** Nobody's in iproute2's list of routing protocols. */
@@ -21,18 +20,6 @@ export const RULE_DEFAULT = 20_002;
 const FIRST_TABLE = 52_000;
 
 const FAMILIES = [4, 6] as const;
-
-const RouteEntry = z.object({
-  dst: z.string(),
-  dev: z.string().optional(),
-  protocol: z.string().optional(),
-  type: z.string().optional(),
-});
-const RuleEntry = z.object({
-  priority: z.number(),
-  table: z.string().optional(),
-  fwmark: z.string().optional(),
-});
 
 export interface RouteTable {
   readonly interfaceName: string;
@@ -46,16 +33,13 @@ export async function readLocalRoutes(exceptInterface: string): Promise<LocalRou
   const routes: LocalRoute[] = [];
   for (const family of FAMILIES) {
     for (const entry of await ipJson([`-${family}`, 'route', 'show', 'table', 'main'])) {
-      const route = RouteEntry.safeParse(entry);
-      if (!route.success || route.data.dev === exceptInterface) continue;
-      const prefix = parsePrefix(route.data.dst);
+      const interfaceName = stringOf(entry, 'dev') ?? '';
+      if (interfaceName === exceptInterface) continue;
+      const prefix = parsePrefix(stringOf(entry, 'dst') ?? '');
       // "default" is no prefix and not wanted; fe80::/64 is on every interface and never routed.
       if (prefix === undefined || isLinkLocal(prefix)) continue;
-      routes.push({
-        prefix,
-        connected: route.data.protocol === 'kernel',
-        interfaceName: route.data.dev ?? '',
-      });
+      const connected = stringOf(entry, 'protocol') === 'kernel';
+      routes.push({ prefix, connected, interfaceName });
     }
   }
   return routes;
@@ -66,10 +50,8 @@ export async function chooseTable(): Promise<number> {
   const used = new Set<number>();
   for (const family of FAMILIES) {
     for (const entry of await ipJson([`-${family}`, 'rule', 'show'])) {
-      const rule = RuleEntry.safeParse(entry);
-      if (!rule.success) continue;
-      used.add(Number(rule.data.table));
-      used.add(Number(rule.data.fwmark?.split('/')[0]));
+      used.add(Number(stringOf(entry, 'table')));
+      used.add(Number(stringOf(entry, 'fwmark')?.split('/')[0]));
     }
   }
   for (let table = FIRST_TABLE; ; table++) {
@@ -129,10 +111,8 @@ export async function removeRoutes(target: Omit<RouteTable, 'interfaceName'>): P
       `rule del ${ruleOf(RULE_DEFAULT, target)}`,
       `route flush table ${target.table} proto ${ROUTE_PROTOCOL}`,
     ]);
-    const rules = (await ipJson([`-${family}`, 'rule', 'show'])).map((entry) =>
-      RuleEntry.safeParse(entry),
-    );
-    const needed = rules.some((rule) => rule.success && rule.data.priority === RULE_DEFAULT);
+    const rules = await ipJson([`-${family}`, 'rule', 'show']);
+    const needed = rules.some((rule) => numberOf(rule, 'priority') === RULE_DEFAULT);
     if (!needed) await ipBatchForced(family, [`rule del ${MAIN_RULE}`]);
   }
 }

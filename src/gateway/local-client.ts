@@ -1,0 +1,144 @@
+/** The other side of the local socket: what the commands ask a running daemon. */
+import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CausewayError } from '../errors.ts';
+import { SUFFIX } from './local-socket.ts';
+import { RUNTIME_ROOT, runtimeDirectories } from './runtime-directory.ts';
+import type { TunnelStatus } from './status.ts';
+
+/** A status of many peers is long; nothing legitimate is longer. */
+const MAX_RESPONSE_LENGTH = 256 * 1024 * 1024;
+
+const Peer = z.object({
+  publicKey: z.string(),
+  presharedKey: z.boolean(),
+  endpoint: z.string().optional(),
+  lastHandshake: z.string().optional(),
+  rxBytes: z.number(),
+  txBytes: z.number(),
+  persistentKeepalive: z.number(),
+  allowedIps: z.array(z.string()),
+  allowedIpCount: z.number(),
+});
+const Status: z.ZodType<TunnelStatus> = z.object({
+  interface: z.string(),
+  pid: z.number(),
+  since: z.string(),
+  publicKey: z.string().optional(),
+  listenPort: z.number(),
+  fwmark: z.number(),
+  crypto: z.enum(['noble', 'openssl']),
+  offloads: z.array(z.string()),
+  peers: z.array(Peer),
+  drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
+});
+const StatusResponse = z.object({ status: Status });
+
+/**
+ * The status of a running daemon; undefined if none runs for that interface. Looked for in our own
+ * network namespace first, then in the others.
+ *
+ * @throws CausewayError PERMISSION, or START_FAILED when what answers is no daemon of ours
+ */
+export async function requestStatus(
+  interfaceName: string,
+  directories: readonly string[] = knownDirectories(),
+): Promise<TunnelStatus | undefined> {
+  const text = await askFirst(interfaceName, 'status', directories);
+  if (text === undefined) return undefined;
+  const response = StatusResponse.safeParse(parseJson(text));
+  if (response.success) return response.data.status;
+  throw new CausewayError(
+    'START_FAILED',
+    `The daemon of ${interfaceName} gave no status: it may be of another version, restart it.`,
+  );
+}
+
+/** Ends a daemon and waits until it has removed everything; false if none runs. */
+export async function requestStop(
+  interfaceName: string,
+  directories: readonly string[] = knownDirectories(),
+): Promise<boolean> {
+  return (await askFirst(interfaceName, 'stop', directories)) !== undefined;
+}
+
+/** The tunnels that are up in every network namespace, in order of their names. */
+export async function requestAllStatus(): Promise<TunnelStatus[]> {
+  const asked = knownDirectories().flatMap((directory) =>
+    socketsIn(directory).map((name) => requestStatus(name, [directory])),
+  );
+  const found = (await Promise.all(asked)).filter((status) => status !== undefined);
+  return found.sort((a, b) => a.interface.localeCompare(b.interface));
+}
+
+function knownDirectories(): string[] {
+  try {
+    return runtimeDirectories();
+  } catch (error) {
+    const message = `No permission to look into ${RUNTIME_ROOT}: run as root.`;
+    throw new CausewayError('PERMISSION', message, { cause: error });
+  }
+}
+
+/** Names of the interfaces that have a socket there, alive or not. */
+function socketsIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))
+      .map((name) => name.slice(0, -SUFFIX.length));
+  } catch {
+    return [];
+  }
+}
+
+async function askFirst(
+  interfaceName: string,
+  request: 'status' | 'stop',
+  directories: readonly string[],
+): Promise<string | undefined> {
+  for (const directory of directories) {
+    const text = await ask(interfaceName, request, directory);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
+/**
+ * Sends one request. Reads one line of a status; of a stop until the daemon closes, which it does
+ * when everything is removed. Undefined if nobody listens.
+ */
+function ask(
+  interfaceName: string,
+  request: 'status' | 'stop',
+  directory: string,
+): Promise<string | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
+  const socket = connect(join(directory, interfaceName + SUFFIX));
+  let text = '';
+  socket.setEncoding('utf8');
+  socket.on('connect', () => socket.write(`${JSON.stringify({ request })}\n`));
+  socket.on('data', (part: string) => {
+    text += part;
+    if (text.length > MAX_RESPONSE_LENGTH) socket.destroy(new Error('answer too long'));
+    if (request === 'status' && part.includes('\n')) socket.end();
+  });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+    else if (error.code === 'EACCES' || error.code === 'EPERM') {
+      const message = `No permission to talk to the daemon of ${interfaceName}: run as root.`;
+      reject(new CausewayError('PERMISSION', message, { cause: error }));
+    } else resolve(text);
+  });
+  socket.on('close', () => resolve(text));
+  return promise;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
