@@ -3,6 +3,9 @@ import { x25519 } from '@noble/curves/ed25519.js';
 import { isZero } from '../bytes.ts';
 import type { Curve } from './noise.ts';
 
+const BASE_POINT = new Uint8Array(32);
+BASE_POINT[0] = 9;
+
 export const nobleCurve: Curve = {
   x25519(out, scalar, point) {
     let shared: Uint8Array;
@@ -18,7 +21,8 @@ export const nobleCurve: Curve = {
     return !isZero(out);
   },
 
+  // By the ladder too: noble's own way makes a table first, 90 ms, and is no faster afterwards.
   x25519Base(out, scalar) {
-    out.set(x25519.getPublicKey(scalar));
+    out.set(x25519.getSharedSecret(scalar, BASE_POINT));
   },
 };

@@ -24,6 +24,7 @@ import {
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
+import { RETRANSMIT_HANDSHAKE } from './timers.ts';
 
 /** Plaintext is padded to multiples of this (§ 5.4.6). */
 export const PADDING = 16;
@@ -72,6 +73,7 @@ export class Transmitter {
 
   /** Everything that waits for one peer; false if it does not fit. */
   #transmit(v: OutboundVector, peer: Peer, now: Instant): boolean {
+    const state = this.#state;
     const { response } = peer;
     if (response !== undefined) {
       if (!this.#append(v, peer, response)) return false;
@@ -85,8 +87,9 @@ export class Transmitter {
     }
     while (peer.staged.length > 0) {
       const keypair = peer.current;
-      if (keypair === undefined || !keypair.maySeal(1, now.monotonic)) {
-        // Comes back here, since it asks for an initiation, or else waits for the next one.
+      if (!keypair?.maySeal(1, now.monotonic)) {
+        // It waits for the handshake under way; only if there is none, one is asked for.
+        if (state.timers.isArmed(peer.number, RETRANSMIT_HANDSHAKE)) return true;
         this.#sessions.initiate(peer, now.monotonic, false);
         return !peer.wantsInitiation || this.#transmit(v, peer, now);
       }

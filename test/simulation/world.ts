@@ -121,6 +121,8 @@ export class Node {
   readonly sent: { type: number; size: number; at: number }[] = [];
   address: Address;
   handshakeBudget = 64;
+  /** Keeps what the device wants to send inside it. */
+  holding = false;
   #random: Random;
 
   constructor(world: World, options: NodeOptions) {
@@ -259,7 +261,7 @@ export class Node {
 
   /** Sends whatever the device wants sent. */
   flush(): void {
-    for (let more = true; more; ) {
+    for (let more = !this.holding; more; ) {
       this.out.clear();
       more = this.device.pollTransmit(this.out, this.world.now);
       this.aead.sealVector(this.out);

@@ -47,7 +47,7 @@ function Kdf(n: number, key: Uint8Array, input: Uint8Array): Buffer[] {
 
 function Aead(key: Uint8Array, plaintext: Uint8Array, ad: Uint8Array): Buffer {
   const cipher = createCipheriv('chacha20-poly1305', key, Buffer.alloc(12), { authTagLength: 16 });
-  cipher.setAAD(ad);
+  cipher.setAAD(ad, { plaintextLength: plaintext.length });
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -55,7 +55,9 @@ function Unaead(key: Uint8Array, sealed: Uint8Array, ad: Uint8Array): Buffer {
   const decipher = createDecipheriv('chacha20-poly1305', key, Buffer.alloc(12), {
     authTagLength: 16,
   });
-  decipher.setAAD(ad).setAuthTag(sealed.subarray(sealed.length - 16));
+  decipher
+    .setAAD(ad, { plaintextLength: sealed.length - 16 })
+    .setAuthTag(sealed.subarray(sealed.length - 16));
   return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
 }
 
@@ -88,8 +90,8 @@ function reference(k: Keys) {
   const S_r = Pub(k.staticR);
   const E_i = Pub(k.ephemeralI);
   const E_r = Pub(k.ephemeralR);
-  let C = Hash(utf8('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s'));
-  let H = Hash(C, utf8('WireGuard v1 zx2c4 Jason@zx2c4.com'));
+  let C: Buffer = Hash(utf8('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s'));
+  let H: Buffer = Hash(C, utf8('WireGuard v1 zx2c4 Jason@zx2c4.com'));
   H = Hash(H, S_r);
   let key: Buffer;
   [C] = Kdf(1, C, E_i) as [Buffer];
@@ -224,8 +226,8 @@ describe('the handshake', () => {
     const k = keys(5);
     const { initiation } = ours(k);
     const S_r = Pub(k.staticR);
-    let C = Hash(utf8('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s'));
-    let H = Hash(Hash(C, utf8('WireGuard v1 zx2c4 Jason@zx2c4.com')), S_r);
+    let C: Buffer = Hash(utf8('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s'));
+    let H: Buffer = Hash(Hash(C, utf8('WireGuard v1 zx2c4 Jason@zx2c4.com')), S_r);
     const E_i = initiation.subarray(8, 40);
     C = Kdf(1, C, E_i)[0]!;
     H = Hash(H, E_i);

@@ -152,7 +152,7 @@ describe('ChaCha20-Poly1305', () => {
       const authenticated = Uint8Array.from(randomBytes(32));
       const cipher = createCipheriv('chacha20-poly1305', key, new Uint8Array(12), {
         authTagLength: 16,
-      }).setAAD(authenticated);
+      }).setAAD(authenticated, { plaintextLength: length });
       const expected = Buffer.concat([
         cipher.update(plaintext),
         cipher.final(),
