@@ -6,6 +6,7 @@
       "sources": [
         "native/addon.cc",
         "native/aead.cc",
+        "native/chacha20-poly1305.cc",
         "native/coalesce.cc",
         "native/netlink.cc",
         "native/split.cc",

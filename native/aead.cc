@@ -1,25 +1,19 @@
 #include "aead.h"
 
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
-#include <cstring>
 #include <limits>
+
+#include "chacha20-poly1305.h"
 
 namespace causeway {
 
 namespace {
 
 constexpr int32_t kOpenFailed = -1;
-constexpr size_t kKeySize = 32;
 constexpr double kMaxCounter = 9007199254740992.0;  // 2^53
-
-struct CipherContextFree {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherContextFree>;
 
 struct KeyFree {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -30,21 +24,6 @@ struct KeyContextFree {
   void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, KeyContextFree>;
-
-// Fetched once per process: an implicit fetch would look the name up at each initialisation.
-const EVP_CIPHER* cipher() {
-  static EVP_CIPHER* const fetched = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
-  return fetched;
-}
-
-CipherContext make_context(const uint8_t* key, int encrypting) {
-  CipherContext context(EVP_CIPHER_CTX_new());
-  if (!context || cipher() == nullptr) return nullptr;
-  if (EVP_CipherInit_ex2(context.get(), cipher(), key, nullptr, encrypting, nullptr) != 1) {
-    return nullptr;
-  }
-  return context;
-}
 
 inline void store_le32(uint8_t* to, uint32_t value) {
   for (int i = 0; i < 4; i++) to[i] = static_cast<uint8_t>(value >> (8 * i));
@@ -63,8 +42,8 @@ inline uint64_t load_le64(const uint8_t* from) {
 }  // namespace
 
 struct KeyTable::Slot {
-  CipherContext sealing;
-  CipherContext opening;
+  std::unique_ptr<Cipher> sealing;
+  std::unique_ptr<Cipher> opening;
 };
 
 KeyTable::KeyTable(uint32_t capacity) : slots_(capacity) {}
@@ -73,8 +52,8 @@ KeyTable::~KeyTable() = default;
 bool KeyTable::set(uint32_t slot, const uint8_t* sealing, const uint8_t* opening) {
   if (slot >= slots_.size()) return false;
   auto made = std::make_unique<Slot>();
-  made->sealing = make_context(sealing, 1);
-  made->opening = make_context(opening, 0);
+  made->sealing = make_cipher(sealing, true);
+  made->opening = make_cipher(opening, false);
   if (!made->sealing || !made->opening) return false;
   slots_[slot] = std::move(made);
   return true;
@@ -86,10 +65,6 @@ void KeyTable::clear(uint32_t slot) {
 
 uint32_t KeyTable::seal(OutboundVector& vector, uint32_t length) {
   uint32_t refused = 0;
-  uint8_t nonce[12] = {0};
-  OSSL_PARAM get_tag[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, nullptr, kTagSize),
-      OSSL_PARAM_construct_end()};
   for (uint32_t i = 0; i < length && i < vector.capacity; i++) {
     const int32_t slot = vector.slot[i];
     if (slot < 0) continue;
@@ -101,23 +76,16 @@ uint32_t KeyTable::seal(OutboundVector& vector, uint32_t length) {
       refused++;
       continue;
     }
-    EVP_CIPHER_CTX* context = slots_[slot]->sealing.get();
+    Cipher& cipher = *slots_[slot]->sealing;
     uint64_t counter = static_cast<uint64_t>(first);
     bool ok = true;
     for (size_t k = 0; k < run.count && ok; k++, counter++) {
       uint8_t* message = run.first + k * run.stride;
-      const int size = static_cast<int>(run.size_of(k) - kOverhead);
       uint8_t* body = message + kHeaderSize;
+      ok = cipher.seal(body, run.size_of(k) - kOverhead, counter, body - vector.arena >= 64);
       store_le32(message, vector.head[i]);
       store_le32(message + 4, vector.receiver[i]);
       store_le64(message + 8, counter);
-      std::memcpy(nonce + 4, message + 8, 8);
-      int written = 0;
-      get_tag[0].data = body + size;
-      ok = EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) == 1 &&
-           EVP_EncryptUpdate(context, body, &written, body, size) == 1 &&
-           EVP_EncryptFinal_ex(context, body + size, &written) == 1 &&
-           EVP_CIPHER_CTX_get_params(context, get_tag) == 1;
     }
     if (!ok) {
       vector.slot[i] = -1;
@@ -128,10 +96,6 @@ uint32_t KeyTable::seal(OutboundVector& vector, uint32_t length) {
 }
 
 void KeyTable::open(InboundVector& vector, uint32_t length) {
-  uint8_t nonce[12] = {0};
-  OSSL_PARAM set_tag[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, nullptr, kTagSize),
-      OSSL_PARAM_construct_end()};
   for (uint32_t i = 0; i < length && i < vector.capacity; i++) {
     const int32_t slot = vector.slot[i];
     if (slot < 0) continue;
@@ -142,28 +106,19 @@ void KeyTable::open(InboundVector& vector, uint32_t length) {
       continue;
     }
     const bool usable = static_cast<size_t>(slot) < slots_.size() && slots_[slot];
-    EVP_CIPHER_CTX* context = usable ? slots_[slot]->opening.get() : nullptr;
+    Cipher* const cipher = usable ? slots_[slot]->opening.get() : nullptr;
     for (size_t k = 0; k < run.count; k++) {
       uint8_t* message = run.first + k * run.stride;
       const size_t bytes = run.size_of(k);
       int32_t& plain = vector.plain[first + k];
       plain = kOpenFailed;
-      if (context == nullptr || bytes < kOverhead) continue;
+      if (cipher == nullptr || bytes < kOverhead) continue;
       const uint64_t counter = load_le64(message + 8);
       vector.counter[first + k] = counter < (uint64_t{1} << 53)
                                       ? static_cast<double>(counter)
                                       : std::numeric_limits<double>::infinity();
-      const int size = static_cast<int>(bytes - kOverhead);
-      uint8_t* body = message + kHeaderSize;
-      std::memcpy(nonce + 4, message + 8, 8);
-      set_tag[0].data = body + size;
-      int written = 0;
-      if (EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) == 1 &&
-          EVP_CIPHER_CTX_set_params(context, set_tag) == 1 &&
-          EVP_DecryptUpdate(context, body, &written, body, size) == 1 &&
-          EVP_DecryptFinal_ex(context, body + size, &written) == 1) {
-        plain = size;
-      }
+      const size_t size = bytes - kOverhead;
+      if (cipher->open(message + kHeaderSize, size, counter)) plain = static_cast<int32_t>(size);
     }
   }
 }

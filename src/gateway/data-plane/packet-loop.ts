@@ -108,11 +108,16 @@ export class PacketLoop {
   }
 
   #onTun(events: number): void {
-    const { tun, device, aead, drops, clock } = this.#parts;
     if (events < 0) {
       this.#gone();
       return;
     }
+    this.#readTun();
+    if (!this.#closed) this.#finishVisit();
+  }
+
+  #readTun(): void {
+    const { tun, device, aead, drops, clock } = this.#parts;
     if (this.#blocked) return;
     const vector = this.#outbound;
     vector.clear();
@@ -128,11 +133,7 @@ export class PacketLoop {
       this.#send(false);
       this.#share.addPackets(performance.now() - started);
     }
-    if (status !== 0 && status !== DRAINED) {
-      this.#gone();
-      return;
-    }
-    this.#finishVisit();
+    if (status !== 0 && status !== DRAINED) this.#gone();
   }
 
   #onSocket(fd: number, events: number): void {
@@ -172,6 +173,8 @@ export class PacketLoop {
       if (refused > 0) drops.add('in_tun_error', refused);
     }
     this.#share.addPackets(performance.now() - started);
+    // The kernel answers in the write itself (acknowledgements, echo): send that in this visit.
+    if (groups.length > 0) this.#readTun();
   }
 
   /** Sends the outbound vector, or goes on with it; what a socket does not take now waits. */

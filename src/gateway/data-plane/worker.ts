@@ -8,18 +8,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { bytesToHex } from '../../bytes.ts';
 import { DropCounters } from '../../drops.ts';
 import { loadAddon } from '../../native/addon.ts';
+import { OpensslAead } from '../../native/openssl-aead.ts';
 import { TunDevice } from '../../tun/tun-device.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
-import { EndpointTable } from '../../vector.ts';
+import { EndpointTable, type VectorAead } from '../../vector.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import { Device } from '../../wireguard/device.ts';
 import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
+import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import { Clock } from './clock.ts';
 import { chooseCryptography } from './crypto-choice.ts';
 import type { Command, PeerNumber, Report, WorkerOptions } from './messages.ts';
 import { PacketLoop } from './packet-loop.ts';
+import { warmUp } from './warm-up.ts';
 
 if (parentPort === null) throw new Error('the data plane runs in a worker thread');
 const port = parentPort;
@@ -32,6 +35,9 @@ const { aead, curve, refusal } = chooseCryptography(
   options.crypto,
   options.maxPeers * SLOTS_PER_PEER,
 );
+const random = (into: Uint8Array): void => {
+  getRandomValues(into);
+};
 const clock = new Clock();
 const drops = new DropCounters(options.figures.drops);
 const endpoints = new EndpointTable(options.maxPeers + SCRATCH_ENDPOINTS);
@@ -39,7 +45,7 @@ const device = new Device({
   aead,
   x25519: curve.x25519,
   x25519Base: curve.x25519Base,
-  random: (into) => getRandomValues(into),
+  random,
   endpoints,
   statistics: new PeerStatistics(options.maxPeers, options.figures.peers),
   drops,
@@ -168,5 +174,8 @@ port.on('message', (command: Command) => {
   }
 });
 
+const makeAead = (slots: number): VectorAead =>
+  aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
+warmUp({ makeAead, curve, random });
 loop.start();
 report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });

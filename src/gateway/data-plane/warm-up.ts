@@ -1,0 +1,170 @@
+/**
+ * Runs packets through the protocol before the first real one comes, between two devices in memory,
+ * so that the engine has compiled the hot path: without it the first hundreds of packets take twice
+ * to ten times as long, and the first handshake 20 ms (docs/performance.md).
+ */
+
+import { DropCounters } from '../../drops.ts';
+import type { VectorAead } from '../../vector.ts';
+import {
+  ENDPOINT_RECORD_WORDS,
+  EndpointTable,
+  InboundVector,
+  OutboundVector,
+} from '../../vector.ts';
+import { ALLOWED_IP_RECORD } from '../../wireguard/configuration.ts';
+import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
+import type { Curve } from '../../wireguard/noise.ts';
+import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+
+export interface WarmUpParts {
+  readonly makeAead: (slots: number) => VectorAead;
+  readonly curve: Curve;
+  readonly random: (into: Uint8Array) => void;
+}
+
+/** Milliseconds at the most; compiled code is there long before on any machine. */
+const MOST = 150;
+const ROUNDS = 1_500;
+const HANDSHAKES = 3;
+
+const PACKET_SIZE = 28;
+
+class Side {
+  readonly device: Device;
+  readonly aead: VectorAead;
+  readonly outbound = new OutboundVector(16, 1 << 13);
+  readonly inbound = new InboundVector(16, 16, 1 << 13, 1);
+  readonly publicKey = new Uint8Array(32);
+  readonly #privateKey = new Uint8Array(32);
+
+  constructor(parts: WarmUpParts) {
+    this.aead = parts.makeAead(SLOTS_PER_PEER);
+    parts.random(this.#privateKey);
+    parts.curve.x25519Base(this.publicKey, this.#privateKey);
+    this.device = new Device({
+      aead: this.aead,
+      x25519: parts.curve.x25519,
+      x25519Base: parts.curve.x25519Base,
+      random: parts.random,
+      endpoints: new EndpointTable(1 + SCRATCH_ENDPOINTS),
+      statistics: new PeerStatistics(1, new SharedArrayBuffer(PeerStatistics.bytesFor(1))),
+      drops: new DropCounters(new SharedArrayBuffer(DropCounters.BYTES)),
+      maxPeers: 1,
+    });
+  }
+
+  configure(peer: Side, now: { monotonic: number; unix: number }): void {
+    const allowedIps = new Uint8Array(ALLOWED_IP_RECORD);
+    allowedIps[1] = 4; // 0.0.0.0/0
+    const endpoint = {
+      family: 4,
+      address: new Uint8Array([127, 0, 0, 1]),
+      port: 1,
+      scope: 0,
+    } as const;
+    this.device.configure(
+      {
+        privateKey: this.#privateKey,
+        peers: [{ publicKey: peer.publicKey, endpoint, allowedIps }],
+      },
+      now,
+    );
+  }
+
+  /** One packet read from the TUN. */
+  readPacket(): void {
+    const vector = this.outbound;
+    vector.clear();
+    const size = 16 + 32 + 16;
+    vector.length = 1;
+    vector.used = size;
+    vector.offset[0] = 0;
+    vector.stride[0] = size;
+    vector.lastSize[0] = size;
+    vector.count[0] = 1;
+    const packet = vector.arena.fill(0, 16, 48);
+    packet[16] = 0x45;
+    packet[16 + 3] = PACKET_SIZE;
+    packet[16 + 15] = 1;
+    packet[16 + 19] = 1;
+  }
+
+  /** What the other side has in its outbound vector arrives here. */
+  receiveFrom(sender: Side): void {
+    const from = sender.outbound;
+    const to = this.inbound;
+    to.clear();
+    to.arena.set(from.arena);
+    const head = new DataView(to.arena.buffer);
+    for (let i = 0; i < from.length; i++) {
+      to.offset[i] = from.offset[i]!;
+      to.stride[i] = from.stride[i]!;
+      to.count[i] = from.count[i]!;
+      to.lastSize[i] = from.lastSize[i]!;
+      to.head[i] = head.getUint32(from.offset[i]!, true);
+      to.receiver[i] = head.getUint32(from.offset[i]! + 4, true);
+      to.slot[i] = -1;
+      to.source[i] = 0;
+      to.first[i] = i;
+    }
+    to.length = to.messages = from.length;
+    to.sources.words.set(SOURCE);
+  }
+}
+
+/** 127.0.0.1 port 1. */
+const SOURCE = new Int32Array(ENDPOINT_RECORD_WORDS);
+SOURCE[0] = 4 | (1 << 16);
+SOURCE[1] = 0x0100007f;
+
+/** Returns how many packets arrived. */
+export function warmUp(parts: WarmUpParts): number {
+  const now = { monotonic: 0, unix: Date.now() };
+  const started = performance.now();
+  const sides = [new Side(parts), new Side(parts)] as const;
+  sides[0].configure(sides[1], now);
+  sides[1].configure(sides[0], now);
+  for (const side of sides) side.device.up(now);
+  let arrived = 0;
+  for (let round = 0; round < ROUNDS && performance.now() - started < MOST; round++) {
+    // Far enough apart for a handshake each, then a second's worth of packets.
+    now.monotonic += round < HANDSHAKES ? 200_000 : 1;
+    now.unix += round < HANDSHAKES ? 200_000 : 1;
+    const [a, b] = round % 2 === 0 ? sides : [sides[1], sides[0]];
+    for (const side of sides) side.device.handleTimeout(now);
+    a.readPacket();
+    arrived += exchange(a, b, now);
+  }
+  for (const side of sides) side.device.down(now);
+  return arrived;
+}
+
+/** Carries what `a` read, and all that follows from it, until both are silent. */
+function exchange(a: Side, b: Side, now: { monotonic: number; unix: number }): number {
+  let arrived = 0;
+  a.device.handleOutbound(a.outbound, now);
+  a.aead.sealVector(a.outbound);
+  let [from, to] = [a, b];
+  for (let silent = 0; silent < 2; ) {
+    to.receiveFrom(from);
+    silent = from.outbound.length === 0 ? silent + 1 : 0;
+    const vector = to.inbound;
+    to.device.handleInbound(vector, now);
+    to.aead.openVector(vector);
+    to.device.handleOpened(vector, now);
+    for (let i = 0; i < vector.length; i++) {
+      if (vector.plain[i]! <= 0 || vector.slot[i]! < 0) continue;
+      const peer = to.device.peerOfRun(vector, i);
+      if (to.device.allowsSource(peer, vector.arena, vector.offset[i]! + 16)) arrived++;
+    }
+    to.device.handleHandshakes(now, 2);
+    to.outbound.clear();
+    to.device.pollTransmit(to.outbound, now);
+    to.aead.sealVector(to.outbound);
+    to.device.pollTimeout();
+    while (to.device.pollEvent() !== undefined);
+    [from, to] = [to, from];
+  }
+  return arrived;
+}
