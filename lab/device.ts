@@ -1,6 +1,6 @@
 /** A WireGuard interface in a namespace, served by one of the implementations, driven by `wg`. */
-import { existsSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync, watch } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Implementation } from './implementation.ts';
 import { generateKeyPair, type KeyPair } from './keys.ts';
 import type { Namespace } from './namespace.ts';
@@ -45,21 +45,31 @@ export function configuration(
   return `${lines.join('\n')}\n`;
 }
 
-/** Waits until a file exists, or until it is gone. */
-export async function fileBecomes(path: string, exists: boolean, seconds = 10): Promise<void> {
-  const watcher = watch(join(path, '..'));
+/** Waits until a condition on the files of a folder holds; looks whenever one changes. */
+async function folderBecomes(folder: string, holds: () => boolean, what: string): Promise<void> {
+  const watcher = watch(folder);
   try {
     const changed = new Promise<void>((resolve) => {
       const look = (): void => {
-        if (existsSync(path) === exists) resolve();
+        if (holds()) resolve();
       };
       watcher.on('change', look);
       look();
     });
-    await before(seconds, changed, `${path} ${exists ? 'to exist' : 'to be gone'}`);
+    await before(15, changed, what);
   } finally {
     watcher.close();
   }
+}
+
+export function fileIsGone(path: string): Promise<void> {
+  return folderBecomes(dirname(path), () => !existsSync(path), `${path} to be gone`);
+}
+
+/** Tells a file from another one that takes its place; undefined if there is none. */
+function identity(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found && `${found.ino} ${found.ctimeMs}`;
 }
 
 export class Device {
@@ -153,11 +163,15 @@ async function startDaemon(
   { command, options, environment }: Implementation,
   name: string,
 ): Promise<Process> {
+  const path = join(namespace.sockets, `${name}.sock`);
+  // A killed daemon leaves its socket behind.
+  const stale = identity(path);
   const process = namespace.start([command, '-f', ...options, name], {
     LOG_LEVEL: 'error',
     ...environment,
   });
-  const socket = fileBecomes(join(namespace.sockets, `${name}.sock`), true, 15);
+  const isNew = (): boolean => existsSync(path) && identity(path) !== stale;
+  const socket = folderBecomes(namespace.sockets, isNew, `${path} to be made`);
   const ended = process.exited.then((code) => {
     throw new Error(`${command} ended with ${code}\n${process.lines.join('\n')}`);
   });

@@ -105,7 +105,10 @@ export interface LinkEnd {
   readonly addresses?: readonly string[];
 }
 
-/** Joins two namespaces by a veth pair and brings it up. */
+/**
+ * Joins two namespaces by a veth pair and brings it up. It has no link-local IPv6 addresses, which
+ * would appear some time later.
+ */
 export async function connect(a: LinkEnd, b: LinkEnd, mtu = 1500): Promise<void> {
   const peer = `peer name ${b.link} netns ${b.namespace.name} mtu ${mtu}`;
   await a.namespace.ip(`link add name ${a.link} mtu ${mtu} type veth ${peer}`);
@@ -113,6 +116,6 @@ export async function connect(a: LinkEnd, b: LinkEnd, mtu = 1500): Promise<void>
     const added = addresses.map(
       (address) => `address add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`,
     );
-    await namespace.ip(...added, `link set ${link} up`);
+    await namespace.ip(`link set ${link} addrgenmode none`, ...added, `link set ${link} up`);
   }
 }

@@ -7,7 +7,7 @@
  */
 import { existsSync, statSync, unlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { Device, fileBecomes } from '../../lab/device.ts';
+import { Device, fileIsGone } from '../../lab/device.ts';
 import { ours } from '../../lab/implementation.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { Namespace } from '../../lab/namespace.ts';
@@ -135,6 +135,6 @@ netnsSuite('life of a daemon', ['nft'], () => {
     await host.run([ours().command, 'wg0'], { environment: { LOG_LEVEL: 'silent' } });
     expect(await host.run(['wg', 'show', 'interfaces'])).toBe('wg0\n');
     await host.ip('link del wg0');
-    await fileBecomes(device.socket, false);
+    await fileIsGone(device.socket);
   });
 });
