@@ -55,6 +55,7 @@ export type StatisticsOf = (publicKey: PublicKey) => PeerStatistics | undefined;
 
 export class TunnelConfiguration {
   readonly #publicKeyOf: (privateKey: Uint8Array) => Uint8Array;
+  readonly #limits: { readonly peers: number; readonly allowedIps: number };
   #privateKey: PrivateKey | undefined;
   #publicKey: PublicKey | undefined;
   #fwmark = 0;
@@ -63,8 +64,12 @@ export class TunnelConfiguration {
   readonly #owners = new Map<PrefixKey, PeerConfiguration>();
 
   /** @param publicKeyOf X25519 of a clamped private key with the base point */
-  constructor(publicKeyOf: (privateKey: Uint8Array) => Uint8Array) {
+  constructor(
+    publicKeyOf: (privateKey: Uint8Array) => Uint8Array,
+    limits = { peers: MAX_PEERS, allowedIps: MAX_ALLOWED_IPS },
+  ) {
     this.#publicKeyOf = publicKeyOf;
+    this.#limits = limits;
   }
 
   get peerCount(): number {
@@ -90,8 +95,8 @@ export class TunnelConfiguration {
       records += (peer.allowedIps?.length ?? 0) / ALLOWED_IP_RECORD;
     }
     if (
-      this.#peers.size + change.peers.length > MAX_PEERS ||
-      this.#owners.size + records > MAX_ALLOWED_IPS
+      this.#peers.size + change.peers.length > this.#limits.peers ||
+      this.#owners.size + records > this.#limits.allowedIps
     ) {
       this.#checkLimits(change);
     }
@@ -211,7 +216,8 @@ export class TunnelConfiguration {
 
   /** Exact, by applying the change to a copy: only where the quick upper bound says it may fail. */
   #checkLimits(change: DeviceChange): void {
-    const copy = new TunnelConfiguration(this.#publicKeyOf);
+    const { peers, allowedIps } = this.#limits;
+    const copy = new TunnelConfiguration(this.#publicKeyOf, this.#limits);
     if (change.replacePeers !== true) {
       for (const [id, peer] of this.#peers) {
         const twin = { ...peer, prefixes: new Set(peer.prefixes) };
@@ -223,11 +229,9 @@ export class TunnelConfiguration {
     copy.#publicKey = this.#publicKey;
     for (const peer of change.peers) {
       copy.#applyPeer(peer);
-      if (copy.peerCount > MAX_PEERS) {
-        throw new TunnelError('ENOSPC', `more than ${MAX_PEERS} peers`);
-      }
-      if (copy.allowedIpCount > MAX_ALLOWED_IPS) {
-        throw new TunnelError('ENOSPC', `more than ${MAX_ALLOWED_IPS} allowed IPs`);
+      if (copy.peerCount > peers) throw new TunnelError('ENOSPC', `more than ${peers} peers`);
+      if (copy.allowedIpCount > allowedIps) {
+        throw new TunnelError('ENOSPC', `more than ${allowedIps} allowed IPs`);
       }
     }
   }
