@@ -44,12 +44,18 @@ export class PrefixNodes {
   #heaps = new Int32Array(INITIAL_NODES * NODE_WORDS);
   #used = 0;
   #free = -1;
+  #count = 0;
 
   constructor(entries: PrefixEntries) {
     this.#entries = entries;
     this.#keyWords = entries.keyWords;
     this.#depthBits = entries.keyWords === 1 ? 3 : 5;
     this.keys = new Int32Array(INITIAL_NODES * entries.keyWords);
+  }
+
+  /** Nodes in use, without the root. */
+  get count(): number {
+    return this.#count;
   }
 
   get allocatedBytes(): number {
@@ -66,6 +72,7 @@ export class PrefixNodes {
       node = this.#used++;
       if (node * NODE_WORDS === this.slots.length) this.#grow(grown(node));
     }
+    this.#count++;
     const base = node * NODE_WORDS;
     this.slots.fill(0, base, base + NODE_WORDS);
     this.#heaps.fill(0, base, base + NODE_WORDS);
@@ -78,6 +85,7 @@ export class PrefixNodes {
   destroy(node: number): void {
     this.#heaps[node * NODE_WORDS + 1] = this.#free;
     this.#free = node;
+    this.#count--;
   }
 
   linkTo(node: number, depth: number): number {

@@ -53,6 +53,11 @@ export abstract class PrefixTrie {
     return this.#entries.size;
   }
 
+  /** Nodes of the trie below its root, for statistics and tests: always fewer than prefixes. */
+  get nodeCount(): number {
+    return this.nodes.count;
+  }
+
   /** Bytes of address space set aside, untouched pages of the root (1 MiB) included. */
   get allocatedBytes(): number {
     return this.nodes.allocatedBytes + this.buckets.allocatedBytes + this.#entries.allocatedBytes;

@@ -1,6 +1,7 @@
 /** What tables of the sizes that matter cost, and that churn does not make them grow. */
 import { describe, expect, it } from 'vitest';
 import { AllowedIps, NO_VALUE } from '../../../src/routing/allowed-ips.ts';
+import { Ipv4Table } from '../../../src/routing/ipv4-table.ts';
 
 const MB = 1_000_000;
 
@@ -66,6 +67,29 @@ describe('memory of allowed IPs', { timeout: 60_000 }, () => {
     expect(table.size).toBe(0);
     expect(table.lookup6(v6, 0)).toBe(NO_VALUE);
     expect(table.allocatedBytes - ROOTS).toBeLessThan(0.1 * MB);
+  });
+
+  it('keeps no node that it does not need', () => {
+    const table = new Ipv4Table();
+    const address = (region: number, host: number): number => ((10 << 24) | (region << 16)) + host;
+    for (let region = 0; region < 100; region++) {
+      for (let host = 0; host < 20; host++) table.insert(address(region, host), 32, host);
+    }
+    // Two nodes a region: one holds hosts 0 to 15, one above it has the bucket of 16 to 19.
+    expect(table.nodeCount).toBe(200);
+    for (let region = 0; region < 100; region++) table.insert(address(region, 0x8000), 32, 1);
+    expect(table.nodeCount).toBe(300);
+    for (let region = 0; region < 100; region++) table.remove(address(region, 0x8000), 32);
+    expect(table.nodeCount).toBe(200);
+    for (let region = 0; region < 100; region++) {
+      for (let host = 1; host < 20; host++) table.remove(address(region, host), 32);
+    }
+    expect(table.nodeCount).toBe(0);
+    expect(table.size).toBe(100);
+    for (let region = 0; region < 100; region++) {
+      expect(table.lookup(address(region, 0))).toBe(0);
+      expect(table.lookup(address(region, 1))).toBe(-1);
+    }
   });
 
   it('does not grow under churn, nor when peers are replaced again and again', () => {

@@ -66,8 +66,8 @@ class Oracle {
 }
 
 /**
- * Addresses with few different bits, so that prefixes nest and share paths: bytes are mostly drawn
- * from a handful, in few places.
+ * Addresses with few different bits, so that prefixes nest and share paths: some draw few bytes from
+ * a handful, some crowd into one /24 or /120 (a skipped path) and now and then leave it.
  */
 function addresses(size: 4 | 16): fc.Arbitrary<Uint8Array> {
   const byte = fc.oneof(
@@ -87,7 +87,24 @@ function addresses(size: 4 | 16): fc.Arbitrary<Uint8Array> {
   const spread = fc
     .array(byte, { minLength: size, maxLength: size })
     .map((a) => Uint8Array.from(a));
-  return fc.oneof({ weight: 3, arbitrary: crowded }, { weight: 1, arbitrary: spread });
+  const dense = fc
+    .tuple(
+      fc.oneof(
+        { weight: 30, arbitrary: fc.constant(0) },
+        { weight: 1, arbitrary: fc.constantFrom(1, 0x10, 0x80) },
+      ),
+      fc.integer({ min: 0, max: 255 }),
+    )
+    .map((end) => {
+      const address = new Uint8Array(size).fill(0xa5);
+      address.set(end, size - 2);
+      return address;
+    });
+  return fc.oneof(
+    { weight: 3, arbitrary: crowded },
+    { weight: 3, arbitrary: dense },
+    { weight: 1, arbitrary: spread },
+  );
 }
 
 const lengths = (family: 4 | 6): fc.Arbitrary<number> => {
@@ -285,6 +302,24 @@ describe('allowed IPs', () => {
     expect(table.prefixesOf(7).map(formatPrefix)).toEqual(['10.0.1.0/24', 'fd00::/64']);
     expect(table.prefixesOf(8).map(formatPrefix)).toEqual(['10.0.3.0/24', '10.0.0.0/24']);
     expect(at(table, '10.0.0.9')).toBe(8);
+  });
+
+  it('does not take an address for its own that only resembles a skipped path', () => {
+    for (const [cover, host, stray] of [
+      ['10.0.0.0/8', '10.0.0.', '10.0.77.'],
+      ['2001:db8::/32', '2001:db8:0:1:2:3:4:', '2001:db8:0:1:2:3:5:'],
+      ['2001:db8::/32', '2001:db8:0:1:2:3:4:', '2001:db8:0:9:2:3:4:'],
+    ] as const) {
+      const table = new AllowedIps();
+      table.insert(prefix(cover), 1_000);
+      for (let i = 0; i < 80; i++) table.insert(prefix(`${host}${i}`), i);
+      for (let i = 0; i < 80; i++) {
+        expect(at(table, `${host}${i}`)).toBe(i);
+        expect(at(table, `${stray}${i}`)).toBe(1_000);
+        expect(table.get(prefix(`${stray}${i}`))).toBe(NO_VALUE);
+        expect(table.remove(prefix(`${stray}${i}`))).toBe(NO_VALUE);
+      }
+    }
   });
 
   it('keeps families apart', () => {
