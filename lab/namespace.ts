@@ -1,6 +1,6 @@
 /**
  * Network namespaces made for one test, demo or benchmark: the only place where the lab sends
- * traffic. Each has its own /run/wireguard, so that every one of them can have a `wg0`.
+ * traffic. Each has its own sockets of daemons, so that every one of them can have a `wg0`.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,8 +8,11 @@ import { join } from 'node:path';
 import { FOLDERS, guardExit, OWNER, removeNamespace } from './leftovers.ts';
 import { attempt, Process, type Result, type RunOptions, run } from './process.ts';
 
-/** Runs a command with the namespace's folder mounted as /run/wireguard, without a wrapper left. */
-const ENTER = 'mount --bind "$0" /run/wireguard && exec "$@"';
+/** Where daemons put their sockets: each namespace has a folder of its own mounted there. */
+const RUNTIME = ['wireguard', 'causeway'] as const;
+
+/** Runs a command in the namespace's view of /run, without a wrapper left. */
+const ENTER = RUNTIME.map((name) => `mount --bind "$0/${name}" /run/${name} && `).join('');
 
 let serial = 0;
 
@@ -33,8 +36,10 @@ export class Namespace {
   static async open(label: string): Promise<Namespace> {
     guardExit();
     const namespace = new Namespace(label);
-    mkdirSync(namespace.sockets, { recursive: true });
-    mkdirSync('/run/wireguard', { recursive: true, mode: 0o700 });
+    for (const name of RUNTIME) {
+      mkdirSync(join(namespace.folder, name), { recursive: true, mode: 0o700 });
+      mkdirSync(join('/run', name), { recursive: true, mode: 0o700 });
+    }
     await run(['ip', 'netns', 'add', namespace.name]);
     await namespace.ip('link set lo up');
     return namespace;
@@ -45,7 +50,17 @@ export class Namespace {
   }
 
   #inside(command: readonly string[]): string[] {
-    return ['ip', 'netns', 'exec', this.name, 'sh', '-c', ENTER, this.sockets, ...command];
+    return [
+      'ip',
+      'netns',
+      'exec',
+      this.name,
+      'sh',
+      '-c',
+      `${ENTER}exec "$@"`,
+      this.folder,
+      ...command,
+    ];
   }
 
   /** Runs a command that must succeed; its standard output. */
@@ -106,14 +121,14 @@ export interface LinkEnd {
 }
 
 /**
- * Joins two namespaces by a veth pair and brings it up. It has no link-local IPv6 addresses, which
- * would appear some time later.
+ * Joins two namespaces by a veth pair and brings it up. Its link-local IPv6 addresses are set here:
+ * those that the kernel makes appear some time later, and a router needs one to find its neighbours.
  */
 export async function connect(a: LinkEnd, b: LinkEnd, mtu = 1500): Promise<void> {
   const peer = `peer name ${b.link} netns ${b.namespace.name} mtu ${mtu}`;
   await a.namespace.ip(`link add name ${a.link} mtu ${mtu} type veth ${peer}`);
-  for (const { namespace, link, addresses = [] } of [a, b]) {
-    const added = addresses.map(
+  for (const [i, { namespace, link, addresses = [] }] of [a, b].entries()) {
+    const added = [`fe80::${i + 1}/64`, ...addresses].map(
       (address) => `address add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`,
     );
     await namespace.ip(`link set ${link} addrgenmode none`, ...added, `link set ${link} up`);
