@@ -5,7 +5,7 @@ export function grown(capacity: number): number {
   return Math.ceil(capacity * 1.5);
 }
 
-export function resized(words: Int32Array, length: number): Int32Array {
+export function resized(words: Int32Array, length: number): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(length);
   larger.set(words);
   return larger;
