@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "aead.h"
 #include "coalesce.h"
@@ -125,89 +126,117 @@ void set(napi_env env, napi_value object, const char* name, napi_value value) {
 
 // ---- native objects in JavaScript's hands --------------------------------------------------------
 
-// Keeps JavaScript values alive for as long as the native object that points into them.
-class References {
- public:
-  void add(napi_env env, napi_value value) {
-    napi_ref reference = nullptr;
-    if (count_ < kMost && napi_create_reference(env, value, 1, &reference) == napi_ok) {
-      references_[count_++] = reference;
-    }
-  }
-  void drop(napi_env env) {
-    while (count_ > 0) napi_delete_reference(env, references_[--count_]);
-  }
+// Something that JavaScript names by a number. Numbers are looked up with bounds and kind checked:
+// that costs a few nanoseconds, an external with a type tag over a hundred, at every call.
+struct Object {
+  enum class Kind : uint8_t { kOutbound, kInbound, kEndpoints, kKeys };
+  const Kind kind;
 
- private:
-  static constexpr size_t kMost = 4;
-  napi_ref references_[kMost] = {};
-  size_t count_ = 0;
+  explicit Object(Kind k) : kind(k) {}
+  virtual ~Object() = default;
+
+  // Keeps a JavaScript value alive for as long as this points into it.
+  void keep(napi_env env, napi_value value) {
+    napi_ref reference = nullptr;
+    require(env, napi_create_reference(env, value, 1, &reference) == napi_ok, "no memory");
+    references.push_back(reference);
+  }
+  std::vector<napi_ref> references;
 };
 
-template <typename T>
-struct Tag;
-
-struct BoundOutbound {
+struct BoundOutbound final : Object {
+  static constexpr Kind kKind = Kind::kOutbound;
+  BoundOutbound() : Object(kKind) {}
   OutboundVector vector;
-  References references;
   TunReader reader;
 };
-struct BoundInbound {
+struct BoundInbound final : Object {
+  static constexpr Kind kKind = Kind::kInbound;
+  BoundInbound() : Object(kKind) {}
   InboundVector vector;
-  References references;
   std::unique_ptr<UdpReceiver> receiver;
   std::unique_ptr<Coalescer> coalescer;
   GroupColumns groups;
 };
-struct BoundEndpoints {
+struct BoundEndpoints final : Object {
+  static constexpr Kind kKind = Kind::kEndpoints;
+  BoundEndpoints() : Object(kKind) {}
   EndpointTable table;
-  References references;
   std::unique_ptr<UdpSender> sender;
 };
-struct BoundKeys {
+struct BoundKeys final : Object {
+  static constexpr Kind kKind = Kind::kKeys;
+  explicit BoundKeys(uint32_t capacity) : Object(kKind), table(capacity) {}
   KeyTable table;
-  References references;
-  explicit BoundKeys(uint32_t capacity) : table(capacity) {}
 };
 
-#define CAUSEWAY_TAG(type, low)                                            \
-  template <>                                                              \
-  struct Tag<type> {                                                       \
-    static constexpr napi_type_tag value = {0x6361757365776179ull, low};   \
-  }
-CAUSEWAY_TAG(BoundOutbound, 1);
-CAUSEWAY_TAG(BoundInbound, 2);
-CAUSEWAY_TAG(BoundEndpoints, 3);
-CAUSEWAY_TAG(BoundKeys, 4);
-struct Poll;
-CAUSEWAY_TAG(Poll, 5);
-#undef CAUSEWAY_TAG
+constexpr size_t kResults = 8;
 
-template <typename T>
-napi_value give(napi_env env, std::unique_ptr<T> object) {
-  napi_value external = nullptr;
-  const napi_status made = napi_create_external(
-      env, object.get(),
-      [](napi_env finalizing, void* data, void*) {
-        std::unique_ptr<T> owned(static_cast<T*>(data));
-        owned->references.drop(finalizing);
-      },
-      nullptr, &external);
-  require(env, made == napi_ok, "no memory");
-  static_cast<void>(object.release());  // the external's finalizer owns it from here on
-  require(env, napi_type_tag_object(env, external, &Tag<T>::value) == napi_ok, "no memory");
-  return external;
+// One per environment (main thread or worker); ends with it.
+struct Instance {
+  std::vector<std::unique_ptr<Object>> objects;
+  int32_t* results = nullptr;  // kResults numbers that per-visit functions answer in
+  napi_ref results_reference = nullptr;
+};
+
+Instance& instance_of(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return *static_cast<Instance*>(data);
+}
+
+napi_value give(napi_env env, std::unique_ptr<Object> object) {
+  auto& objects = instance_of(env).objects;
+  for (size_t i = 0; i < objects.size(); i++) {
+    if (!objects[i]) {
+      objects[i] = std::move(object);
+      return number(env, static_cast<double>(i));
+    }
+  }
+  objects.push_back(std::move(object));
+  return number(env, static_cast<double>(objects.size() - 1));
 }
 
 template <typename T>
 T* take(napi_env env, napi_value value) {
-  bool right = false;
-  void* data = nullptr;
-  napi_valuetype type;
-  require(env, napi_typeof(env, value, &type) == napi_ok && type == napi_external, "wrong handle");
-  napi_check_object_type_tag(env, value, &Tag<T>::value, &right);
-  require(env, right && napi_get_value_external(env, value, &data) == napi_ok, "wrong handle");
-  return static_cast<T*>(data);
+  auto& objects = instance_of(env).objects;
+  int32_t at = -1;
+  require(env,
+          napi_get_value_int32(env, value, &at) == napi_ok && at >= 0 &&
+              static_cast<size_t>(at) < objects.size() && objects[at] &&
+              objects[at]->kind == T::kKind,
+          "wrong handle");
+  return static_cast<T*>(objects[at].get());
+}
+
+// release(handle): frees the object; its number may be given again.
+napi_value release(napi_env env, napi_callback_info info) {
+  Arguments<1> a(env, info);
+  auto& objects = instance_of(env).objects;
+  const uint32_t at = a.natural(0);
+  require(env, at < objects.size() && objects[at], "wrong handle");
+  for (napi_ref reference : objects[at]->references) napi_delete_reference(env, reference);
+  objects[at].reset();
+  return undefined(env);
+}
+
+// bindResults(results: Int32Array(8))
+napi_value bind_results(napi_env env, napi_callback_info info) {
+  Arguments<1> a(env, info);
+  const auto results = a.bytes_of(0, kResults * sizeof(int32_t));
+  Instance& instance = instance_of(env);
+  if (instance.results_reference != nullptr) napi_delete_reference(env, instance.results_reference);
+  napi_create_reference(env, a.values[0], 1, &instance.results_reference);
+  instance.results = reinterpret_cast<int32_t*>(results.data);
+  return undefined(env);
+}
+
+template <size_t N>
+void answer(napi_env env, const int32_t (&values)[N]) {
+  static_assert(N <= kResults);
+  int32_t* results = instance_of(env).results;
+  require(env, results != nullptr, "bindResults comes first");
+  std::memcpy(results, values, sizeof values);
 }
 
 // ---- vectors -----------------------------------------------------------------------------------
@@ -222,8 +251,8 @@ napi_value bind_outbound(napi_env env, napi_callback_info info) {
   require(env, reinterpret_cast<uintptr_t>(columns.data) % 8 == 0, "the columns are not aligned");
   auto bound = std::make_unique<BoundOutbound>();
   bound->vector.bind(arena.data, arena.size, columns.data, capacity);
-  bound->references.add(env, a.values[0]);
-  bound->references.add(env, a.values[1]);
+  bound->keep(env, a.values[0]);
+  bound->keep(env, a.values[1]);
   return give(env, std::move(bound));
 }
 
@@ -249,7 +278,7 @@ napi_value bind_inbound(napi_env env, napi_callback_info info) {
   bound->receiver = std::make_unique<UdpReceiver>(bound->vector);
   bound->coalescer = std::make_unique<Coalescer>(messages, messages);
   bound->groups.bind(groups.data, messages);
-  for (size_t i = 0; i < 4; i++) bound->references.add(env, a.values[i]);
+  for (size_t i = 0; i < 4; i++) bound->keep(env, a.values[i]);
   return give(env, std::move(bound));
 }
 
@@ -263,7 +292,7 @@ napi_value bind_endpoints(napi_env env, napi_callback_info info) {
   bound->table.records = reinterpret_cast<Endpoint*>(records.data);
   bound->table.capacity = static_cast<uint32_t>(records.size / sizeof(Endpoint));
   bound->sender = std::make_unique<UdpSender>(bound->table.capacity);
-  bound->references.add(env, a.values[0]);
+  bound->keep(env, a.values[0]);
   return give(env, std::move(bound));
 }
 
@@ -294,12 +323,11 @@ napi_value get_tun_name(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// tunRead(fd, outbound, length, used, mtu, maxBytes, results: Int32Array(6))
+// tunRead(fd, outbound, length, used, mtu, maxBytes)
 //   results: error, length, used, malformed, options, unknownOffload
 napi_value tun_read(napi_env env, napi_callback_info info) {
-  Arguments<7> a(env, info);
+  Arguments<6> a(env, info);
   BoundOutbound* bound = take<BoundOutbound>(env, a.values[1]);
-  const auto results = a.bytes_of(6, 6 * 4);
   const TunReadCounts counts = bound->reader.read(a.integer(0), bound->vector, a.natural(2),
                                                   a.natural(3), a.natural(4), a.natural(5));
   const int32_t values[6] = {counts.error,
@@ -308,21 +336,20 @@ napi_value tun_read(napi_env env, napi_callback_info info) {
                              static_cast<int32_t>(counts.malformed),
                              static_cast<int32_t>(counts.options),
                              static_cast<int32_t>(counts.unknown_offload)};
-  std::memcpy(results.data, values, sizeof values);
+  answer(env, values);
   return undefined(env);
 }
 
-// coalesce(inbound, length, tcp, udp, results: Int32Array(6)): groups, malformed, options
+// coalesce(inbound, length, tcp, udp); results: groups, malformed, options
 napi_value coalesce(napi_env env, napi_callback_info info) {
-  Arguments<5> a(env, info);
+  Arguments<4> a(env, info);
   BoundInbound* bound = take<BoundInbound>(env, a.values[0]);
-  const auto results = a.bytes_of(4, 6 * 4);
   const CoalesceCounts counts = bound->coalescer->gather(bound->vector, a.natural(1), a.boolean(2),
                                                          a.boolean(3), bound->groups);
   const int32_t values[3] = {static_cast<int32_t>(counts.groups),
                              static_cast<int32_t>(counts.malformed),
                              static_cast<int32_t>(counts.options)};
-  std::memcpy(results.data, values, sizeof values);
+  answer(env, values);
   return undefined(env);
 }
 
@@ -365,27 +392,25 @@ napi_value get_socket_drops(napi_env env, napi_callback_info info) {
   return number(env, socket_drops(a.integer(0)));
 }
 
-// udpReceive(fd, inbound, maxBuffers, results: Int32Array(4)): error, runs, messages, dropped
+// udpReceive(fd, inbound, maxBuffers); results: error, runs, messages, dropped
 napi_value udp_receive(napi_env env, napi_callback_info info) {
-  Arguments<4> a(env, info);
+  Arguments<3> a(env, info);
   BoundInbound* bound = take<BoundInbound>(env, a.values[1]);
-  const auto results = a.bytes_of(3, 4 * 4);
   const ReceiveCounts counts =
       bound->receiver->receive(a.integer(0), bound->vector, a.natural(2));
   const int32_t values[4] = {counts.error, static_cast<int32_t>(counts.length),
                              static_cast<int32_t>(counts.messages),
                              static_cast<int32_t>(counts.dropped)};
-  std::memcpy(results.data, values, sizeof values);
+  answer(env, values);
   return undefined(env);
 }
 
-// udpSend(fd4, fd6, gso4, gso6, outbound, length, endpoints, resume, results: Int32Array(4))
+// udpSend(fd4, fd6, gso4, gso6, outbound, length, endpoints, resume)
 //   results: family of the socket that blocks or 0, errors, tooLong, unreachable
 napi_value udp_send(napi_env env, napi_callback_info info) {
-  Arguments<9> a(env, info);
+  Arguments<8> a(env, info);
   BoundOutbound* outbound = take<BoundOutbound>(env, a.values[4]);
   BoundEndpoints* endpoints = take<BoundEndpoints>(env, a.values[6]);
-  const auto results = a.bytes_of(8, 4 * 4);
   if (!a.boolean(7)) endpoints->sender->restart();
   const SendCounts counts =
       endpoints->sender->send(a.integer(0), a.integer(1), a.boolean(2), a.boolean(3),
@@ -393,7 +418,7 @@ napi_value udp_send(napi_env env, napi_callback_info info) {
   const int32_t values[4] = {counts.blocked, static_cast<int32_t>(counts.errors),
                              static_cast<int32_t>(counts.too_long),
                              static_cast<int32_t>(counts.unreachable)};
-  std::memcpy(results.data, values, sizeof values);
+  answer(env, values);
   return undefined(env);
 }
 
@@ -502,6 +527,18 @@ struct Poll {
   }
 };
 
+constexpr napi_type_tag kPollTag = {0x6361757365776179ull, 0x706f6c6cull};
+
+Poll* take_poll(napi_env env, napi_value value) {
+  bool right = false;
+  void* data = nullptr;
+  napi_valuetype type;
+  require(env, napi_typeof(env, value, &type) == napi_ok && type == napi_external, "wrong handle");
+  napi_check_object_type_tag(env, value, &kPollTag, &right);
+  require(env, right && napi_get_value_external(env, value, &data) == napi_ok, "wrong handle");
+  return static_cast<Poll*>(data);
+}
+
 void on_ready(uv_poll_t* handle, int status, int events) {
   Poll* poll = static_cast<Poll*>(handle->data);
   napi_env env = poll->env;
@@ -573,14 +610,14 @@ napi_value create_poll(napi_env env, napi_callback_info info) {
     close_poll(raw);
     require(env, false, "no memory");
   }
-  napi_type_tag_object(env, external, &Tag<Poll>::value);
+  napi_type_tag_object(env, external, &kPollTag);
   return external;
 }
 
 // setPoll(handle, events)
 napi_value set_poll(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
-  Poll* poll = take<Poll>(env, a.values[0]);
+  Poll* poll = take_poll(env, a.values[0]);
   const int32_t events = a.integer(1);
   if (poll->closing) return undefined(env);
   if (events == 0) {
@@ -593,7 +630,7 @@ napi_value set_poll(napi_env env, napi_callback_info info) {
 
 napi_value stop_poll(napi_env env, napi_callback_info info) {
   Arguments<1> a(env, info);
-  close_poll(take<Poll>(env, a.values[0]));
+  close_poll(take_poll(env, a.values[0]));
   return undefined(env);
 }
 
@@ -623,6 +660,12 @@ void add(napi_env env, napi_value exports, const char* name) {
 
 NAPI_MODULE_INIT() {
   using namespace causeway;
+  // References need no deleting here: the environment takes them with it.
+  napi_set_instance_data(
+      env, new Instance, [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); },
+      nullptr);
+  add<bind_results>(env, exports, "bindResults");
+  add<release>(env, exports, "release");
   add<bind_outbound>(env, exports, "bindOutbound");
   add<bind_inbound>(env, exports, "bindInbound");
   add<bind_endpoints>(env, exports, "bindEndpoints");

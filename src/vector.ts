@@ -25,6 +25,9 @@ export const SLOT_NONE = -1;
 /** `slot` of an entry that is sent as it stands: a handshake message or a cookie reply. */
 export const SLOT_COMPLETE = -2;
 
+/** `handle` of what the native layer has not bound yet. */
+export const UNBOUND = -1;
+
 /** Bytes of one endpoint record, see `EndpointTable`. */
 export const ENDPOINT_RECORD_SIZE = 48;
 export const ENDPOINT_RECORD_WORDS = ENDPOINT_RECORD_SIZE / 4;
@@ -41,6 +44,8 @@ export const ENDPOINT_RECORD_WORDS = ENDPOINT_RECORD_SIZE / 4;
  *   11     relay id, 0 = none (direct, or a stock peer)
  */
 export class EndpointTable {
+  /** The native layer's name for it. */
+  handle = UNBOUND;
   readonly capacity: number;
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
@@ -69,6 +74,8 @@ export class EndpointTable {
  *   endpoint  index of the destination in the endpoint table
  */
 export class OutboundVector {
+  /** The native layer's name for it. */
+  handle = UNBOUND;
   readonly capacity: number;
   readonly arena: Uint8Array;
   readonly columns: ArrayBuffer;
@@ -129,6 +136,8 @@ export const OPEN_REPLAYED = -2;
  * The plaintext of message k of run i lies at offset[i] + k * stride[i] + MESSAGE_HEADER_SIZE.
  */
 export class InboundVector {
+  /** The native layer's name for it. */
+  handle = UNBOUND;
   readonly capacity: number;
   readonly messageCapacity: number;
   readonly arena: Uint8Array;
@@ -145,6 +154,8 @@ export class InboundVector {
   readonly plain: Int32Array;
   readonly counter: Float64Array;
   readonly sources: EndpointTable;
+  /** What the opened packets are gathered into. */
+  readonly groups: PacketGroups;
   /** Runs in use. */
   length = 0;
   /** Messages in use. */
@@ -170,6 +181,7 @@ export class InboundVector {
     this.source = new Int32Array(columns, base + perRun * 7, capacity);
     this.first = new Int32Array(columns, base + perRun * 8, capacity);
     this.sources = new EndpointTable(sources);
+    this.groups = new PacketGroups(messageCapacity);
   }
 
   clear(): void {

@@ -2,8 +2,9 @@
  * The native addon (`native/addon.cc`): its functions, their shapes, and its loader. Nothing above
  * `native`, `tun` and `udp` calls it directly.
  *
- * Descriptors are plain numbers and their opener's to close. Functions that run per visit fill an
- * `Int32Array` of results instead of making objects. Errors are positive errno values, 0 = none.
+ * Descriptors are plain numbers and their opener's to close. Functions that run per visit answer in
+ * `results`, one array per thread, instead of making objects. Errors are positive errno values,
+ * 0 = none.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,10 +13,11 @@ import { fileURLToPath } from 'node:url';
 import { CausewayError } from '../errors.ts';
 
 declare const handle: unique symbol;
-export type OutboundHandle = { readonly [handle]: 'outbound' };
-export type InboundHandle = { readonly [handle]: 'inbound' };
-export type EndpointsHandle = { readonly [handle]: 'endpoints' };
-export type KeysHandle = { readonly [handle]: 'keys' };
+/** Numbers that the addon gave; they mean nothing in another thread. */
+export type OutboundHandle = number & { readonly [handle]: 'outbound' };
+export type InboundHandle = number & { readonly [handle]: 'inbound' };
+export type EndpointsHandle = number & { readonly [handle]: 'endpoints' };
+export type KeysHandle = number & { readonly [handle]: 'keys' };
 export type PollHandle = { readonly [handle]: 'poll' };
 
 /** Event mask of a poll. */
@@ -41,6 +43,11 @@ export interface OpenedUdp {
 }
 
 export interface Addon {
+  /** What the last per-visit call answered; see each of them. */
+  readonly results: Int32Array;
+  bindResults(results: Int32Array): void;
+  /** Frees what a handle names. */
+  release(handle: OutboundHandle | InboundHandle | EndpointsHandle | KeysHandle): void;
   /** The memory must not be detached or transferred while the handle lives. */
   bindOutbound(arena: Uint8Array, columns: Uint8Array, capacity: number): OutboundHandle;
   /** `groups` holds as many groups as the vector holds messages. */
@@ -72,16 +79,9 @@ export interface Addon {
     used: number,
     mtu: number,
     maxBytes: number,
-    results: Int32Array,
   ): void;
   /** Results: groups, malformed, options. */
-  coalesce(
-    vector: InboundHandle,
-    length: number,
-    tcp: boolean,
-    udp: boolean,
-    results: Int32Array,
-  ): void;
+  coalesce(vector: InboundHandle, length: number, tcp: boolean, udp: boolean): void;
   /** Returns how many packets the device refused. */
   tunWrite(fd: number, vector: InboundHandle, groups: number): number;
 
@@ -95,7 +95,7 @@ export interface Addon {
   setMark(fd: number, mark: number): number;
   socketDrops(fd: number): number;
   /** Results: error (EAGAIN = drained), runs, messages, datagrams dropped for want of room. */
-  udpReceive(fd: number, vector: InboundHandle, maxBuffers: number, results: Int32Array): void;
+  udpReceive(fd: number, vector: InboundHandle, maxBuffers: number): void;
   /** Results: family of the socket that blocks or 0, refused, too long, unreachable. */
   udpSend(
     fd4: number,
@@ -106,7 +106,6 @@ export interface Addon {
     length: number,
     endpoints: EndpointsHandle,
     resume: boolean,
-    results: Int32Array,
   ): void;
   forgetPaths(endpoints: EndpointsHandle): void;
 
@@ -135,6 +134,8 @@ export interface Addon {
 /** The package's root: where `package.json` is, seen from `src/native` and `dist/native` alike. */
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
+const RESULTS = 8;
+
 let loaded: Addon | undefined;
 
 /**
@@ -146,11 +147,12 @@ export function loadAddon(): Addon {
   if (loaded !== undefined) return loaded;
   const require = createRequire(import.meta.url);
   const named = process.env.CAUSEWAY_ADDON;
+  let addon: Addon;
   try {
     if (named !== undefined && named !== '' && existsSync(named)) {
-      loaded = require(named) as Addon;
+      addon = require(named) as Addon;
     } else {
-      loaded = (require('node-gyp-build') as (directory: string) => Addon)(root);
+      addon = (require('node-gyp-build') as (directory: string) => Addon)(root);
     }
   } catch (cause) {
     throw new CausewayError(
@@ -159,5 +161,8 @@ export function loadAddon(): Addon {
       { cause },
     );
   }
+  const results = new Int32Array(RESULTS);
+  addon.bindResults(results);
+  loaded = Object.assign(addon, { results });
   return loaded;
 }

@@ -1,54 +1,49 @@
-/** The native handles of vectors and endpoint tables, made once for each. */
-import {
-  type EndpointTable,
-  type InboundVector,
-  type OutboundVector,
-  PacketGroups,
-} from '../vector.ts';
+/**
+ * The native handles of vectors and endpoint tables, made once for each and kept in it. The addon
+ * holds on to the memory, not to the object: when that is collected, the handle is released.
+ */
+import { type EndpointTable, type InboundVector, type OutboundVector, UNBOUND } from '../vector.ts';
 import type { Addon, EndpointsHandle, InboundHandle, OutboundHandle } from './addon.ts';
 
-export interface InboundBinding {
-  readonly handle: InboundHandle;
-  /** What `coalesce` gathers this vector's packets into. */
-  readonly groups: PacketGroups;
-}
+type Handle = Parameters<Addon['release']>[0];
 
-const outbounds = new WeakMap<OutboundVector, OutboundHandle>();
-const inbounds = new WeakMap<InboundVector, InboundBinding>();
-const endpointTables = new WeakMap<EndpointTable, EndpointsHandle>();
+const collected = new FinalizationRegistry<{ addon: Addon; handle: Handle }>(({ addon, handle }) =>
+  addon.release(handle),
+);
+
+/** Has the handle released when `owner` is collected. */
+export function releaseWith<H extends Handle>(addon: Addon, owner: object, handle: H): H {
+  collected.register(owner, { addon, handle });
+  return handle;
+}
 
 export function bindOutbound(addon: Addon, vector: OutboundVector): OutboundHandle {
-  let bound = outbounds.get(vector);
-  if (bound === undefined) {
-    bound = addon.bindOutbound(vector.arena, new Uint8Array(vector.columns), vector.capacity);
-    outbounds.set(vector, bound);
+  if (vector.handle === UNBOUND) {
+    const columns = new Uint8Array(vector.columns);
+    const handle = addon.bindOutbound(vector.arena, columns, vector.capacity);
+    vector.handle = releaseWith(addon, vector, handle);
   }
-  return bound;
+  return vector.handle as OutboundHandle;
 }
 
-export function bindInbound(addon: Addon, vector: InboundVector): InboundBinding {
-  let bound = inbounds.get(vector);
-  if (bound === undefined) {
-    const groups = new PacketGroups(vector.messageCapacity);
+export function bindInbound(addon: Addon, vector: InboundVector): InboundHandle {
+  if (vector.handle === UNBOUND) {
     const handle = addon.bindInbound(
       vector.arena,
       new Uint8Array(vector.columns),
       vector.sources.bytes,
-      new Uint8Array(groups.columns),
+      new Uint8Array(vector.groups.columns),
       vector.capacity,
       vector.messageCapacity,
     );
-    bound = { handle, groups };
-    inbounds.set(vector, bound);
+    vector.handle = releaseWith(addon, vector, handle);
   }
-  return bound;
+  return vector.handle as InboundHandle;
 }
 
 export function bindEndpoints(addon: Addon, table: EndpointTable): EndpointsHandle {
-  let bound = endpointTables.get(table);
-  if (bound === undefined) {
-    bound = addon.bindEndpoints(table.bytes);
-    endpointTables.set(table, bound);
+  if (table.handle === UNBOUND) {
+    table.handle = releaseWith(addon, table, addon.bindEndpoints(table.bytes));
   }
-  return bound;
+  return table.handle as EndpointsHandle;
 }

@@ -1,7 +1,7 @@
 /** The vector AEAD and X25519 by node's own OpenSSL, in batches through the addon. */
 import type { InboundVector, OutboundVector, VectorAead } from '../vector.ts';
 import type { Addon, KeysHandle } from './addon.ts';
-import { bindInbound, bindOutbound } from './bindings.ts';
+import { bindInbound, bindOutbound, releaseWith } from './bindings.ts';
 
 export class OpensslAead implements VectorAead {
   readonly name = 'openssl';
@@ -12,7 +12,7 @@ export class OpensslAead implements VectorAead {
   constructor(addon: Addon, capacity: number) {
     this.#addon = addon;
     this.capacity = capacity;
-    this.#keys = addon.createKeys(capacity);
+    this.#keys = releaseWith(addon, this, addon.createKeys(capacity));
   }
 
   setKeys(slot: number, sealing: Uint8Array, opening: Uint8Array): void {
@@ -35,6 +35,6 @@ export class OpensslAead implements VectorAead {
   }
 
   openVector(vector: InboundVector): void {
-    this.#addon.openVector(this.#keys, bindInbound(this.#addon, vector).handle, vector.length);
+    this.#addon.openVector(this.#keys, bindInbound(this.#addon, vector), vector.length);
   }
 }

@@ -22,11 +22,12 @@ export class TunDevice {
   readonly #addon: Addon;
   readonly #tcp: boolean;
   readonly #udp: boolean;
-  readonly #results = new Int32Array(6);
+  readonly #results: Int32Array;
 
   /** Takes over an open descriptor, also in another thread than the one that opened it. */
   constructor(addon: Addon, opened: OpenedTun) {
     this.#addon = addon;
+    this.#results = addon.results;
     this.name = opened.name;
     this.fd = opened.fd;
     this.#tcp = opened.tcpOffload;
@@ -46,7 +47,7 @@ export class TunDevice {
   read(vector: OutboundVector, mtu: number, maxBytes: number): number {
     const results = this.#results;
     const handle = bindOutbound(this.#addon, vector);
-    this.#addon.tunRead(this.fd, handle, vector.length, vector.used, mtu, maxBytes, results);
+    this.#addon.tunRead(this.fd, handle, vector.length, vector.used, mtu, maxBytes);
     vector.length = results[1]!;
     vector.used = results[2]!;
     this.malformed = results[3]!;
@@ -58,8 +59,9 @@ export class TunDevice {
   /** Gathers the vector's opened packets into groups. They are valid until the next `gather`. */
   gather(vector: InboundVector): PacketGroups {
     const results = this.#results;
-    const { handle, groups } = bindInbound(this.#addon, vector);
-    this.#addon.coalesce(handle, vector.length, this.#tcp, this.#udp, results);
+    const { groups } = vector;
+    const handle = bindInbound(this.#addon, vector);
+    this.#addon.coalesce(handle, vector.length, this.#tcp, this.#udp);
     groups.length = results[0]!;
     this.malformed = results[1]!;
     this.options = results[2]!;
@@ -67,8 +69,8 @@ export class TunDevice {
   }
 
   /** Writes the gathered groups that still hold packets. Returns packets that were refused. */
-  write(vector: InboundVector, groups: PacketGroups): number {
-    return this.#addon.tunWrite(this.fd, bindInbound(this.#addon, vector).handle, groups.length);
+  write(vector: InboundVector): number {
+    return this.#addon.tunWrite(this.fd, bindInbound(this.#addon, vector), vector.groups.length);
   }
 
   close(): void {

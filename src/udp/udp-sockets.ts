@@ -41,10 +41,11 @@ export class UdpSockets {
   readonly #gso4: boolean;
   readonly #gso6: boolean;
   readonly #endpoints: EndpointsHandle;
-  readonly #results = new Int32Array(4);
+  readonly #results: Int32Array;
 
   private constructor(addon: Addon, v4: OpenedUdp, v6: OpenedUdp, endpoints: EndpointTable) {
     this.#addon = addon;
+    this.#results = addon.results;
     this.fd4 = v4.fd;
     this.fd6 = v6.fd;
     this.port = v4.fd >= 0 ? v4.port : v6.port;
@@ -85,7 +86,7 @@ export class UdpSockets {
   receive(fd: number, vector: InboundVector, maxBuffers: number): boolean {
     const results = this.#results;
     vector.clear();
-    this.#addon.udpReceive(fd, bindInbound(this.#addon, vector).handle, maxBuffers, results);
+    this.#addon.udpReceive(fd, bindInbound(this.#addon, vector), maxBuffers);
     if (results[0] !== 0 && results[0] !== EAGAIN) return false;
     vector.length = results[1]!;
     vector.messages = results[2]!;
@@ -107,7 +108,6 @@ export class UdpSockets {
       vector.length,
       this.#endpoints,
       resume,
-      results,
     );
     this.refused = results[1]!;
     this.tooLong = results[2]!;

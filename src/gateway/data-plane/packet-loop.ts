@@ -169,7 +169,7 @@ export class PacketLoop {
       }
     }
     if (groups.length > 0) {
-      const refused = tun.write(vector, groups);
+      const refused = tun.write(vector);
       if (refused > 0) drops.add('in_tun_error', refused);
     }
     this.#share.addPackets(performance.now() - started);
