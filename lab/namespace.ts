@@ -42,6 +42,8 @@ export class Namespace {
     }
     await run(['ip', 'netns', 'add', namespace.name]);
     await namespace.ip('link set lo up');
+    // No link-local address of the kernel's making: it would appear some time after the link is up.
+    await namespace.sysctl({ 'net.ipv6.conf.default.addr_gen_mode': 1 });
     return namespace;
   }
 
@@ -121,8 +123,8 @@ export interface LinkEnd {
 }
 
 /**
- * Joins two namespaces by a veth pair and brings it up. Its link-local IPv6 addresses are set here:
- * those that the kernel makes appear some time later, and a router needs one to find its neighbours.
+ * Joins two namespaces by a veth pair and brings it up. Its ends have the link-local addresses
+ * fe80::1 and fe80::2: a router needs one to find its neighbours.
  */
 export async function connect(a: LinkEnd, b: LinkEnd, mtu = 1500): Promise<void> {
   const peer = `peer name ${b.link} netns ${b.namespace.name} mtu ${mtu}`;
@@ -131,6 +133,16 @@ export async function connect(a: LinkEnd, b: LinkEnd, mtu = 1500): Promise<void>
     const added = [`fe80::${i + 1}/64`, ...addresses].map(
       (address) => `address add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`,
     );
-    await namespace.ip(`link set ${link} addrgenmode none`, ...added, `link set ${link} up`);
+    await namespace.ip(...added, `link set ${link} up`);
+  }
+  for (const end of [a, b]) await hasCarrier(end);
+}
+
+/** The kernel notices some moments after both ends are up; each look gives it another one. */
+async function hasCarrier({ namespace, link }: LinkEnd): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  const look = ['ip', '-netns', namespace.name, '-o', 'link', 'show', link];
+  while (!(await run(look)).includes('state UP')) {
+    if (performance.now() > deadline) throw new Error(`${namespace.label}: ${link} has no carrier`);
   }
 }

@@ -14,25 +14,10 @@ import type { Namespace } from '../../lab/namespace.ts';
 import { ping, reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
 import { INNER, TunnelPair } from '../../lab/tunnel-pair.ts';
+import { networkState } from './network-state.ts';
 import { netnsSuite } from './suite.ts';
 
 const both = { left: ours(), right: ours() };
-
-/** All that the network stack of a namespace is told: links, addresses, rules, routes, filters. */
-async function networkState(namespace: Namespace): Promise<string> {
-  const parts = [];
-  for (const what of [
-    '-o link',
-    'rule',
-    '-6 rule',
-    'route show table all',
-    '-6 route show table all',
-  ]) {
-    parts.push(await namespace.run(['ip', ...what.split(' ')]));
-  }
-  parts.push(await namespace.run(['nft', 'list', 'ruleset']));
-  return parts.join('\n');
-}
 
 async function links(namespace: Namespace): Promise<string> {
   return namespace.run(['ip', '-o', 'link']);
