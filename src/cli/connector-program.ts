@@ -4,6 +4,7 @@ import { completionCommand } from './completion.ts';
 import { tunnelDownCommand } from './tunnel-down.ts';
 import { tunnelStatusCommand } from './tunnel-status.ts';
 import { tunnelUpCommand } from './tunnel-up.ts';
+import { withUsageErrors } from './usage-errors.ts';
 import { packageVersion } from './version.ts';
 
 export const PROGRAM = 'connector';
@@ -29,5 +30,5 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(tunnelDownCommand())
     .addCommand(tunnelStatusCommand());
   program.addCommand(completionCommand(program));
-  return program;
+  return withUsageErrors(program);
 }

@@ -8,6 +8,7 @@ import { checkInterfaceName } from '../tun/interface-name.ts';
 import { inheritedReadinessPipe, startInBackground } from './background.ts';
 import { cryptoOption } from './crypto-option.ts';
 import { reportFailure } from './failure.ts';
+import { withUsageErrors } from './usage-errors.ts';
 import { packageVersion } from './version.ts';
 
 const PROGRAM = 'connector-wg';
@@ -63,4 +64,6 @@ async function run(interfaceName: string, options: Options): Promise<void> {
   process.exit();
 }
 
-program.parseAsync().catch((error: unknown) => reportFailure(PROGRAM, error));
+withUsageErrors(program)
+  .parseAsync()
+  .catch((error: unknown) => reportFailure(PROGRAM, error));

@@ -5,7 +5,7 @@ import type { TunnelStatus } from '../gateway/status.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 
 const WIDTH = 80;
-const LABEL_WIDTH = 18;
+const LABEL_WIDTH = 21;
 
 export function tunnelStatusCommand(): Command {
   return new Command('status')

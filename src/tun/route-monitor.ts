@@ -9,7 +9,9 @@ import { decodeNetlink, NETLINK_GROUPS } from './rtnetlink.ts';
 const { EAGAIN } = constants.errno;
 /** RT_TABLE_MAIN */
 const MAIN_TABLE = 254;
-const QUIET_MS = 200;
+const QUIET_MS = 50;
+/** Links as well: the kernel says nothing of IPv4 routes that go with their interface. */
+const GROUPS = NETLINK_GROUPS.ipv4Route | NETLINK_GROUPS.ipv6Route | NETLINK_GROUPS.link;
 const BUFFER_SIZE = 64 << 10;
 
 export interface RouteMonitor {
@@ -18,7 +20,7 @@ export interface RouteMonitor {
 
 /** Calls `onChange` after changes, until closed. Undefined if the kernel gives no netlink socket. */
 export function watchMainRoutes(addon: Addon, onChange: () => void): RouteMonitor | undefined {
-  const fd = addon.openNetlink(NETLINK_GROUPS.ipv4Route | NETLINK_GROUPS.ipv6Route, -1);
+  const fd = addon.openNetlink(GROUPS, -1);
   if (fd < 0) return undefined;
   const buffer = new Uint8Array(BUFFER_SIZE);
   let timer: NodeJS.Timeout | undefined;
@@ -50,7 +52,8 @@ function readChange(addon: Addon, fd: number, buffer: Uint8Array): boolean {
     }
     for (const event of decodeNetlink(buffer, size)) {
       const route = event.kind === 'route' || event.kind === 'route-removed';
-      if (event.kind === 'overrun' || (route && event.table === MAIN_TABLE)) changed = true;
+      const link = event.kind === 'link' || event.kind === 'link-removed';
+      if (event.kind === 'overrun' || link || (route && event.table === MAIN_TABLE)) changed = true;
     }
   }
 }
