@@ -3,6 +3,7 @@
  */
 import { CausewayError } from '../errors.ts';
 import { type DaemonOptions, runDaemon } from '../gateway/daemon.ts';
+import type { Log } from '../gateway/log.ts';
 import type { ReadinessPipe } from './background.ts';
 import { reportFailure } from './failure.ts';
 
@@ -17,10 +18,13 @@ export async function runDaemonCommand(
 ): Promise<void> {
   try {
     const warnings: string[] = [];
+    let log: Log | undefined;
     const options = await prepare((message) => {
       warnings.push(message);
-      options.log.warn(message);
+      log?.warn(message);
     });
+    log = options.log;
+    for (const warning of warnings) log.warn(warning);
     // A daemon keeps no directory busy that somebody may want to unmount.
     if (pipe !== undefined) process.chdir('/');
     const end = await runDaemon({ ...options, onReady: () => pipe?.ready(warnings) });

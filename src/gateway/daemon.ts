@@ -6,7 +6,11 @@
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
-import { removeRuntimeDirectory, runtimeDirectory } from './runtime-directory.ts';
+import {
+  removeRuntimeDirectory,
+  runtimeDirectory,
+  sweepRuntimeDirectories,
+} from './runtime-directory.ts';
 import { statusOf } from './status.ts';
 import type { OpenTunnel, Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';
 import { openUapi } from './uapi/server.ts';
@@ -90,6 +94,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       const { crypto, offloads } = tunnel.snapshot();
       log.info({ crypto, offloads, pid: process.pid }, 'ready');
       options.onReady();
+      if (options.runtimeDirectory === undefined) {
+        // Housekeeping for others; nothing depends on it.
+        sweepRuntimeDirectories().catch((error: unknown) => log.debug({ err: error }, 'sweep'));
+      }
     }
     const reason = await ended;
     log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');

@@ -3,11 +3,13 @@
  * network namespace, because names of interfaces, and the routes that the notes speak of, belong to
  * a namespace. The directories are root's alone.
  */
-import { readdirSync, readlinkSync, rmdirSync } from 'node:fs';
+import { readdirSync, readlinkSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { answers } from './unix-socket.ts';
 
 export const RUNTIME_ROOT = '/run/causeway';
 const NAMESPACE = /^netns-[0-9]+$/;
+const SETTLED_MS = 60_000;
 
 /** The directory of the network namespace that this process is in. */
 export function runtimeDirectory(): string {
@@ -28,6 +30,26 @@ export function removeRuntimeDirectory(directory: string): void {
     rmdirSync(directory);
   } catch {
     // Another tunnel is still in it.
+  }
+}
+
+/**
+ * Removes what killed daemons left in the directories of other namespaces, most of which are gone
+ * with them: dead sockets, then the directory. One with notes of a set-up is kept, because those
+ * are needed to take the set-up away.
+ */
+export async function sweepRuntimeDirectories(): Promise<void> {
+  const own = runtimeDirectory();
+  for (const directory of all()) {
+    // One that was just made belongs to a daemon that is just starting.
+    if (directory === own || Date.now() - statSync(directory).mtimeMs < SETTLED_MS) continue;
+    const files = readdirSync(directory);
+    if (!files.every((file) => file.endsWith('.sock'))) continue;
+    for (const file of files) {
+      const path = join(directory, file);
+      if (!(await answers(path))) unlinkSync(path);
+    }
+    removeRuntimeDirectory(directory);
   }
 }
 

@@ -128,7 +128,7 @@ async function claim(server: Server, temporary: string, path: string): Promise<S
 }
 
 /** Whether somebody accepts connections; anything but a plain refusal counts as yes. */
-function answers(path: string): Promise<boolean> {
+export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => {
