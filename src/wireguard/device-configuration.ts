@@ -43,14 +43,19 @@ export class DeviceConfiguration {
     if (change.privateKey !== undefined && change.privateKey.length !== KEY_SIZE) {
       throw invalid('the private key is not 32 bytes long');
     }
-    const keys = new Set(change.replacePeers ? [] : this.#state.byKey.keys());
-    let most = keys.size;
+    const { byKey } = this.#state;
+    /** What the change so far has made of a peer: there or not. */
+    const changed = new Map<string, boolean>();
+    let count = change.replacePeers ? 0 : byKey.size;
+    let most = count;
     for (const peer of change.peers) {
       checkPeer(peer);
       const key = keyToHex(peer.publicKey);
-      if (peer.remove) keys.delete(key);
-      else if (!peer.updateOnly) keys.add(key);
-      most = Math.max(most, keys.size);
+      const exists = changed.get(key) ?? (!change.replacePeers && byKey.has(key));
+      const willExist = !peer.remove && (exists || !peer.updateOnly);
+      count += Number(willExist) - Number(exists);
+      most = Math.max(most, count);
+      changed.set(key, willExist);
     }
     if (most > this.#state.maxPeers) {
       throw invalid(`more than ${this.#state.maxPeers} peers; raise the limit or remove some`);

@@ -20,6 +20,7 @@ import type { Keypair } from './keypair.ts';
 import { handshakeMessageSize, KEEPALIVE_SIZE, TYPE_TRANSPORT } from './messages.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
+import { STAGED_PACKETS } from './staging.ts';
 import { REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME } from './timers.ts';
 
 export class Transport {
@@ -214,7 +215,10 @@ export class Transport {
         drops.add('out_no_endpoint', count);
       } else {
         const keypair = peer.current;
-        if (keypair?.maySeal(count, now)) {
+        const staged = peer.staged.length;
+        // Behind packets that still wait to be polled, unless that would drop some of them.
+        const inOrder = staged === 0 || staged + count > STAGED_PACKETS;
+        if (inOrder && keypair?.maySeal(count, now)) {
           this.#address(v, i, peer, keypair, now);
         } else {
           this.#stageRun(v, i, peer, now);
