@@ -59,6 +59,8 @@ export class TunnelConfiguration {
   #privateKey: PrivateKey | undefined;
   #publicKey: PublicKey | undefined;
   #fwmark = 0;
+  /** As configured; the one that is bound is the data plane's to know. */
+  #listenPort = 0;
   /** By the public key's hexadecimal form, in order of creation. */
   readonly #peers = new Map<string, PeerConfiguration>();
   readonly #owners = new Map<PrefixKey, PeerConfiguration>();
@@ -106,6 +108,7 @@ export class TunnelConfiguration {
   apply(change: DeviceChange): void {
     if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
     if (change.fwmark !== undefined) this.#fwmark = change.fwmark;
+    if (change.listenPort !== undefined) this.#listenPort = change.listenPort;
     if (change.replacePeers === true) {
       this.#peers.clear();
       this.#owners.clear();
@@ -134,6 +137,8 @@ export class TunnelConfiguration {
     }
     return {
       ...statistics,
+      // While the interface is down nothing is bound, and the port is still what was set.
+      listenPort: statistics.listenPort || this.#listenPort,
       interfaceName,
       privateKey: this.#privateKey,
       publicKey: this.#publicKey,

@@ -41,6 +41,10 @@ describe('the model of the configuration', () => {
     expect(snapshot.privateKey?.[0]).toBe(0xf8);
     expect(snapshot.publicKey?.[0]).toBe(0x07);
     expect(snapshot.fwmark).toBe(9);
+    apply(configuration, { listenPort: 4711 });
+    const portOf = (bound: number): number =>
+      configuration.snapshot('wg0', { ...FIGURES, listenPort: bound }, () => undefined).listenPort;
+    expect([portOf(0), portOf(5)]).toEqual([4711, 5]);
     expect(`${snapshot.privateKey}`).toBe('[secret key]');
     apply(configuration, { privateKey: key(0) });
     expect(configuration.snapshot('wg0', FIGURES, () => undefined).privateKey).toBeUndefined();
