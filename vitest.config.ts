@@ -10,14 +10,14 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          sequence: { groupOrder: 0 },
+          sequence: { groupOrder: 1 },
           include: ['test/{unit,vectors,simulation,fuzz,architecture}/**/*.test.ts'],
         },
       },
       {
         test: {
           name: 'native',
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           include: ['test/native/**/*.test.ts'],
           fileParallelism: false,
           pool: 'forks',
@@ -26,7 +26,7 @@ export default defineConfig({
       {
         test: {
           name: 'netns',
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           include: ['test/netns/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
@@ -36,7 +36,7 @@ export default defineConfig({
       {
         test: {
           name: 'interop',
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           include: ['test/interop/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,

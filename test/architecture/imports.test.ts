@@ -34,7 +34,7 @@ const PURE_PACKAGES = /^(@noble\/(ciphers|curves|hashes)(\/|$)|zod$)/;
 
 /** Names through which a module reaches a clock, a timer, randomness or the outside. */
 const EFFECTS = [
-  /\bprocess\b/,
+  /(?<![.\w])process\s*[.[]/,
   /\bDate\b/,
   /\bperformance\b/,
   /\bMath\.random\b/,
@@ -146,6 +146,9 @@ describe('imports of src/', () => {
     expect(fault(source('wireguard/peer.ts'), '../routing/cidr.ts')).toBeUndefined();
     expect(fault(source('gateway/loop.ts'), 'node:fs')).toBeUndefined();
     expect(codeOf("x('process'); // Date.now()")).not.toMatch(/process|Date/);
+    const seen = (code: string): boolean => EFFECTS.some((name) => name.test(code));
+    expect(seen('process.env')).toBe(true);
+    expect(seen('this.queue.process(now)')).toBe(false);
   });
 });
 
