@@ -40,7 +40,8 @@ async function run(fileOrName: string, options: Options): Promise<void> {
     const file = await readConfigurationFile(fileOrName);
     const { interfaceName } = file;
     const log = openLog(process.env.LOG_LEVEL, { interface: interfaceName });
-    if (file.worldReadable) onWarning(`${file.path} holds keys and everybody may read it: chmod 600 it.`);
+    if (file.worldReadable)
+      onWarning(`${file.path} holds keys and everybody may read it: chmod 600 it.`);
     return {
       interfaceName,
       mtu: file.configuration.mtu ?? INITIAL_MTU,

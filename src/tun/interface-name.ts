@@ -24,6 +24,6 @@ export function checkInterfaceName(name: string): void {
   if (fault === undefined) return;
   throw new CausewayError(
     'INTERFACE_NAME',
-    `${JSON.stringify(name)} is no interface name: ${fault}; take 1 to 15 letters, digits, "-" or "_"`,
+    `${JSON.stringify(name)} is no interface name: ${fault}. Take 1 to 15 letters, digits, "-" or "_".`,
   );
 }
