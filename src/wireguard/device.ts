@@ -132,8 +132,8 @@ export class Device {
   }
 
   /**
-   * Processes waiting handshake messages until `budget` of them have needed public-key work (about
-   * four operations each). Returns how many still wait.
+   * Processes waiting handshake messages until `budget` is spent: one that needs public-key work (about
+   * four operations) costs 1, any other a sixteenth. Returns how many still wait.
    */
   handleHandshakes(now: Instant, budget: number): number {
     return this.#handshakes.process(now, budget);

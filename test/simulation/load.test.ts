@@ -177,6 +177,9 @@ describe('bounds', () => {
     expect(b.drops.get('in_handshake_replay')).toBe(3);
     expect(b.device.handleHandshakes(world.now, 100)).toBe(0);
     expect(b.drops.get('in_mac1')).toBe(10);
+    for (let i = 0; i < 100; i++) b.receive(initiation.from, forged);
+    // Sixteen that fail at once cost as much as one that does not.
+    expect(b.device.handleHandshakes(world.now, 2)).toBe(100 - 32);
   });
 
   it('sends at most 256 cookie replies at a time, each to its own source', () => {
@@ -195,7 +198,7 @@ describe('bounds', () => {
     b.holding = true;
     for (let round = 0; round < 2; round++) {
       for (const source of sources) b.receive(recordOf(source), initiation.bytes);
-      b.device.handleHandshakes(world.now, 1);
+      b.device.handleHandshakes(world.now, 16);
     }
     b.holding = false;
     b.flush();
