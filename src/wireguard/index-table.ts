@@ -8,21 +8,20 @@
 import type { Keypair } from './keypair.ts';
 import type { Peer } from './peer.ts';
 
-export class IndexTable {
-  readonly #keys: Uint32Array;
-  readonly #peers: (Peer | undefined)[];
-  readonly #keypairs: (Keypair | undefined)[];
-  readonly #mask: number;
-  #size = 0;
+/** Places to begin with, a power of two. */
+const FIRST_PLACES = 64;
 
-  /** `capacity`: indexes in use at most; the table is at most half full. */
+export class IndexTable {
+  #keys = new Uint32Array(FIRST_PLACES);
+  #peers: (Peer | undefined)[] = new Array(FIRST_PLACES).fill(undefined);
+  #keypairs: (Keypair | undefined)[] = new Array(FIRST_PLACES).fill(undefined);
+  #mask = FIRST_PLACES - 1;
+  #size = 0;
+  readonly #capacity: number;
+
+  /** `capacity`: indexes in use at most. The table is at most half full, and grows up to that. */
   constructor(capacity: number) {
-    let places = 16;
-    while (places < capacity * 2) places *= 2;
-    this.#mask = places - 1;
-    this.#keys = new Uint32Array(places);
-    this.#peers = new Array(places).fill(undefined);
-    this.#keypairs = new Array(places).fill(undefined);
+    this.#capacity = capacity;
   }
 
   get size(): number {
@@ -53,13 +52,12 @@ export class IndexTable {
 
   /** Registers an index that is free, or changes what a registered one names. */
   insert(index: number, peer: Peer, keypair: Keypair | undefined): void {
-    let at = index & this.#mask;
-    while (this.#keys[at] !== 0 && this.#keys[at] !== index) at = (at + 1) & this.#mask;
-    if (this.#keys[at] === 0) this.#size++;
-    if (index === 0 || this.#size > this.#keys.length / 2) throw new Error('index table overflow');
-    this.#keys[at] = index;
-    this.#peers[at] = peer;
-    this.#keypairs[at] = keypair;
+    if (this.find(index) < 0) {
+      if (index === 0 || this.#size === this.#capacity) throw new Error('index table overflow');
+      this.#size++;
+      if (this.#size * 2 > this.#keys.length) this.#grow();
+    }
+    this.#put(index, peer, keypair);
   }
 
   /** Frees an index; one that is not registered is ignored. */
@@ -80,5 +78,27 @@ export class IndexTable {
     this.#keys[hole] = 0;
     this.#peers[hole] = undefined;
     this.#keypairs[hole] = undefined;
+  }
+
+  #put(index: number, peer: Peer | undefined, keypair: Keypair | undefined): void {
+    let at = index & this.#mask;
+    while (this.#keys[at] !== 0 && this.#keys[at] !== index) at = (at + 1) & this.#mask;
+    this.#keys[at] = index;
+    this.#peers[at] = peer;
+    this.#keypairs[at] = keypair;
+  }
+
+  #grow(): void {
+    const keys = this.#keys;
+    const peers = this.#peers;
+    const keypairs = this.#keypairs;
+    const places = keys.length * 2;
+    this.#keys = new Uint32Array(places);
+    this.#peers = new Array(places).fill(undefined);
+    this.#keypairs = new Array(places).fill(undefined);
+    this.#mask = places - 1;
+    for (let at = 0; at < keys.length; at++) {
+      if (keys[at] !== 0) this.#put(keys[at]!, peers[at], keypairs[at]);
+    }
   }
 }
