@@ -18,7 +18,7 @@ class KeyTable {
   KeyTable(const KeyTable&) = delete;
   KeyTable& operator=(const KeyTable&) = delete;
 
-  uint32_t capacity() const { return static_cast<uint32_t>(slots_.size()); }
+  uint32_t capacity() const { return capacity_; }
   // Both keys are 32 bytes. False if the slot does not exist or OpenSSL refuses.
   bool set(uint32_t slot, const uint8_t* sealing, const uint8_t* opening);
   void clear(uint32_t slot);
@@ -31,6 +31,8 @@ class KeyTable {
 
  private:
   struct Slot;
+  uint32_t capacity_;
+  // Grows with the highest slot in use.
   std::vector<std::unique_ptr<Slot>> slots_;
 };
 

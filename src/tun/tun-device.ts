@@ -8,7 +8,8 @@ import type { Addon, OpenedTun } from '../native/addon.ts';
 import { bindInbound, bindOutbound } from '../native/bindings.ts';
 import type { InboundVector, OutboundVector, PacketGroups } from '../vector.ts';
 
-const { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EPERM, EACCES, ENXIO } = constants.errno;
+const { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTTY, EPERM, EACCES, ENXIO } =
+  constants.errno;
 
 export class TunDevice {
   readonly name: string;
@@ -107,6 +108,7 @@ export function openTun(addon: Addon, name: string, mtu: number): OpenedTun {
     case ENOENT:
     case ENODEV:
     case ENXIO:
+    case ENOTTY:
       throw new CausewayError(
         'TUN_MISSING',
         'There is no /dev/net/tun: load the module with `modprobe tun`, or hand the device to the container (--device /dev/net/tun).',

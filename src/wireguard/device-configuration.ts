@@ -21,12 +21,10 @@ export class DeviceConfiguration {
   readonly #state: DeviceState;
   readonly #sessions: Sessions;
   /** Numbers of no peer. */
-  readonly #free: number[];
 
   constructor(state: DeviceState, sessions: Sessions) {
     this.#state = state;
     this.#sessions = sessions;
-    this.#free = Array.from({ length: state.maxPeers }, (_, i) => state.maxPeers - 1 - i);
   }
 
   /** @throws CausewayError CONFIG_VALUE, with nothing changed */
@@ -104,7 +102,8 @@ export class DeviceConfiguration {
 
   #create(key: Uint8Array): Peer {
     const state = this.#state;
-    const number = this.#free.pop()!;
+    const number = state.numbers.take();
+    state.timers.reserve(number + 1);
     const peer = new Peer(number, publicKey(key), state.stagingBudget);
     state.peers[number] = peer;
     state.byKey.set(keyToHex(key), peer);
@@ -127,7 +126,7 @@ export class DeviceConfiguration {
     const at = number * ENDPOINT_RECORD_WORDS;
     state.endpoints.words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
     state.statistics.clear(number);
-    this.#free.push(number);
+    state.numbers.give(number);
   }
 
   #setEndpoint(peer: Peer, endpoint: PeerEndpoint): void {

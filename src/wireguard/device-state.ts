@@ -11,8 +11,8 @@ import { CookieChecker } from './cookies.ts';
 import { EventQueue } from './events.ts';
 import type { Identity } from './handshake.ts';
 import { IndexTable } from './index-table.ts';
-import { SlotAllocator } from './keypair.ts';
 import type { Curve } from './noise.ts';
+import { NumberAllocator } from './number-allocator.ts';
 import type { Peer } from './peer.ts';
 import type { PeerStatistics } from './peer-statistics.ts';
 import { RandomWords } from './random-words.ts';
@@ -56,12 +56,14 @@ export class DeviceState {
   readonly maxPeers: number;
 
   /** By number. */
-  readonly peers: (Peer | undefined)[];
+  readonly peers: (Peer | undefined)[] = [];
   readonly byKey = new Map<string, Peer>();
   /** Peer numbers by prefix. */
   readonly allowedIps = new AllowedIps();
   readonly indexes: IndexTable;
-  readonly slots: SlotAllocator;
+  readonly slots: NumberAllocator;
+  /** Numbers of peers. */
+  readonly numbers: NumberAllocator;
   readonly timers: Timers;
   readonly limiter: RateLimiter;
   readonly stagingBudget = new StagingBudget();
@@ -104,11 +106,11 @@ export class DeviceState {
     this.statistics = statistics;
     this.drops = options.drops;
     this.maxPeers = maxPeers;
-    this.peers = new Array(maxPeers).fill(undefined);
     // Three keypairs and a pending handshake.
     this.indexes = new IndexTable(maxPeers * (SLOTS_PER_PEER + 1));
-    this.slots = new SlotAllocator(aead.capacity);
-    this.timers = new Timers(maxPeers);
+    this.slots = new NumberAllocator(aead.capacity);
+    this.numbers = new NumberAllocator(maxPeers);
+    this.timers = new Timers();
     this.limiter = new RateLimiter(this.words.next());
     this.#ready = new Int32Array(maxPeers);
   }

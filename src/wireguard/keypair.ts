@@ -37,29 +37,3 @@ export class Keypair {
     return this.counter + count <= REJECT_AFTER_MESSAGES && now - this.created < REJECT_AFTER_TIME;
   }
 }
-
-/** The free slots of an AEAD; each slot holds the keys of one keypair. */
-export class SlotAllocator {
-  readonly #free: Int32Array;
-  #count: number;
-
-  constructor(capacity: number) {
-    // Low numbers first.
-    this.#free = Int32Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
-    this.#count = capacity;
-  }
-
-  /** Slots that are not in use. */
-  get available(): number {
-    return this.#count;
-  }
-
-  /** -1 if there is none. */
-  take(): number {
-    return this.#count === 0 ? -1 : this.#free[--this.#count]!;
-  }
-
-  give(slot: number): void {
-    this.#free[this.#count++] = slot;
-  }
-}

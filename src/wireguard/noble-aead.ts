@@ -29,8 +29,8 @@ const ZEROS = new Uint8Array(16);
 export class NobleAead implements VectorAead {
   readonly name = 'noble';
   readonly capacity: number;
-  readonly #sealing: (Uint8Array | undefined)[];
-  readonly #opening: (Uint8Array | undefined)[];
+  readonly #sealing: (Uint8Array | undefined)[] = [];
+  readonly #opening: (Uint8Array | undefined)[] = [];
   readonly #nonce = new Uint8Array(12);
   readonly #scratch = new Uint8Array(BLOCK + MAX_DATAGRAM_SIZE);
   readonly #oneTimeKey = this.#scratch.subarray(0, ONE_TIME_KEY);
@@ -40,8 +40,6 @@ export class NobleAead implements VectorAead {
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.#sealing = new Array(capacity).fill(undefined);
-    this.#opening = new Array(capacity).fill(undefined);
   }
 
   setKeys(slot: number, sealing: Uint8Array, opening: Uint8Array): void {

@@ -44,20 +44,32 @@ export const TIMER_COUNT = 5;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Timers {
-  readonly #deadlines: Float64Array;
+  #deadlines = new Float64Array(0);
   /** When to look at the peer. */
-  readonly #wake: Float64Array;
+  #wake = new Float64Array(0);
   /** Peers, earliest wake first. */
-  readonly #heap: Int32Array;
+  #heap = new Int32Array(0);
   /** Where in the heap a peer is, -1 = nowhere. */
-  readonly #place: Int32Array;
+  #place = new Int32Array(0);
   #size = 0;
 
-  constructor(maxPeers: number) {
-    this.#deadlines = new Float64Array(maxPeers * TIMER_COUNT).fill(NEVER);
-    this.#wake = new Float64Array(maxPeers).fill(NEVER);
-    this.#heap = new Int32Array(maxPeers);
-    this.#place = new Int32Array(maxPeers).fill(-1);
+  /** Makes room for peers below this number; to be called before their timers are touched. */
+  reserve(peers: number): void {
+    const had = this.#wake.length;
+    if (peers <= had) return;
+    const capacity = Math.max(peers, 16, had * 2);
+    const deadlines = new Float64Array(capacity * TIMER_COUNT).fill(NEVER);
+    deadlines.set(this.#deadlines);
+    this.#deadlines = deadlines;
+    const wake = new Float64Array(capacity).fill(NEVER);
+    wake.set(this.#wake);
+    this.#wake = wake;
+    const heap = new Int32Array(capacity);
+    heap.set(this.#heap);
+    this.#heap = heap;
+    const place = new Int32Array(capacity).fill(-1);
+    place.set(this.#place);
+    this.#place = place;
   }
 
   /** Sets a timer of a peer to go off at `at`, whatever it was set to. */

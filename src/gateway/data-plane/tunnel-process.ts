@@ -12,7 +12,6 @@ import { openTun } from '../../tun/tun-device.ts';
 import { ENDPOINT_RECORD_WORDS } from '../../vector.ts';
 import type { DeviceChange, PeerEndpoint } from '../../wireguard/configuration.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
-import { nobleCurve } from '../../wireguard/noble-curve.ts';
 import { createPeerFigures, PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import {
   type OpenTunnel,
@@ -30,6 +29,9 @@ const WORKER = new URL(
   import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
   import.meta.url,
 );
+
+/** The hot path allocates nothing: the garbage of handshakes and commands needs little room. */
+const YOUNG_GENERATION_MB = 3;
 
 type Reply = { readonly resolve: () => void; readonly reject: (error: Error) => void };
 
@@ -77,8 +79,9 @@ class TunnelProcess implements Tunnel {
     this.#drops = new DropCounters(figures.drops);
     this.#peers = new PeerStatistics(MAX_PEERS, figures.peers);
     this.#configuration = new TunnelConfiguration((privateKey) => {
+      // For show only; the worker's own comes from the curve it chose.
       const publicKey = new Uint8Array(32);
-      nobleCurve.x25519Base(publicKey, privateKey);
+      addon.x25519Base(publicKey, privateKey);
       return publicKey;
     });
     this.#exited = new Promise((exited) => worker.once('exit', exited));
@@ -237,6 +240,7 @@ export const openTunnel: OpenTunnel = async (options) => {
     worker = new Worker(WORKER, {
       workerData: { tun, crypto: options.crypto, maxPeers: MAX_PEERS, figures },
       name: 'data-plane',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     const { crypto, refusal } = await firstReport(worker);
     if (refusal !== undefined) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IndexTable } from '../../../src/wireguard/index-table.ts';
-import { SlotAllocator } from '../../../src/wireguard/keypair.ts';
+import { NumberAllocator } from '../../../src/wireguard/number-allocator.ts';
 import type { Peer } from '../../../src/wireguard/peer.ts';
 
 const peer = (number: number) => ({ number }) as Peer;
@@ -15,7 +15,7 @@ describe('IndexTable', () => {
     const step = fc.record({ index, insert: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-        const table = new IndexTable(64);
+        const table = new IndexTable(48);
         const model = new Map<number, number>();
         steps.forEach(({ index: key, insert }, i) => {
           if (insert) {
@@ -47,6 +47,20 @@ describe('IndexTable', () => {
     expect(() => full.insert(9, peer(9), undefined)).toThrow('overflow');
   });
 
+  it('grows with what it holds', () => {
+    const table = new IndexTable(10_000);
+    const indexes = Array.from({ length: 10_000 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 0);
+    indexes.forEach((index, i) => {
+      table.insert(index, peer(i), undefined);
+    });
+    indexes.forEach((index, i) => {
+      expect(table.peerAt(table.find(index))?.number).toBe(i);
+    });
+    for (const index of indexes) table.remove(index);
+    expect(table.size).toBe(0);
+    expect(indexes.every((index) => table.find(index) === -1)).toBe(true);
+  });
+
   it('forgets the keypair and the peer of a removed index', () => {
     const table = new IndexTable(8);
     table.insert(0xffff_ffff, peer(1), undefined);
@@ -57,9 +71,9 @@ describe('IndexTable', () => {
   });
 });
 
-describe('SlotAllocator', () => {
+describe('NumberAllocator', () => {
   it('gives each slot once, low ones first, and says when there is none', () => {
-    const slots = new SlotAllocator(3);
+    const slots = new NumberAllocator(3);
     expect([slots.take(), slots.take(), slots.take(), slots.take()]).toEqual([0, 1, 2, -1]);
     slots.give(1);
     expect(slots.available).toBe(1);

@@ -22,13 +22,15 @@ describe('the constants', () => {
 
 describe('Timers', () => {
   it('knows nothing to wait for at first', () => {
-    const table = new Timers(10);
+    const table = new Timers();
+    table.reserve(10);
     expect(table.next()).toBe(Number.POSITIVE_INFINITY);
     expect(table.due(1e12)).toBe(-1);
   });
 
   it('goes off once, at the deadline', () => {
-    const table = new Timers(10);
+    const table = new Timers();
+    table.reserve(10);
     table.arm(3, 2, 100);
     expect(table.next()).toBe(100);
     expect(table.due(99)).toBe(-1);
@@ -58,7 +60,8 @@ describe('Timers', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const table = new Timers(PEERS);
+        const table = new Timers();
+        table.reserve(10);
         const deadlines = new Map<string, number>();
         let now = 0;
         for (const { kind, peer: p, timer: t, delay } of steps) {
