@@ -91,7 +91,10 @@ export class Device {
     }
   }
 
-  /** The link is down: no timers, no sessions, nothing staged. */
+  /**
+   * The link is down: no timers, no sessions, nothing staged. Handshake messages that come all the same
+   * find a queue without room.
+   */
   down(_now: Instant): void {
     const state = this.#state;
     state.isUp = false;

@@ -38,15 +38,18 @@ export class Sessions {
     const state = this.#state;
     if (!isRetry) peer.attempts = 0;
     if (!state.isUp || state.identity === undefined) return;
-    if (now - peer.lastSentHandshake < REKEY_TIMEOUT) return;
+    if (now - peer.lastSentHandshake < REKEY_TIMEOUT) {
+      // A response of ours was the last thing sent; if nothing comes of it, the retries go on.
+      if (isRetry) this.#armRetry(peer, peer.lastSentHandshake);
+      return;
+    }
     peer.lastSentHandshake = now;
     peer.wantsInitiation = true;
     state.enqueue(peer);
     state.event('handshake-started', peer, peer.attempts);
     this.packetTraversed(peer, now);
     this.packetSent(peer);
-    const delay = REKEY_TIMEOUT + state.words.below(REKEY_JITTER + 1);
-    state.timers.arm(peer.number, RETRANSMIT_HANDSHAKE, now + delay);
+    this.#armRetry(peer, now);
   }
 
   /** Has what is staged transmitted, over the current session or after a handshake. */
@@ -229,6 +232,12 @@ export class Sessions {
     if (timers.take(p, PERSISTENT_KEEPALIVE, now) && peer.persistentKeepalive > 0) {
       this.sendKeepalive(peer, now);
     }
+  }
+
+  #armRetry(peer: Peer, since: number): void {
+    const { timers, words } = this.#state;
+    const delay = REKEY_TIMEOUT + words.below(REKEY_JITTER + 1);
+    timers.arm(peer.number, RETRANSMIT_HANDSHAKE, since + delay);
   }
 
   #retransmitHandshake(peer: Peer, now: number): void {

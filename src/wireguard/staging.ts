@@ -66,9 +66,7 @@ export class StagingQueue {
       this.shift();
     }
     const at = this.#tail;
-    // Not `set` of a subarray: that would make a view per packet.
-    if (length > 64) this.#bytes.set(source.subarray(offset, offset + length), at);
-    else for (let i = 0; i < length; i++) this.#bytes[at + i] = source[offset + i]!;
+    this.#bytes.set(source.subarray(offset, offset + length), at);
     this.#lengths[(this.#first + this.#count) % STAGED_PACKETS] = length;
     this.#count++;
     this.#tail += length;

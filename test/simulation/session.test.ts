@@ -321,6 +321,42 @@ describe('simultaneous initiation', () => {
   });
 });
 
+describe('a response that gets lost', () => {
+  it('does not end the retries of the initiation that it came between', () => {
+    const world = new World(2);
+    const a = world.node({ address: A });
+    const b = world.node({ address: B });
+    a.configurePeers({
+      publicKey: b.publicKey,
+      endpoint: endpointOf(B)!,
+      allowedIps: allow(IP_B, 32),
+    });
+    b.configurePeers({
+      publicKey: a.publicKey,
+      endpoint: endpointOf(A)!,
+      allowedIps: allow(IP_A, 32),
+    });
+    a.up();
+    b.up();
+    const fromB = (datagram: Datagram) => datagram.to[0]! >>> 16 === A.port;
+    world.tap = (datagram) => !fromB(datagram);
+    b.send(packet(IP_B, IP_A, 1));
+    world.run(3 * SECOND);
+    a.send(packet(IP_A, IP_B, 2));
+    world.run(100);
+    expect(types(b)).toEqual([1, 2]);
+    // `a` falls silent; `b` still has something to say and finds out when the way is free again.
+    world.tap = () => false;
+    a.down();
+    world.run(20 * SECOND);
+    expect(countSent(b, 1)).toBeGreaterThanOrEqual(4);
+    a.up();
+    world.tap = () => true;
+    world.run(6 * SECOND);
+    expect(ids(a)).toEqual([1]);
+  });
+});
+
 describe('roaming', () => {
   it('follows an authentic message to a new address, and nothing else', () => {
     const { world, a, b } = established();
