@@ -1,0 +1,118 @@
+/**
+ * The netmap: what one replica needs to know to run (DESIGN § 4), and the deltas that keep it current.
+ *
+ * The receiver validates both with the schemas here. A delta says what is so now for what it names:
+ * applying one twice changes nothing. Deltas apply in order of revision; the stream that carries them
+ * keeps the order, and resumes from the last revision that arrived.
+ */
+import { z } from 'zod';
+import {
+  cidrSchema,
+  commentSchema,
+  connectorIdSchema,
+  edgeSchema,
+  MAX_EDGES,
+  MAX_REPLICAS,
+  MAX_ROUTES_PER_CONNECTOR,
+  nameSchema,
+  prioritySchema,
+  publicKeySchema,
+  relayIdSchema,
+  replicaIdSchema,
+  routeIdSchema,
+  routeSourceSchema,
+  vnetIdSchema,
+} from './model.ts';
+
+/** Version of the format; a receiver refuses a later one. */
+export const NETMAP_FORMAT = 1;
+
+export const revisionSchema = z.int().min(0);
+
+/** Mesh IPs of a connector, as host prefixes: `100.96.0.1/32`, `fd…::1/128`. */
+export const meshAddressesSchema = z.strictObject({ ipv4: cidrSchema, ipv6: cidrSchema });
+export type MeshAddresses = z.infer<typeof meshAddressesSchema>;
+
+export const ownRouteSchema = z.strictObject({
+  id: routeIdSchema,
+  prefix: cidrSchema,
+  priority: prioritySchema,
+  comment: commentSchema,
+  source: routeSourceSchema,
+  /** False: waits for the operator. */
+  approved: z.boolean(),
+});
+export type OwnRoute = z.infer<typeof ownRouteSchema>;
+
+/** The receiving replica itself. */
+export const netmapSelfSchema = z.strictObject({
+  replica: replicaIdSchema,
+  connector: connectorIdSchema,
+  name: nameSchema,
+  vnet: vnetIdSchema,
+  vnetName: nameSchema,
+  relayId: relayIdSchema,
+  mesh: meshAddressesSchema,
+  /** The ranges that all mesh IPs are from. */
+  meshRanges: meshAddressesSchema,
+  /** Whether this replica carries the connector's mesh IPs and prefixes now. */
+  serving: z.boolean(),
+  /** Of the whole connector, in order of prefix. */
+  routes: z.array(ownRouteSchema).max(MAX_ROUTES_PER_CONNECTOR),
+});
+export type NetmapSelf = z.infer<typeof netmapSelfSchema>;
+
+export const peerPrefixSchema = z.strictObject({ prefix: cidrSchema, priority: prioritySchema });
+export type PeerPrefix = z.infer<typeof peerPrefixSchema>;
+
+/** A replica of another connector of the same virtual network. */
+export const netmapPeerSchema = z.strictObject({
+  replica: replicaIdSchema,
+  connector: connectorIdSchema,
+  name: nameSchema,
+  publicKey: publicKeySchema,
+  relayId: relayIdSchema,
+  mesh: meshAddressesSchema,
+  /** Whether it carries the connector's mesh IPs and prefixes now: at most one of its replicas does. */
+  serving: z.boolean(),
+  /** Approved prefixes in their order; empty when not serving. */
+  prefixes: z.array(peerPrefixSchema).max(MAX_ROUTES_PER_CONNECTOR),
+});
+export type NetmapPeer = z.infer<typeof netmapPeerSchema>;
+
+export const netmapEdgeSchema = edgeSchema.omit({ created: true });
+export type NetmapEdge = z.infer<typeof netmapEdgeSchema>;
+
+export const netmapSchema = z.strictObject({
+  format: z.literal(NETMAP_FORMAT),
+  revision: revisionSchema,
+  self: netmapSelfSchema,
+  /** In order of replica id. */
+  peers: z.array(netmapPeerSchema).max(MAX_REPLICAS),
+  /** In order of id. */
+  edges: z.array(netmapEdgeSchema).max(MAX_EDGES),
+});
+export type Netmap = z.infer<typeof netmapSchema>;
+
+/** A change of the prefixes of a peer that is serving and goes on to. */
+export const peerPatchSchema = z.strictObject({
+  replica: replicaIdSchema,
+  /** Added, or given another priority. */
+  set: z.array(peerPrefixSchema).max(MAX_ROUTES_PER_CONNECTOR),
+  remove: z.array(cidrSchema).max(MAX_ROUTES_PER_CONNECTOR),
+});
+export type PeerPatch = z.infer<typeof peerPatchSchema>;
+
+export const netmapDeltaSchema = z.strictObject({
+  format: z.literal(NETMAP_FORMAT),
+  /** The netmap's revision after it. */
+  revision: revisionSchema,
+  self: netmapSelfSchema.optional(),
+  /** Peers that are new or changed, whole. */
+  upsert: z.array(netmapPeerSchema).max(MAX_REPLICAS).optional(),
+  patch: z.array(peerPatchSchema).max(MAX_REPLICAS).optional(),
+  remove: z.array(replicaIdSchema).max(MAX_REPLICAS).optional(),
+  /** All edges, when one changed. */
+  edges: z.array(netmapEdgeSchema).max(MAX_EDGES).optional(),
+});
+export type NetmapDelta = z.infer<typeof netmapDeltaSchema>;
