@@ -2,6 +2,7 @@
 // The functions and their types are described in src/native/addon.ts.
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <node_api.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -488,6 +489,14 @@ napi_value close_descriptor(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// trimMemory(): gives freed memory of every malloc arena back to the system
+napi_value trim_memory(napi_env env, napi_callback_info) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return undefined(env);
+}
+
 // openNetlink(groups, tun) → fd or -errno
 napi_value open_netlink_socket(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
@@ -688,6 +697,7 @@ NAPI_MODULE_INIT() {
   add<x25519_shared>(env, exports, "x25519");
   add<x25519_public>(env, exports, "x25519Base");
   add<close_descriptor>(env, exports, "close");
+  add<trim_memory>(env, exports, "trimMemory");
   add<open_netlink_socket>(env, exports, "openNetlink");
   add<receive_bytes>(env, exports, "receive");
   add<send_bytes>(env, exports, "send");

@@ -120,6 +120,8 @@ export interface Addon {
   x25519Base(out: Uint8Array, scalar: Uint8Array): boolean;
 
   close(fd: number): void;
+  /** Gives freed memory back to the system. */
+  trimMemory(): void;
   /** Subscribed to RTMGRP_* groups, in the namespace of the TUN (or -1: ours); fd or -errno. */
   openNetlink(groups: number, tun: number): number;
   /** Bytes or -errno; never blocks. */
