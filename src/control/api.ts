@@ -1,0 +1,122 @@
+/**
+ * The part of the `/v1` API that a replica speaks: enrolment, the netmap stream, advertised prefixes,
+ * and what every error looks like. Server and client validate with the schemas here; what operators
+ * use is in `operator-api.ts`.
+ *
+ *   POST /v1/enrol        with a join token's secret, gives a credential
+ *   GET  /v1/netmap       server-sent events, bearer = credential, `Last-Event-ID` = revision
+ *   PUT  /v1/advertise    bearer = credential
+ *
+ * The stream starts with `netmap` (whole) or, resumed at a revision the edge still knows, with what
+ * changed since (`delta`); each carries its revision as the event's id. A comment line comes every
+ * HEARTBEAT_INTERVAL, so that silence means a dead connection. `gone` is the last event: the
+ * credential is void, and reconnecting is no use.
+ */
+import { z } from 'zod';
+import { ERROR_CODES } from '../errors.ts';
+import {
+  connectorIdSchema,
+  hostnameSchema,
+  MAX_ROUTES_PER_CONNECTOR,
+  nameSchema,
+  publicKeySchema,
+  relayIdSchema,
+  replicaIdSchema,
+  timeSchema,
+  versionSchema,
+} from './model.ts';
+import { netmapDeltaSchema, netmapSchema } from './netmap.ts';
+
+export const ENROL_PATH = '/v1/enrol';
+export const NETMAP_PATH = '/v1/netmap';
+export const ADVERTISE_PATH = '/v1/advertise';
+
+/** Between two comment lines of a stream without events, in ms. */
+export const HEARTBEAT_INTERVAL = 15_000;
+/** Without a byte for this long, a reader takes the stream for dead. */
+export const STREAM_TIMEOUT = 40_000;
+
+/** A secret as text: printable, no white space. */
+export const secretSchema = z
+  .string()
+  .min(16)
+  .max(256)
+  .regex(/^[\x21-\x7e]+$/, 'not a secret');
+
+/** A prefix as somebody wrote it. Whether it is one, and has host bits, is checked with a code of its own. */
+export const prefixTextSchema = z.string().min(1).max(64);
+
+export const enrolRequestSchema = z.strictObject({
+  connector: connectorIdSchema,
+  /** The join token's. */
+  secret: secretSchema,
+  /** Enrolling the same key again gives the same replica a new credential. */
+  publicKey: publicKeySchema,
+  hostname: hostnameSchema,
+  version: versionSchema,
+  advertise: z.array(prefixTextSchema).max(MAX_ROUTES_PER_CONNECTOR),
+  /** Needed to advertise 0.0.0.0/0 or ::/0. */
+  allowDefault: z.boolean().optional(),
+});
+export type EnrolRequest = z.infer<typeof enrolRequestSchema>;
+
+export const enrolResponseSchema = z.strictObject({
+  replica: replicaIdSchema,
+  connector: connectorIdSchema,
+  name: nameSchema,
+  relayId: relayIdSchema,
+  /** Bearer token of this replica from now on; shown once. */
+  credential: secretSchema,
+  /** The edge's clock: a replica whose own is far off warns. */
+  time: timeSchema,
+  netmap: netmapSchema,
+});
+export type EnrolResponse = z.infer<typeof enrolResponseSchema>;
+
+/** What the replica offers from now on, all of it; what it no longer names is withdrawn. */
+export const advertiseRequestSchema = z.strictObject({
+  prefixes: z.array(prefixTextSchema).max(MAX_ROUTES_PER_CONNECTOR),
+  allowDefault: z.boolean().optional(),
+});
+export type AdvertiseRequest = z.infer<typeof advertiseRequestSchema>;
+
+export const advertiseResponseSchema = z.strictObject({
+  /** In force at once, by the operator's approval or the connector's auto-approve list. */
+  approved: z.array(z.string()),
+  /** Wait for `connector routes approve`. */
+  pending: z.array(z.string()),
+});
+export type AdvertiseResponse = z.infer<typeof advertiseResponseSchema>;
+
+export const goneEventSchema = z.strictObject({
+  code: z.enum(ERROR_CODES),
+  /** A sentence for the log. */
+  detail: z.string(),
+});
+export type GoneEvent = z.infer<typeof goneEventSchema>;
+
+/** Names of the stream's events and what their data is, as JSON. */
+export const STREAM_EVENTS = {
+  netmap: netmapSchema,
+  delta: netmapDeltaSchema,
+  gone: goneEventSchema,
+} as const;
+export type StreamEventName = keyof typeof STREAM_EVENTS;
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** What is wrong with one part of a request. */
+export const faultSchema = z.strictObject({ path: z.string(), message: z.string() });
+
+/** RFC 9457. Loose, so that a later edge may say more. */
+export const problemSchema = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int().min(100).max(599),
+  /** One sentence: what is wrong and what to do. */
+  detail: z.string(),
+  /** Of docs/errors.md; a later edge may send one that this version does not know. */
+  code: z.string(),
+  errors: z.array(faultSchema).optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;
