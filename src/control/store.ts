@@ -87,3 +87,17 @@ export interface Store {
 }
 
 export type StoreListener = (changes: StoreChanges) => void;
+
+/** An assertion on what a caller writes; every store makes it. */
+export function assertWrites(writes: readonly StoreWrite[]): void {
+  if (writes.length > MAX_WRITES_PER_COMMIT) throw new RangeError('too many writes in one commit');
+  const keys = new Set<string>();
+  for (const { key, value } of writes) {
+    if (!KEY_PATTERN.test(key)) throw new RangeError(`not a key: ${JSON.stringify(key)}`);
+    if (keys.has(key)) throw new RangeError(`written twice in one commit: ${key}`);
+    if (value !== undefined && value.length > MAX_VALUE_LENGTH) {
+      throw new RangeError(`value of ${key} is longer than ${MAX_VALUE_LENGTH} characters`);
+    }
+    keys.add(key);
+  }
+}
