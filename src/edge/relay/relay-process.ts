@@ -1,0 +1,106 @@
+/**
+ * The relay of an edge, as the main thread holds it: a worker thread of its own that binds replicas
+ * and forwards their ciphertext (DESIGN § 2). Counters are in shared memory, so that looking at them
+ * costs the worker nothing.
+ */
+import type { Logger } from 'pino';
+import { CausewayError } from '../../errors.ts';
+
+/** A replica that may bind, and forward to the bound replicas of its virtual network. */
+export interface RelayReplica {
+  readonly relayId: number;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Identity of the virtual network; only compared. */
+  readonly vnet: string;
+}
+
+export type RelayReplicaChange =
+  /** New, or changed: another public key or virtual network under the id unbinds what was there. */
+  | ({ readonly remove?: false } & RelayReplica)
+  /** Unbound at once, and counted as unknown from then on. */
+  | { readonly relayId: number; readonly remove: true };
+
+/** Where a replica was heard last, authenticated. */
+export interface RelayBinding {
+  readonly relayId: number;
+  /** `192.0.2.1:51820` or `[2001:db8::1]:51820`. */
+  readonly endpoint: string;
+  /** Milliseconds since the Unix epoch of the last authenticated message, to some seconds. */
+  readonly heard: number;
+}
+
+/**
+ * A replica was bound, is bound to another endpoint, or is bound no more (`endpoint` is then where it
+ * was). Told in the order of things, some milliseconds after them.
+ */
+export type BindingListener = (
+  relayId: number,
+  bound: boolean,
+  at: number,
+  endpoint: string,
+) => void;
+
+export interface RelayPairStatistics {
+  readonly from: number;
+  readonly to: number;
+  readonly packets: number;
+  /** UDP payload bytes. */
+  readonly bytes: number;
+}
+
+export interface RelayStatistics {
+  /** Replicas bound now. */
+  readonly bound: number;
+  readonly forwardedPackets: number;
+  readonly forwardedBytes: number;
+  /** Reasons with a count above zero, in the order of their list; in packets. */
+  readonly drops: readonly (readonly [reason: string, packets: number])[];
+  /** Pairs that something was forwarded for; bounded, the least used are forgotten first. */
+  readonly pairs: readonly RelayPairStatistics[];
+}
+
+export interface RelayOptions {
+  /** UDP port, both families on all addresses; 0 = any. */
+  readonly port: number;
+  /** The edge's WireGuard key, 32 bytes; its public key is in the join tokens and netmaps. */
+  readonly privateKey: Uint8Array;
+  /**
+   * File that keeps the bindings over a restart (0600, replaced atomically), in the data directory;
+   * undefined = nowhere. What it holds counts only for replicas that `replicas` names, and only while
+   * it is recent. A file that cannot be read is reported and ignored.
+   */
+  readonly bindingsFile: string | undefined;
+  /** All replicas at the start. */
+  readonly replicas: readonly RelayReplica[];
+  /** SO_MARK of the sockets; 0 or undefined = none. */
+  readonly mark?: number;
+  readonly log: Logger;
+}
+
+export interface RelayProcess {
+  /** The UDP port bound in fact. */
+  readonly port: number;
+  /** Of the edge. */
+  readonly publicKey: Uint8Array;
+  /** Applies changes in order; resolves when the worker has them in force. */
+  setReplicas(changes: readonly RelayReplicaChange[]): Promise<void>;
+  /** Returns how to stop listening. What is bound already is told first, before this returns. */
+  onBinding(listener: BindingListener): () => void;
+  /** Bindings now, in order of relay id. */
+  bindings(): RelayBinding[];
+  statistics(): RelayStatistics;
+  /** Resolves, never rejects: undefined after `close()`, an error when the worker has failed. */
+  readonly closed: Promise<Error | undefined>;
+  /** Writes the bindings and ends the worker. Harmless when called again. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the relay; it forwards when this resolves.
+ *
+ * @throws CausewayError PORT_IN_USE, PERMISSION, ADDON_MISSING, START_FAILED; nothing is left behind
+ */
+export async function openRelay(_options: RelayOptions): Promise<RelayProcess> {
+  throw new CausewayError('START_FAILED', 'The relay is not built yet.');
+}
