@@ -36,25 +36,33 @@ void require(napi_env env, bool condition, const char* what) {
   throw Failure{};
 }
 
+// Whether it is a whole number in a range. Not napi_get_value_int32, which makes 0 of NaN and wraps
+// large numbers round: descriptor 0 or the handle of something else.
+bool whole(napi_env env, napi_value value, double low, double high, double* found) {
+  return napi_get_value_double(env, value, found) == napi_ok && *found >= low && *found <= high &&
+         *found == std::trunc(*found);
+}
+
 template <size_t N>
 struct Arguments {
   napi_env env;
   napi_value values[N] = {};
   size_t count = N;
 
-  Arguments(napi_env e, napi_callback_info info) : env(e) {
+  // What is missing behind the first `required` is undefined.
+  Arguments(napi_env e, napi_callback_info info, size_t required = N) : env(e) {
     napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-    require(env, count >= N, "too few arguments");
+    require(env, count >= required, "too few arguments");
   }
   int32_t integer(size_t i) const {
-    int32_t value = 0;
-    require(env, napi_get_value_int32(env, values[i], &value) == napi_ok, "expected a number");
-    return value;
+    double value = 0;
+    require(env, whole(env, values[i], INT32_MIN, INT32_MAX, &value), "expected a 32-bit number");
+    return static_cast<int32_t>(value);
   }
   uint32_t natural(size_t i) const {
     double value = 0;
-    require(env, napi_get_value_double(env, values[i], &value) == napi_ok, "expected a number");
-    require(env, value >= 0 && value <= 4294967295.0, "expected a 32-bit number, not negative");
+    require(env, whole(env, values[i], 0, UINT32_MAX, &value),
+            "expected a 32-bit number, not negative");
     return static_cast<uint32_t>(value);
   }
   bool boolean(size_t i) const {
@@ -68,6 +76,7 @@ struct Arguments {
     require(env,
             napi_get_value_string_utf8(env, values[i], buffer, sizeof buffer, &size) == napi_ok,
             "expected a string");
+    require(env, std::memchr(buffer, 0, size) == nullptr, "a string with a zero in it");
     return std::string(buffer, size);
   }
   struct Bytes {
@@ -167,7 +176,7 @@ struct BoundEndpoints final : Object {
 };
 struct BoundKeys final : Object {
   static constexpr Kind kKind = Kind::kKeys;
-  explicit BoundKeys(uint32_t capacity) : Object(kKind), table(capacity) {}
+  BoundKeys(uint32_t capacity, bool evp) : Object(kKind), table(capacity, evp) {}
   KeyTable table;
 };
 
@@ -201,12 +210,10 @@ napi_value give(napi_env env, std::unique_ptr<Object> object) {
 template <typename T>
 T* take(napi_env env, napi_value value) {
   auto& objects = instance_of(env).objects;
-  int32_t at = -1;
-  require(env,
-          napi_get_value_int32(env, value, &at) == napi_ok && at >= 0 &&
-              static_cast<size_t>(at) < objects.size() && objects[at] &&
-              objects[at]->kind == T::kKind,
-          "wrong handle");
+  double handle = 0;
+  require(env, whole(env, value, 0, static_cast<double>(objects.size()) - 1, &handle), "wrong handle");
+  const size_t at = static_cast<size_t>(handle);
+  require(env, objects[at] && objects[at]->kind == T::kKind, "wrong handle");
   return static_cast<T*>(objects[at].get());
 }
 
@@ -432,11 +439,12 @@ napi_value forget_paths(napi_env env, napi_callback_info info) {
 
 // ---- cryptography ------------------------------------------------------------------------------
 
+// createKeys(capacity, evp = false)
 napi_value create_keys(napi_env env, napi_callback_info info) {
-  Arguments<1> a(env, info);
+  Arguments<2> a(env, info, 1);
   const uint32_t capacity = a.natural(0);
   require(env, capacity > 0 && capacity <= 1u << 20, "between 1 and 1,048,576 slots");
-  return give(env, std::make_unique<BoundKeys>(capacity));
+  return give(env, std::make_unique<BoundKeys>(capacity, a.count > 1 && a.boolean(1)));
 }
 
 // setKeys(keys, slot, sealing, opening) → boolean
@@ -623,7 +631,7 @@ napi_value create_poll(napi_env env, napi_callback_info info) {
   return external;
 }
 
-// setPoll(handle, events)
+// setPoll(handle, events). libuv ends the process when it comes upon a closed descriptor.
 napi_value set_poll(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
   Poll* poll = take_poll(env, a.values[0]);
@@ -632,6 +640,10 @@ napi_value set_poll(napi_env env, napi_callback_info info) {
   if (events == 0) {
     uv_poll_stop(&poll->handle);
   } else {
+    int fd = -1;
+    const bool open = uv_fileno(reinterpret_cast<uv_handle_t*>(&poll->handle), &fd) == 0 &&
+                      fcntl(fd, F_GETFD) >= 0;
+    require(env, open, "the poll's descriptor is closed");
     uv_poll_start(&poll->handle, events & (UV_READABLE | UV_WRITABLE), on_ready);
   }
   return undefined(env);
@@ -653,6 +665,9 @@ napi_value guarded(napi_env env, napi_callback_info info) {
     return nullptr;
   } catch (const std::bad_alloc&) {
     napi_throw_error(env, "ERR_ADDON_MEMORY", "no memory");
+    return nullptr;
+  } catch (const std::exception& error) {
+    napi_throw_error(env, "ERR_ADDON_FAILURE", error.what());
     return nullptr;
   }
 }

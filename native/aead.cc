@@ -46,15 +46,15 @@ struct KeyTable::Slot {
   std::unique_ptr<Cipher> opening;
 };
 
-KeyTable::KeyTable(uint32_t capacity) : capacity_(capacity) {}
+KeyTable::KeyTable(uint32_t capacity, bool evp) : capacity_(capacity), evp_(evp) {}
 KeyTable::~KeyTable() = default;
 
 bool KeyTable::set(uint32_t slot, const uint8_t* sealing, const uint8_t* opening) {
   if (slot >= capacity_) return false;
   if (slot >= slots_.size()) slots_.resize(slot + 1);
   auto made = std::make_unique<Slot>();
-  made->sealing = make_cipher(sealing, true);
-  made->opening = make_cipher(opening, false);
+  made->sealing = make_cipher(sealing, true, evp_);
+  made->opening = make_cipher(opening, false, evp_);
   if (!made->sealing || !made->opening) return false;
   slots_[slot] = std::move(made);
   return true;

@@ -13,7 +13,8 @@ namespace causeway {
 // Sealing and opening contexts by slot number. Keys are wiped when a slot is cleared or replaced.
 class KeyTable {
  public:
-  explicit KeyTable(uint32_t capacity);
+  // With `evp`, OpenSSL's public interface is used even where its primitives are there.
+  KeyTable(uint32_t capacity, bool evp);
   ~KeyTable();
   KeyTable(const KeyTable&) = delete;
   KeyTable& operator=(const KeyTable&) = delete;
@@ -34,6 +35,7 @@ class KeyTable {
   uint32_t capacity_;
   // Grows with the highest slot in use.
   std::vector<std::unique_ptr<Slot>> slots_;
+  const bool evp_;
 };
 
 // out = X25519(scalar, point); false if the result is all zero or OpenSSL refuses.

@@ -181,9 +181,9 @@ class EvpCipher final : public Cipher {
 
 }  // namespace
 
-std::unique_ptr<Cipher> make_cipher(const uint8_t key[kKeySize], bool sealing) {
+std::unique_ptr<Cipher> make_cipher(const uint8_t key[kKeySize], bool sealing, bool evp) {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are copied as words");
-  if (primitives().usable) return std::make_unique<DirectCipher>(primitives(), key);
+  if (!evp && primitives().usable) return std::make_unique<DirectCipher>(primitives(), key);
   return EvpCipher::make(key, sealing);
 }
 

@@ -26,7 +26,7 @@ class Cipher {
   virtual bool open(uint8_t* body, size_t size, uint64_t counter) = 0;
 };
 
-// Null if OpenSSL refuses.
-std::unique_ptr<Cipher> make_cipher(const uint8_t key[kKeySize], bool sealing);
+// Null if OpenSSL refuses. With `evp`, by the EVP interface even where there is a faster way.
+std::unique_ptr<Cipher> make_cipher(const uint8_t key[kKeySize], bool sealing, bool evp);
 
 }  // namespace causeway

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxIpSize = 65535;
 constexpr uint32_t kMaxUdpSegments = 64;  // UDP_MAX_SEGMENTS of the oldest kernels with USO
+constexpr uint8_t kDontFragment = 0x40;
 constexpr uint8_t kTcpAck = 0x10, kTcpPsh = 0x08;
 constexpr uint32_t kMaxTcpSegments = 512;
 constexpr int kMaxPieces = 1 + kMaxTcpSegments;  // the virtio header and the packets
@@ -46,6 +47,12 @@ L4 mergeable(const uint8_t* packet, const IpPacket& ip, bool tcp, bool udp) {
     return {ip.header_size + 8, false};
   }
   return {};
+}
+
+// Only the first fragment carries them.
+bool has_ports(const uint8_t* packet, const IpPacket& ip) {
+  return (ip.protocol == kProtocolTcp || ip.protocol == kProtocolUdp) &&
+         ip.size >= ip.header_size + 4 && (ip.v6 || (load_be16(packet + 6) & 0x1fff) == 0);
 }
 
 size_t flow_hash(const uint8_t* packet, bool v6, int32_t slot) {
@@ -83,8 +90,10 @@ bool same_headers(const uint8_t* a, const uint8_t* b, bool v6, bool tcp) {
          std::memcmp(ta + 18, tb + 18, header - 18) == 0;
 }
 
-bool checksum_ok(const uint8_t* packet, bool v6, bool tcp, size_t size) {
+// Of the IPv4 header too: a super-packet's is made anew, which would hide the damage.
+bool checksums_ok(const uint8_t* packet, bool v6, bool tcp, size_t size) {
   const size_t l4 = v6 ? 40 : 20;
+  if (!v6 && !ipv4_checksum_ok(packet)) return false;
   return l4_checksum_ok(packet, v6, tcp ? kProtocolTcp : kProtocolUdp, packet + l4, size - l4);
 }
 
@@ -103,14 +112,20 @@ bool Coalescer::append(Group& group, const uint8_t* packet, size_t header_size, 
   }
   const size_t l4 = group.v6 ? 40 : 20;
   if (tcp && load_be32(packet + l4 + 4) != group.next_sequence) return false;
+  // Segmentation counts identifications up. Without DF they matter to whoever reassembles fragments
+  // of these packets, and must come out as they went in; with DF they mean nothing (RFC 6864).
+  if (!group.v6 && !(packet[6] & kDontFragment) &&
+      load_be16(packet + 4) != ((load_be16(group.packet + 4) + group.packets) & 0xffff)) {
+    return false;
+  }
   if (!group.verified) {
-    group.verified = checksum_ok(group.packet, group.v6, tcp, group.first_size);
+    group.verified = checksums_ok(group.packet, group.v6, tcp, group.first_size);
     if (!group.verified) {
       group.open = false;
       return false;
     }
   }
-  if (!checksum_ok(packet, group.v6, tcp, size)) return false;
+  if (!checksums_ok(packet, group.v6, tcp, size)) return false;
   links_[message] = {packet + header_size, static_cast<uint32_t>(payload), -1};
   if (group.tail < 0) {
     group.head = static_cast<int32_t>(message);
@@ -132,6 +147,7 @@ bool Coalescer::append(Group& group, const uint8_t* packet, size_t header_size, 
 CoalesceCounts Coalescer::gather(const InboundVector& vector, uint32_t length, bool tcp, bool udp,
                                  GroupColumns& columns) {
   CoalesceCounts counts;
+  gathered_ = 0;
   generation_++;
   const uint32_t capacity =
       columns.capacity < groups_.size() ? columns.capacity : static_cast<uint32_t>(groups_.size());
@@ -154,7 +170,7 @@ CoalesceCounts Coalescer::gather(const InboundVector& vector, uint32_t length, b
       Flow* flow = nullptr;
       if (l4.header_size == 0) {
         // A packet that goes alone ends the train of its flow: nothing overtakes it.
-        if (ip.protocol == kProtocolTcp && !ip.fragment && ip.size >= ip.header_size + 4) {
+        if (has_ports(packet, ip)) {
           flows_[flow_hash(packet, ip.v6, vector.slot[i]) % kFlows].generation = 0;
         }
       } else {
@@ -174,6 +190,7 @@ CoalesceCounts Coalescer::gather(const InboundVector& vector, uint32_t length, b
         continue;
       }
       const uint32_t at = counts.groups++;
+      gathered_ = counts.groups;
       Group& group = groups_[at];
       group = Group{};
       group.packet = packet;
@@ -230,7 +247,7 @@ void Coalescer::finish_headers(Group& group, VirtioNetHeader* header) {
 uint32_t Coalescer::write(int tun, const GroupColumns& columns, uint32_t count) {
   uint32_t lost = 0;
   iovec pieces[kMaxPieces];
-  for (uint32_t i = 0; i < count && i < columns.capacity && i < groups_.size(); i++) {
+  for (uint32_t i = 0; i < count && i < columns.capacity && i < gathered_; i++) {
     if (columns.packets[i] <= 0) continue;
     Group& group = groups_[i];
     VirtioNetHeader header{};
@@ -238,7 +255,9 @@ uint32_t Coalescer::write(int tun, const GroupColumns& columns, uint32_t count) 
     int used = 0;
     pieces[used++] = {&header, sizeof header};
     pieces[used++] = {group.packet, group.first_size};
-    for (int32_t link = group.head; link >= 0; link = links_[link].next) {
+    // As many as were appended: runs that claim the same messages would make a ring of links.
+    int32_t link = group.head;
+    for (uint32_t k = 1; k < group.packets && link >= 0; k++, link = links_[link].next) {
       pieces[used++] = {const_cast<uint8_t*>(links_[link].payload), links_[link].size};
     }
     ssize_t written = -1;

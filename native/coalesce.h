@@ -1,6 +1,7 @@
 // Received packets gathered into super-packets before they are written to the TUN: what GRO does in
 // a kernel. TCP segments of one flow that follow each other, and UDP datagrams of one flow and one
-// size, become one write, if their checksums verify and their headers agree.
+// size, become one write, if their checksums verify and their headers agree. Cut again, they are what
+// came in, in every bit but the identification of IPv4 packets that must not be fragmented.
 #pragma once
 
 #include <cstddef>
@@ -79,6 +80,7 @@ class Coalescer {
   static constexpr size_t kFlows = 256;
   Flow flows_[kFlows];
   uint64_t generation_ = 0;
+  uint32_t gathered_ = 0;  // groups of the last visit
 };
 
 }  // namespace causeway

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <system_error>
 #include <thread>
 
 #ifndef TUNGETDEVNETNS
@@ -40,9 +41,13 @@ int open_netlink(uint32_t groups, int tun) {
   if (space < 0) return -errno;
   int result = -EIO;
   // A namespace belongs to a thread: one of its own enters it and ends, this one never moves.
-  std::thread([&] {
-    result = setns(space, CLONE_NEWNET) == 0 ? make_socket(groups) : -errno;
-  }).join();
+  try {
+    std::thread([&] {
+      result = setns(space, CLONE_NEWNET) == 0 ? make_socket(groups) : -errno;
+    }).join();
+  } catch (const std::system_error&) {
+    result = -EAGAIN;  // no thread to be had
+  }
   close(space);
   return result;
 }

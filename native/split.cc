@@ -17,8 +17,6 @@ size_t padded_size(size_t size, size_t mtu) {
 
 namespace {
 
-constexpr size_t kMaxInner = kMaxDatagram - kOverhead;
-
 // Copies one finished piece into its message and pads it. Returns the message's size.
 size_t put_message(uint8_t* message, const uint8_t* header, size_t header_size,
                    const uint8_t* payload, size_t payload_size, size_t padded) {
@@ -42,9 +40,9 @@ SplitResult put_single(const VirtioNetHeader& header, uint8_t* packet, const IpP
     if (sum == 0) sum = 0xffff;  // 0 would mean "none" for UDP; equal to it for everything else
     std::memcpy(packet + field, &sum, 2);
   }
-  if (ip.size > kMaxInner) return SplitResult::kMalformed;
   const size_t padded = padded_size(ip.size, mtu);
-  if (padded + kOverhead > kMaxDatagram || padded + kOverhead > room) return SplitResult::kNoRoom;
+  if (padded + kOverhead > kMaxDatagram) return SplitResult::kMalformed;
+  if (padded + kOverhead > room) return SplitResult::kNoRoom;
   run->count = 1;
   run->stride = run->last_size = put_message(to, packet, ip.size, packet, 0, padded);
   return SplitResult::kOk;
@@ -68,7 +66,8 @@ SplitResult read_segmentation(const VirtioNetHeader& header, const uint8_t* pack
   found->protocol = tcp ? kProtocolTcp : kProtocolUdp;
   found->l4 = header.csum_start;
   // Behind IPv6 extension headers the protocol is not in the fixed header; the kernel vouches.
-  if (found->l4 < ip.header_size || (found->l4 == ip.header_size && ip.protocol != found->protocol)) {
+  const bool extended = ip.v6 && found->l4 > ip.header_size;
+  if (!extended && (found->l4 != ip.header_size || ip.protocol != found->protocol)) {
     return SplitResult::kMalformed;
   }
   size_t l4_header = 8;
@@ -82,6 +81,9 @@ SplitResult read_segmentation(const VirtioNetHeader& header, const uint8_t* pack
   if (found->header_size >= ip.size) return SplitResult::kMalformed;
   return SplitResult::kOk;
 }
+
+// A 16-bit value as it lies in memory, which is how checksums are added up here.
+uint16_t in_memory(size_t value) { return to_big_endian(static_cast<uint16_t>(value)); }
 
 constexpr uint8_t kTcpFin = 0x01, kTcpPsh = 0x08, kTcpCwr = 0x80;
 
@@ -102,10 +104,10 @@ SplitResult split(const VirtioNetHeader& header, uint8_t* packet, size_t size, s
   const size_t last_payload = payload_total - (count - 1) * cut.payload;
   const size_t full = padded_size(cut.header_size + cut.payload, mtu);
   const size_t last = padded_size(cut.header_size + last_payload, mtu);
-  if (count > 1 && full + kOverhead > kMaxDatagram) return SplitResult::kMalformed;
   run->count = count;
   run->stride = count > 1 ? full + kOverhead : last + kOverhead;
   run->last_size = last + kOverhead;
+  if (run->stride > kMaxDatagram) return SplitResult::kMalformed;
   if (run->bytes() > room) return SplitResult::kNoRoom;
   // The last one may be padded beyond a full one only if it is as long: both obey the same MTU.
   if (run->last_size > run->stride) return SplitResult::kMalformed;
@@ -116,6 +118,11 @@ SplitResult split(const VirtioNetHeader& header, uint8_t* packet, size_t size, s
   const uint32_t first_sequence = tcp ? load_be32(l4 + 4) : 0;
   const uint8_t tcp_flags = tcp ? l4[13] : 0;
   const size_t checksum_field = tcp ? 16 : 6;
+  // The field holds the pseudo-header's sum, with the destination behind an IPv6 routing header if
+  // there is one. Only its length changes: taken out here, put in for each segment.
+  uint16_t whole_sum;
+  std::memcpy(&whole_sum, l4 + checksum_field, 2);
+  const uint64_t pseudo_sum = uint64_t{whole_sum} + static_cast<uint16_t>(~in_memory(ip.size - cut.l4));
   for (size_t k = 0; k < count; k++) {
     const bool is_last = k + 1 == count;
     const size_t payload = is_last ? last_payload : cut.payload;
@@ -143,7 +150,9 @@ SplitResult split(const VirtioNetHeader& header, uint8_t* packet, size_t size, s
       store_be16(out_l4 + 4, l4_size);
     }
     out_l4[checksum_field] = out_l4[checksum_field + 1] = 0;
-    const uint16_t sum = l4_checksum(out, ip.v6, cut.protocol, out_l4, l4_size);
+    uint16_t sum = static_cast<uint16_t>(
+        ~checksum_fold(checksum_add(pseudo_sum + in_memory(l4_size), out_l4, l4_size)));
+    if (sum == 0 && !tcp) sum = 0xffff;  // 0 would mean "none" (RFC 768)
     std::memcpy(out_l4 + checksum_field, &sum, 2);
   }
   return SplitResult::kOk;

@@ -94,6 +94,10 @@ TunReadCounts TunReader::read(int fd, OutboundVector& vector, uint32_t length, u
         counts.error = errno;
         return counts;
       }
+      if (got == 0) {  // no TUN ends like this: the descriptor is of another kind
+        counts.error = EIO;
+        return counts;
+      }
       if (got < static_cast<ssize_t>(sizeof header_)) {
         counts.malformed++;
         continue;
@@ -112,7 +116,7 @@ TunReadCounts TunReader::read(int fd, OutboundVector& vector, uint32_t length, u
         counts.unknown_offload++;
         continue;
       case SplitResult::kNoRoom:
-        if (counts.length > length) {
+        if (counts.used > 0) {
           waiting_ = size;
           return counts;
         }

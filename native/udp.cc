@@ -14,6 +14,7 @@ namespace causeway {
 
 namespace {
 
+constexpr uint32_t kMaxVectors = 1024;  // UIO_MAXIOV: the kernel silently takes no more
 constexpr size_t kMaxSegments = 64;  // UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT
 
 bool set_option(int fd, int level, int name, int value) {
@@ -115,7 +116,7 @@ UdpReceiver::UdpReceiver(const InboundVector& vector)
 
 ReceiveCounts UdpReceiver::receive(int fd, InboundVector& vector, uint32_t max_buffers) {
   ReceiveCounts counts;
-  const uint32_t buffers = std::min({max_buffers, buffers_, vector.sources.capacity});
+  const uint32_t buffers = std::min({max_buffers, buffers_, vector.sources.capacity, kMaxVectors});
   if (buffers * buffer_size_ > vector.arena_size || buffer_size_ == 0) {
     counts.error = EINVAL;
     return counts;
@@ -234,6 +235,8 @@ bool UdpSender::gather(bool gso4, bool gso6, const OutboundVector& vector, uint3
     const uint32_t index = static_cast<uint32_t>(vector.endpoint[entry_]);
     const uint16_t to = index < endpoints.capacity ? endpoints.records[index].family : uint16_t{0};
     if (to != 4 && to != 6) {
+      // Counted when everything before it is gone: blocked or refused, the same way is gone again.
+      if (batches_ > 0) break;
       counts->unreachable += static_cast<uint32_t>(run.count - message_);
       entry_++, message_ = 0;
       continue;
@@ -246,7 +249,8 @@ bool UdpSender::gather(bool gso4, bool gso6, const OutboundVector& vector, uint3
 
     Batch* batch = batches_ > 0 ? &batch_[batches_ - 1] : nullptr;
     msghdr* header = batch ? &headers_[batches_ - 1].msg_hdr : nullptr;
-    if (!(open && gso && batch->endpoint == index && size <= batch->size &&
+    // An empty datagram is no segment: the kernel would not see it.
+    if (!(open && gso && batch->endpoint == index && size > 0 && size <= batch->size &&
           batch->count < kMaxSegments && (batch->count + 1) * batch->size <= kMaxDatagram)) {
       if (batches_ == kBatch) break;
       batch = &batch_[batches_];
@@ -326,18 +330,22 @@ SendCounts UdpSender::send(int fd4, int fd6, bool gso4, bool gso6, OutboundVecto
         return counts;
       }
       Endpoint& endpoint = endpoints.records[batch.endpoint];
-      const bool address_gone = errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENODEV ||
-                                errno == ENETUNREACH || errno == EHOSTUNREACH;
-      if (address_gone && (endpoint.local_interface != 0 || any(endpoint.local, 16))) {
-        // Sticky, but not too sticky: the local address went away, let the kernel choose.
-        std::memset(endpoint.local, 0, sizeof endpoint.local);
-        endpoint.local_interface = 0;
-        break;
-      }
+      // EINVAL may mean either of the next two (kernels before 6.14 refuse a long segment with it):
+      // segmentation first, so that a local address which still is ours is kept.
       const bool segmentation = errno == EINVAL || errno == EMSGSIZE || errno == EIO;
       if (segmentation && batch.count > 1 && batch.endpoint < refused_.size()) {
         // The path's MTU is below the message: one by one, and the kernel fragments.
         refused_[batch.endpoint] = static_cast<uint16_t>(batch.size);
+        break;
+      }
+      const bool address_gone = errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENODEV ||
+                                errno == ENETUNREACH || errno == EHOSTUNREACH;
+      if (address_gone && (endpoint.local_interface != 0 || any(endpoint.local, 16))) {
+        // Sticky, but not too sticky: the local address went away, let the kernel choose. The path
+        // is another one then, and may segment.
+        std::memset(endpoint.local, 0, sizeof endpoint.local);
+        endpoint.local_interface = 0;
+        if (batch.endpoint < refused_.size()) refused_[batch.endpoint] = 0;
         break;
       }
       (errno == EAFNOSUPPORT ? counts.unreachable

@@ -109,7 +109,8 @@ export interface Addon {
   ): void;
   forgetPaths(endpoints: EndpointsHandle): void;
 
-  createKeys(capacity: number): KeysHandle;
+  /** With `evp`, by OpenSSL's public interface even where its faster primitives are there. */
+  createKeys(capacity: number, evp?: boolean): KeysHandle;
   setKeys(keys: KeysHandle, slot: number, sealing: Uint8Array, opening: Uint8Array): boolean;
   clearKeys(keys: KeysHandle, slot: number): void;
   /** Returns how many entries were refused; their slot is -1 then. */
@@ -129,6 +130,7 @@ export interface Addon {
   send(fd: number, from: Uint8Array): number;
   /** The callback gets a mask of READABLE | WRITABLE, or a negative errno. */
   createPoll(fd: number, callback: (events: number) => void): PollHandle;
+  /** Throws if the descriptor is closed. */
   setPoll(poll: PollHandle, events: number): void;
   closePoll(poll: PollHandle): void;
 }

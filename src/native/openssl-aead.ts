@@ -9,10 +9,11 @@ export class OpensslAead implements VectorAead {
   readonly #addon: Addon;
   readonly #keys: KeysHandle;
 
-  constructor(addon: Addon, capacity: number) {
+  /** @param evp by OpenSSL's EVP interface, as where node does not export what is underneath */
+  constructor(addon: Addon, capacity: number, evp = false) {
     this.#addon = addon;
     this.capacity = capacity;
-    this.#keys = releaseWith(addon, this, addon.createKeys(capacity));
+    this.#keys = releaseWith(addon, this, addon.createKeys(capacity, evp));
   }
 
   setKeys(slot: number, sealing: Uint8Array, opening: Uint8Array): void {
