@@ -18,6 +18,8 @@ export interface PeerEndpoint {
   readonly port: number;
   /** Interface index of a link-local IPv6 address, else 0. */
   readonly scope: number;
+  /** The peer's number behind the relay that the address is of; 0 or undefined = direct. */
+  readonly relayId?: number;
 }
 
 export interface PeerChange {
@@ -34,6 +36,11 @@ export interface PeerChange {
   readonly replaceAllowedIps?: boolean;
   /** Packed records; adding a prefix takes it away from the peer that had it. */
   readonly allowedIps?: Uint8Array;
+  /**
+   * Shake hands now, whatever there is already: the peer may have lost its sessions. What there is
+   * stays in use until the handshake is done.
+   */
+  readonly rehandshake?: boolean;
 }
 
 export interface DeviceChange {
@@ -44,6 +51,11 @@ export interface DeviceChange {
   /** SO_MARK of the sockets; 0 removes it. */
   readonly fwmark?: number;
   readonly replacePeers?: boolean;
+  /**
+   * Addresses of the relays, replacing those before: only messages from them may carry a relay id.
+   * Their own `relayId` means nothing.
+   */
+  readonly relays?: readonly PeerEndpoint[];
   /** In order; the same peer may appear more than once. */
   readonly peers: readonly PeerChange[];
 }

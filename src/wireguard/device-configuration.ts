@@ -10,7 +10,9 @@ import {
   type PeerEndpoint,
 } from './configuration.ts';
 import type { DeviceState } from './device-state.ts';
+import { isEndpoint, writeEndpoint } from './endpoint-record.ts';
 import { Peer } from './peer.ts';
+import { MAX_RELAYS } from './relayed-sources.ts';
 import type { Sessions } from './sessions.ts';
 import { PERSISTENT_KEEPALIVE, RETRANSMIT_HANDSHAKE } from './timers.ts';
 
@@ -31,6 +33,7 @@ export class DeviceConfiguration {
   apply(change: DeviceChange, now: number): void {
     this.#check(change);
     if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
+    if (change.relays !== undefined) this.#state.relayedSources.setRelays(change.relays);
     if (change.replacePeers) {
       for (const peer of [...this.#state.byKey.values()]) this.#remove(peer);
     }
@@ -41,6 +44,7 @@ export class DeviceConfiguration {
     if (change.privateKey !== undefined && change.privateKey.length !== KEY_SIZE) {
       throw invalid('the private key is not 32 bytes long');
     }
+    checkRelays(change.relays);
     const { byKey } = this.#state;
     /** What the change so far has made of a peer: there or not. */
     const changed = new Map<string, boolean>();
@@ -97,6 +101,10 @@ export class DeviceConfiguration {
       if (peer.persistentKeepalive === 0) state.timers.disarm(peer.number, PERSISTENT_KEEPALIVE);
       else if (wasOff) this.#sessions.sendKeepalive(peer, now);
     }
+    if (change.rehandshake) {
+      peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+      this.#sessions.initiate(peer, now, false);
+    }
     if (state.isUp) this.#sessions.sendStaged(peer, now);
   }
 
@@ -131,13 +139,8 @@ export class DeviceConfiguration {
 
   #setEndpoint(peer: Peer, endpoint: PeerEndpoint): void {
     const state = this.#state;
-    const { words, bytes } = state.endpoints;
-    const at = peer.number * ENDPOINT_RECORD_WORDS;
-    words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
-    words[at] = endpoint.family | (endpoint.port << 16);
-    bytes.set(endpoint.address, (at + 1) * 4);
-    words[at + 5] = endpoint.scope;
-    state.statistics.setEndpoint(peer.number, words, peer.number);
+    writeEndpoint(state.endpoints, peer.number, endpoint);
+    state.statistics.setEndpoint(peer.number, state.endpoints.words, peer.number);
     // A handshake that was sent into the void need not be waited for.
     if (state.timers.isArmed(peer.number, RETRANSMIT_HANDSHAKE) && peer.current === undefined) {
       peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
@@ -164,17 +167,18 @@ function checkPeer(change: PeerChange): void {
   if (presharedKey !== undefined && presharedKey.length !== KEY_SIZE) {
     throw invalid('a preshared key is not 32 bytes long');
   }
-  if (endpoint !== undefined) {
-    const { family, address, port } = endpoint;
-    const size = family === 4 ? 4 : 16;
-    if ((family !== 4 && family !== 6) || address.length !== size || !isUpTo(port, 65_535)) {
-      throw invalid('an endpoint is no address and port');
-    }
+  if (endpoint !== undefined && !isEndpoint(endpoint)) {
+    throw invalid('an endpoint is no address and port');
   }
   if (persistentKeepalive !== undefined && !isUpTo(persistentKeepalive, MAX_KEEPALIVE)) {
     throw invalid(`persistent keepalive is 0 to ${MAX_KEEPALIVE} seconds`);
   }
   if (allowedIps !== undefined) checkAllowedIps(allowedIps);
+}
+
+function checkRelays(relays: readonly PeerEndpoint[] = []): void {
+  if (relays.length > MAX_RELAYS) throw invalid(`more than ${MAX_RELAYS} addresses of relays`);
+  if (!relays.every(isEndpoint)) throw invalid('a relay is no address and port');
 }
 
 function checkAllowedIps(records: Uint8Array): void {

@@ -17,6 +17,7 @@ import type { Peer } from './peer.ts';
 import type { PeerStatistics } from './peer-statistics.ts';
 import { RandomWords } from './random-words.ts';
 import { RateLimiter } from './rate-limiter.ts';
+import { RelayedSources } from './relayed-sources.ts';
 import { StagingBudget } from './staging.ts';
 import { Timers } from './timers.ts';
 
@@ -68,6 +69,7 @@ export class DeviceState {
   readonly limiter: RateLimiter;
   readonly stagingBudget = new StagingBudget();
   readonly events = new EventQueue();
+  readonly relayedSources = new RelayedSources();
 
   /** Undefined without a private key. */
   identity: Identity | undefined = undefined;

@@ -195,6 +195,18 @@ export class Device {
     for (const peer of this.#state.byKey.values()) this.#state.clearStickySource(peer.number);
   }
 
+  /**
+   * Tells every peer with a persistent keepalive where we are now, as after the network changed. A
+   * handshake that went into the void is not waited for.
+   */
+  sendKeepalives(now: Instant): void {
+    for (const peer of this.#state.byKey.values()) {
+      if (peer.persistentKeepalive === 0) continue;
+      if (peer.current === undefined) peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+      this.#sessions.sendKeepalive(peer, now.monotonic);
+    }
+  }
+
   /** Number of a peer, -1 if it is not configured. */
   peerNumber(publicKeyHex: string): number {
     return this.#state.byKey.get(publicKeyHex)?.number ?? -1;

@@ -46,7 +46,7 @@ export class Sessions {
     peer.lastSentHandshake = now;
     peer.wantsInitiation = true;
     state.enqueue(peer);
-    state.event('handshake-started', peer, peer.attempts);
+    if (state.hasEndpoint(peer.number)) state.event('handshake-started', peer, peer.attempts);
     this.packetTraversed(peer, now);
     this.packetSent(peer);
     this.#armRetry(peer, now);

@@ -41,16 +41,21 @@ export class Transport {
   }
 
   handleInbound(v: InboundVector, now: number): void {
-    const relayIds = v.sources.words;
+    const { drops, relayedSources } = this.#state;
+    const { words } = v.sources;
+    relayedSources.begin(v);
     for (let i = 0; i < v.length; i++) {
       v.slot[i] = SLOT_NONE;
       const head = v.head[i]!;
       const type = head & 0xff;
       const size = v.count[i]! > 1 ? v.stride[i]! : v.lastSize[i]!;
       if (size < KEEPALIVE_SIZE) {
-        this.#state.drops.add('in_too_short', v.count[i]!);
-      } else if (head >>> 8 !== relayIds[v.source[i]! * ENDPOINT_RECORD_WORDS + 11]!) {
-        this.#state.drops.add('in_reserved_bytes', v.count[i]!);
+        drops.add('in_too_short', v.count[i]!);
+      } else if (
+        head >>> 8 !== words[v.source[i]! * ENDPOINT_RECORD_WORDS + 11]! &&
+        !relayedSources.resolve(v, i)
+      ) {
+        drops.add('in_reserved_bytes', v.count[i]!);
       } else if (type === TYPE_TRANSPORT) {
         this.#findKeys(v, i, now);
       } else {

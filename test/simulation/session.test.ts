@@ -321,6 +321,104 @@ describe('simultaneous initiation', () => {
   });
 });
 
+describe('order', () => {
+  it('what the responder has staged goes out as soon as the session is confirmed', () => {
+    const { world, a, b } = pair();
+    b.configurePeers({ publicKey: a.publicKey, endpoint: endpointOf(A)! });
+    world.tap = () => false;
+    b.send(packet(IP_B, IP_A, 1));
+    b.send(packet(IP_B, IP_A, 2));
+    world.tap = () => true;
+    a.send(packet(IP_A, IP_B, 3));
+    world.run(100);
+    expect(ids(b)).toEqual([3]);
+    expect(ids(a)).toEqual([1, 2]);
+  });
+
+  it('new packets wait behind staged ones that nobody has polled yet', () => {
+    const { world, a, b } = pair();
+    a.send(packet(IP_A, IP_B, 1));
+    a.holding = true;
+    world.run(100);
+    a.send(packet(IP_A, IP_B, 2), packet(IP_A, IP_B, 3));
+    expect(countSent(a, 4)).toBe(0);
+    a.holding = false;
+    a.flush();
+    world.run(100);
+    expect(ids(b)).toEqual([1, 2, 3]);
+  });
+
+  it('but rather overtake than push them out of the queue', () => {
+    const { world, a, b } = pair();
+    for (let i = 0; i < 120; i++) a.send(packet(IP_A, IP_B, i));
+    a.holding = true;
+    world.run(100);
+    a.send(...Array.from({ length: 20 }, (_, i) => packet(IP_A, IP_B, 200 + i)));
+    a.holding = false;
+    a.flush();
+    world.run(100);
+    expect(ids(b)).toHaveLength(140);
+    expect(a.drops.entries()).toEqual([]);
+  });
+});
+
+describe('an initiation of ours', () => {
+  it('is not sent when the peer’s has just been answered', () => {
+    const { world, a, b } = pair();
+    b.configurePeers({ publicKey: a.publicKey, endpoint: endpointOf(A)! });
+    world.tap = (datagram) => datagram.bytes[0] !== 2;
+    a.send(packet(IP_A, IP_B, 1));
+    world.run(10);
+    expect(types(b)).toEqual([2]);
+    b.send(packet(IP_B, IP_A, 1));
+    world.run(4 * SECOND);
+    expect(types(b)).toEqual([2]);
+  });
+
+  it('that waits to be polled is given up for the answer to the peer’s', () => {
+    const { world, a, b } = pair();
+    b.configurePeers({ publicKey: a.publicKey, endpoint: endpointOf(A)! });
+    b.holding = true;
+    b.send(packet(IP_B, IP_A, 1));
+    a.send(packet(IP_A, IP_B, 2));
+    world.run(10);
+    b.holding = false;
+    b.flush();
+    expect(types(b)).toEqual([2]);
+    world.run(100);
+    expect(ids(a)).toEqual([1]);
+    expect(ids(b)).toEqual([2]);
+  });
+
+  it('has a newer timestamp than the one before, even if the clock was set back', () => {
+    const { world, a, b } = established();
+    world.unixOffset -= 3_600 * SECOND;
+    world.run(200 * SECOND);
+    a.send(packet(IP_A, IP_B, 1));
+    world.run(100);
+    expect(ids(b)).toEqual([1]);
+    expect(b.drops.entries()).toEqual([]);
+  });
+});
+
+describe('padding', () => {
+  it('is zero, whatever was in the vector before', () => {
+    const { world, a, b } = pair();
+    const plain: Uint8Array[] = [];
+    world.tap = (datagram) => {
+      if (datagram.bytes[0] === 4) plain.push(datagram.bytes.subarray(16, -16));
+      return true;
+    };
+    a.send(packet(IP_A, IP_B, 1, 25));
+    a.out.arena.fill(0xff);
+    world.run(100);
+    expect(ids(b)).toEqual([1]);
+    expect(plain).toHaveLength(1);
+    expect(plain[0]).toHaveLength(48);
+    expect([...plain[0]!.subarray(45)]).toEqual([0, 0, 0]);
+  });
+});
+
 describe('a response that gets lost', () => {
   it('does not end the retries of the initiation that it came between', () => {
     const world = new World(2);

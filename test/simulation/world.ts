@@ -302,7 +302,8 @@ export class World {
   /** Sees each datagram before it travels; false loses it. */
   tap: (datagram: Datagram) => boolean = () => true;
   #monotonic = 1_000;
-  readonly #unixOffset = 1_700_000_000_000;
+  /** What the wall clock shows beyond the monotonic one. */
+  unixOffset = 1_700_000_000_000;
   #flights: Flight[] = [];
   #order = 0;
 
@@ -311,7 +312,7 @@ export class World {
   }
 
   get now(): Instant {
-    return { monotonic: this.#monotonic, unix: this.#unixOffset + this.#monotonic };
+    return { monotonic: this.#monotonic, unix: this.unixOffset + this.#monotonic };
   }
 
   node(options: NodeOptions): Node {

@@ -280,9 +280,27 @@ describe('a damaged handshake', () => {
   });
 
   it('low order: neither side accepts an ephemeral key that makes the secret zero', () => {
-    const { initiation, response } = ours(k);
-    initiation.fill(0, 8, 40);
-    expect(openInitiation(initiation, nobleCurve, responder)).toBeUndefined();
+    const { response } = ours(k);
+    // Made by somebody who knows that the secret will be zero: everything else about it is right.
+    const evil = createInitiation(
+      new Handshake(),
+      {
+        x25519(out) {
+          out.fill(0);
+          return true;
+        },
+        x25519Base(out) {
+          out.fill(0);
+        },
+      },
+      initiator,
+      responder.publicKey,
+      staticStatic,
+      k.ephemeralI.slice(),
+      k.timestamp,
+      k.I_i,
+    )!;
+    expect(openInitiation(evil, nobleCurve, responder)).toBeUndefined();
     const handshake = new Handshake();
     const args = [k.ephemeralI.slice(), k.timestamp, k.I_i] as const;
     expect(

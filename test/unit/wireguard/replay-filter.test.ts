@@ -113,6 +113,15 @@ describe('ReplayFilter', () => {
     expect(filter.accept(steps[0]![0])).toBe(true);
   });
 
+  it('forgets in time what is a ring or more behind, one by one and in ranges', () => {
+    const single = new ReplayFilter();
+    const ranges = new ReplayFilter();
+    for (let counter = 0; counter < 6 * W; counter++) {
+      if (!single.accept(counter)) expect.unreachable(`counter ${counter}`);
+      if (counter % 45 === 0) expect(ranges.acceptRange(counter, 45)).toBe(true);
+    }
+  });
+
   it('agrees with a memory of everything, one by one and in ranges', () => {
     const step = fc.record({
       jump: fc.oneof(

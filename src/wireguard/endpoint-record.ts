@@ -1,0 +1,46 @@
+/** Endpoints of the configuration in the form of endpoint records (`EndpointTable` in vector.ts). */
+import { ENDPOINT_RECORD_SIZE, ENDPOINT_RECORD_WORDS, type EndpointTable } from '../vector.ts';
+import type { PeerEndpoint } from './configuration.ts';
+import { MAX_RELAY_ID } from './messages.ts';
+
+/** Writes record `record`; the local address is the kernel's choice. */
+export function writeEndpoint(table: EndpointTable, record: number, endpoint: PeerEndpoint): void {
+  const { words, bytes } = table;
+  const at = record * ENDPOINT_RECORD_WORDS;
+  words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
+  words[at] = endpoint.family | (endpoint.port << 16);
+  bytes.set(endpoint.address, (at + 1) * 4);
+  words[at + 5] = endpoint.scope;
+  words[at + 11] = endpoint.relayId ?? 0;
+}
+
+/** Reads record `record`; undefined if it holds none. */
+export function readEndpoint(words: Int32Array, record = 0): PeerEndpoint | undefined {
+  const at = record * ENDPOINT_RECORD_WORDS;
+  const family = words[at]! & 0xffff;
+  if (family !== 4 && family !== 6) return undefined;
+  const bytes = new Uint8Array(words.buffer, words.byteOffset + at * 4, ENDPOINT_RECORD_SIZE);
+  const relayId = words[at + 11]!;
+  return {
+    family,
+    address: bytes.slice(4, family === 4 ? 8 : 20),
+    port: words[at]! >>> 16,
+    scope: words[at + 5]!,
+    ...(relayId === 0 ? {} : { relayId }),
+  };
+}
+
+/** Whether it is an address, a port and perhaps a relay id. */
+export function isEndpoint({ family, address, port, scope, relayId = 0 }: PeerEndpoint): boolean {
+  return (
+    (family === 4 || family === 6) &&
+    address.length === (family === 4 ? 4 : 16) &&
+    isUpTo(port, 0xffff) &&
+    isUpTo(scope, 0x7fff_ffff) &&
+    isUpTo(relayId, MAX_RELAY_ID)
+  );
+}
+
+function isUpTo(value: number, most: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= most;
+}
