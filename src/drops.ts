@@ -42,28 +42,35 @@ export type DropReason = keyof typeof DROP_REASONS;
 /** In the order of the list; a reason's number is its index here. */
 export const DROP_REASON_NAMES = Object.keys(DROP_REASONS) as readonly DropReason[];
 
-/** Drop counters over memory that may be shared with another thread. */
-export class DropCounters {
-  static readonly BYTES = DROP_REASON_NAMES.length * 8;
+/** Counters of a closed list of reasons, over memory that may be shared with another thread. */
+export class ReasonCounters<Reason extends string> {
+  readonly #names: readonly Reason[];
+  readonly #index: Readonly<Record<string, number>>;
   readonly #counts: Float64Array;
 
-  constructor(buffer: ArrayBufferLike = new ArrayBuffer(DropCounters.BYTES), byteOffset = 0) {
-    this.#counts = new Float64Array(buffer, byteOffset, DROP_REASON_NAMES.length);
+  constructor(
+    names: readonly Reason[],
+    buffer: ArrayBufferLike = new ArrayBuffer(names.length * 8),
+    byteOffset = 0,
+  ) {
+    this.#names = names;
+    this.#index = Object.fromEntries(names.map((name, i) => [name, i]));
+    this.#counts = new Float64Array(buffer, byteOffset, names.length);
   }
 
-  add(reason: DropReason, packets = 1): void {
-    const at = INDEX[reason];
+  add(reason: Reason, packets = 1): void {
+    const at = this.#index[reason]!;
     this.#counts[at] = this.#counts[at]! + packets;
   }
 
-  get(reason: DropReason): number {
-    return this.#counts[INDEX[reason]]!;
+  get(reason: Reason): number {
+    return this.#counts[this.#index[reason]!]!;
   }
 
   /** Every reason with a count above zero, in the order of the list. */
-  entries(): [DropReason, number][] {
-    const found: [DropReason, number][] = [];
-    for (const reason of DROP_REASON_NAMES) {
+  entries(): [Reason, number][] {
+    const found: [Reason, number][] = [];
+    for (const reason of this.#names) {
       const count = this.get(reason);
       if (count > 0) found.push([reason, count]);
     }
@@ -71,7 +78,11 @@ export class DropCounters {
   }
 }
 
-const INDEX = Object.fromEntries(DROP_REASON_NAMES.map((name, i) => [name, i])) as Record<
-  DropReason,
-  number
->;
+/** The data plane's drop counters. */
+export class DropCounters extends ReasonCounters<DropReason> {
+  static readonly BYTES = DROP_REASON_NAMES.length * 8;
+
+  constructor(buffer?: ArrayBufferLike, byteOffset?: number) {
+    super(DROP_REASON_NAMES, buffer, byteOffset);
+  }
+}
