@@ -153,7 +153,10 @@ export class InboundVector {
   readonly first: Int32Array;
   readonly plain: Int32Array;
   readonly counter: Float64Array;
+  /** Record b is that of receive buffer b; spare ones for the protocol's use behind them. */
   readonly sources: EndpointTable;
+  /** Receive buffers, each an equal part of the arena. */
+  readonly buffers: number;
   /** What the opened packets are gathered into. */
   readonly groups: PacketGroups;
   /** Runs in use. */
@@ -161,7 +164,14 @@ export class InboundVector {
   /** Messages in use. */
   messages = 0;
 
-  constructor(capacity: number, messageCapacity: number, arenaSize: number, sources: number) {
+  /** @param spare source records behind those of the buffers: as many as runs, or none */
+  constructor(
+    capacity: number,
+    messageCapacity: number,
+    arenaSize: number,
+    buffers: number,
+    spare = 0,
+  ) {
     this.capacity = capacity;
     this.messageCapacity = messageCapacity;
     this.arena = new Uint8Array(new ArrayBuffer(arenaSize));
@@ -180,7 +190,8 @@ export class InboundVector {
     this.slot = new Int32Array(columns, base + perRun * 6, capacity);
     this.source = new Int32Array(columns, base + perRun * 7, capacity);
     this.first = new Int32Array(columns, base + perRun * 8, capacity);
-    this.sources = new EndpointTable(sources);
+    this.sources = new EndpointTable(buffers + spare);
+    this.buffers = buffers;
     this.groups = new PacketGroups(messageCapacity);
   }
 

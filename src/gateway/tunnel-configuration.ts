@@ -24,6 +24,8 @@ import {
   type PeerChange,
   type PeerEndpoint,
 } from '../wireguard/configuration.ts';
+import { MAX_RELAY_ID } from '../wireguard/messages.ts';
+import { MAX_RELAYS } from '../wireguard/relayed-sources.ts';
 import {
   type PeerSnapshot,
   type PeerStatistics,
@@ -91,6 +93,7 @@ export class TunnelConfiguration {
     checkKey(change.privateKey, 'private key');
     checkRange(change.listenPort, 0xffff, 'listen port');
     checkRange(change.fwmark, 0xffffffff, 'fwmark');
+    if (change.relays !== undefined) checkRelays(change.relays);
     let records = 0;
     for (const peer of change.peers) {
       checkPeer(peer);
@@ -246,15 +249,24 @@ function checkPeer(peer: PeerChange): void {
   checkKey(peer.publicKey, 'public key');
   checkKey(peer.presharedKey, 'preshared key');
   checkRange(peer.persistentKeepalive, 0xffff, 'persistent keepalive');
-  if (peer.endpoint !== undefined) {
-    const { family, address, port, scope } = peer.endpoint;
-    const size = family === 4 ? 4 : family === 6 ? 16 : -1;
-    if (address.length !== size) throw new TunnelError('EINVAL', 'endpoint address is malformed');
-    if (port === 0) throw new TunnelError('EINVAL', 'endpoint port is 0');
-    checkRange(port, 0xffff, 'endpoint port');
-    checkRange(scope, 0x7fffffff, 'endpoint scope');
-  }
+  if (peer.endpoint !== undefined) checkEndpoint(peer.endpoint);
   if (peer.allowedIps !== undefined) checkAllowedIps(peer.allowedIps);
+}
+
+function checkEndpoint({ family, address, port, scope, relayId }: PeerEndpoint): void {
+  const size = family === 4 ? 4 : family === 6 ? 16 : -1;
+  if (address.length !== size) throw new TunnelError('EINVAL', 'endpoint address is malformed');
+  if (port === 0) throw new TunnelError('EINVAL', 'endpoint port is 0');
+  checkRange(port, 0xffff, 'endpoint port');
+  checkRange(scope, 0x7fffffff, 'endpoint scope');
+  checkRange(relayId, MAX_RELAY_ID, 'relay id');
+}
+
+function checkRelays(relays: readonly PeerEndpoint[]): void {
+  if (relays.length > MAX_RELAYS) {
+    throw new TunnelError('ENOSPC', `more than ${MAX_RELAYS} addresses of relays`);
+  }
+  for (const relay of relays) checkEndpoint(relay);
 }
 
 function checkAllowedIps(records: Uint8Array): void {

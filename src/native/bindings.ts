@@ -2,7 +2,13 @@
  * The native handles of vectors and endpoint tables, made once for each and kept in it. The addon
  * holds on to the memory, not to the object: when that is collected, the handle is released.
  */
-import { type EndpointTable, type InboundVector, type OutboundVector, UNBOUND } from '../vector.ts';
+import {
+  ENDPOINT_RECORD_SIZE,
+  type EndpointTable,
+  type InboundVector,
+  type OutboundVector,
+  UNBOUND,
+} from '../vector.ts';
 import type { Addon, EndpointsHandle, InboundHandle, OutboundHandle } from './addon.ts';
 
 type Handle = Parameters<Addon['release']>[0];
@@ -31,7 +37,7 @@ export function bindInbound(addon: Addon, vector: InboundVector): InboundHandle 
     const handle = addon.bindInbound(
       vector.arena,
       new Uint8Array(vector.columns),
-      vector.sources.bytes,
+      vector.sources.bytes.subarray(0, vector.buffers * ENDPOINT_RECORD_SIZE),
       new Uint8Array(vector.groups.columns),
       vector.capacity,
       vector.messageCapacity,

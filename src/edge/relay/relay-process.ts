@@ -26,8 +26,8 @@ export interface RelayBinding {
   readonly relayId: number;
   /** `192.0.2.1:51820` or `[2001:db8::1]:51820`. */
   readonly endpoint: string;
-  /** Milliseconds since the Unix epoch of the last authenticated message, to some seconds. */
-  readonly heard: number;
+  /** Milliseconds since the Unix epoch: when it was bound there. */
+  readonly since: number;
 }
 
 /**

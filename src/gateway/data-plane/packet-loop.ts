@@ -51,6 +51,7 @@ export class PacketLoop {
     INBOUND_MESSAGES,
     INBOUND_BUFFERS * INBOUND_BUFFER,
     INBOUND_BUFFERS,
+    INBOUND_MESSAGES,
   );
   readonly #share = new HandshakeShare();
   readonly #tunPoll: PollHandle;

@@ -9,8 +9,8 @@ import { CausewayError } from '../../errors.ts';
 import { type Addon, loadAddon, type OpenedTun } from '../../native/addon.ts';
 import { LinkMonitor } from '../../tun/link-monitor.ts';
 import { openTun } from '../../tun/tun-device.ts';
-import { ENDPOINT_RECORD_WORDS } from '../../vector.ts';
-import type { DeviceChange, PeerEndpoint } from '../../wireguard/configuration.ts';
+import type { DeviceChange } from '../../wireguard/configuration.ts';
+import { readEndpoint } from '../../wireguard/endpoint-record.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { createPeerFigures, PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import {
@@ -129,7 +129,7 @@ class TunnelProcess implements Tunnel {
       const figures = this.#figures;
       this.#peers.read(number, figures);
       const { rxBytes, txBytes, lastHandshake } = figures;
-      return { rxBytes, txBytes, lastHandshake, endpoint: endpointOf(figures.endpoint) };
+      return { rxBytes, txBytes, lastHandshake, endpoint: readEndpoint(figures.endpoint) };
     });
   }
 
@@ -200,18 +200,6 @@ class TunnelProcess implements Tunnel {
     for (const { reject } of this.#replies.values()) reject(error);
     this.#replies.clear();
   }
-}
-
-function endpointOf(words: Int32Array): PeerEndpoint | undefined {
-  const family = words[0]! & 0xffff;
-  if (family !== 4 && family !== 6) return undefined;
-  const bytes = new Uint8Array(words.buffer, words.byteOffset, ENDPOINT_RECORD_WORDS * 4);
-  return {
-    family,
-    address: bytes.slice(4, family === 4 ? 8 : 20),
-    port: words[0]! >>> 16,
-    scope: words[5]!,
-  };
 }
 
 /** The worker's first report, or why there is none. */

@@ -65,6 +65,11 @@ const loop = new PacketLoop({
 /** Milliseconds after which what the warm-up made hot is compiled. */
 const COMPILED_AFTER = 1_000;
 
+/** Milliseconds between a change of routes or addresses and the news of it to the peers. */
+const ANNOUNCE_AFTER = 50;
+/** Milliseconds from one such news to the next at the least: routes may change all the time. */
+const ANNOUNCE_INTERVAL = 250;
+
 let up = false;
 let listenPort = 0;
 let fwmark = 0;
@@ -134,6 +139,27 @@ function applySockets(change: DeviceChange): void {
   fwmark = wantedMark;
 }
 
+let announced = Number.NEGATIVE_INFINITY;
+let announcing = false;
+
+/**
+ * The peers that we keep a mapping for (relays above all) learn our new address at once. One change of
+ * the network is many messages of the kernel: what is sent after the last of them counts.
+ */
+function announceAddress(): void {
+  if (announcing) return;
+  announcing = true;
+  const wait = Math.max(ANNOUNCE_AFTER, announced + ANNOUNCE_INTERVAL - performance.now());
+  setTimeout(() => {
+    const now = clock.read();
+    announcing = false;
+    announced = now.monotonic;
+    if (!up) return;
+    device.sendKeepalives(now);
+    loop.afterChange();
+  }, wait).unref();
+}
+
 function setLink(linkUp: boolean, mtu: number): void {
   const now = clock.read();
   device.mtu = mtu;
@@ -167,6 +193,7 @@ port.on('message', (command: Command) => {
     case 'routes-changed':
       device.clearStickySources();
       loop.sockets?.forgetPaths();
+      announceAddress();
       break;
     case 'close':
       device.down(clock.read());
