@@ -1,5 +1,6 @@
 /**
- * Messages and bytes by pair of source and destination, bounded: open addressing over plain memory.
+ * Messages and bytes by pair of source and destination, bounded: open addressing over plain memory,
+ * which may be shared with another thread that only reads.
  * What finds no place within PROBES is counted in the last place, for all such pairs together.
  */
 const PROBES = 16;
@@ -19,13 +20,21 @@ export class PairCounters {
   /** Messages and bytes. */
   readonly #counts: Float64Array;
 
+  /** Bytes of memory for so many places. */
+  static bytesFor(places: number): number {
+    return places * 2 * 4 + (places + 1) * 2 * 8;
+  }
+
   /** @param places a power of two */
-  constructor(places: number) {
+  constructor(
+    places: number,
+    buffer: ArrayBufferLike = new ArrayBuffer(PairCounters.bytesFor(places)),
+  ) {
     if (places < PROBES || (places & (places - 1)) !== 0)
       throw new RangeError('not a power of two');
     this.#mask = places - 1;
-    this.#keys = new Int32Array(places * 2);
-    this.#counts = new Float64Array((places + 1) * 2);
+    this.#keys = new Int32Array(buffer, 0, places * 2);
+    this.#counts = new Float64Array(buffer, places * 8, (places + 1) * 2);
   }
 
   add(source: number, destination: number, packets: number, bytes: number): void {

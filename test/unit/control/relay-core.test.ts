@@ -66,12 +66,12 @@ function network(limits: Partial<RelayLimits> = {}): RelayCore {
 describe('a run of messages', () => {
   test('goes to the binding of its destination, with the source known', () => {
     const core = network();
-    const slot = decide(core, { host: 1, to: 2, count: 3, size: 1440, last: 64 }, 1);
+    const slot = decide(core, { host: 1, to: 2, count: 3, size: 1452, last: 65 }, 1);
     expect(slot).toBeGreaterThanOrEqual(0);
     expect(core.source).toBe(1);
     expect(core.endpoints.words[slot * ENDPOINT_RECORD_WORDS + 1]).toBe(2);
     expect(core.pairs.entries()).toEqual([
-      { source: 1, destination: 2, packets: 3, bytes: 2 * 1440 + 64 },
+      { source: 1, destination: 2, packets: 3, bytes: 2 * 1452 + 65 },
     ]);
   });
 
@@ -86,8 +86,7 @@ describe('a run of messages', () => {
   test.each<[RelayDropReason, Run]>([
     ['relay_unknown_type', { host: 1, to: 2, type: 5 }],
     ['relay_unknown_type', { host: 1, to: 0, type: 0, size: 3 }],
-    ['relay_bad_length', { host: 1, to: 2, size: 100 }],
-    ['relay_bad_length', { host: 1, to: 2, count: 2, size: 96, last: 33 }],
+    ['relay_bad_length', { host: 1, to: 2, count: 2, size: 96, last: 31 }],
     ['relay_bad_length', { host: 1, to: 2, size: 16 }],
     ['relay_bad_length', { host: 1, to: 2, type: 1, size: 147 }],
     ['relay_bad_length', { host: 1, to: 2, type: 2, count: 2, size: 96, last: 92 }],
