@@ -43,6 +43,17 @@ export const ERROR_CODES = [
   'STORE_NEWER',
   'STORE_DAMAGED',
   'STORE_CLOSED',
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'REQUEST_INVALID',
+  'REQUEST_TOO_LARGE',
+  'TOO_MANY_REQUESTS',
+  'INTERNAL',
+  'DIRECTORY_IN_USE',
+  'CERTIFICATE',
+  'EDGE_UNREACHABLE',
+  'EDGE_UNTRUSTED',
+  'EDGE_REFUSED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

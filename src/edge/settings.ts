@@ -1,0 +1,139 @@
+/**
+ * What the operator has said about an edge: `edge.json` in the data directory. `edge init` and `edge
+ * run` take the same options; what is given is kept, and what was given before stays.
+ */
+import { networkInterfaces } from 'node:os';
+import { z } from 'zod';
+import {
+  edgeIdSchema,
+  endpointSchema,
+  MAX_ENDPOINTS,
+  MAX_URLS,
+  nameSchema,
+  urlSchema,
+} from '../control/model.ts';
+import { CausewayError } from '../errors.ts';
+import { readPrivateFile, writePrivateFile } from './private-file.ts';
+
+export const DEFAULT_LISTEN = '[::]:8443';
+export const DEFAULT_RELAY_PORT = 51_820;
+export const DEFAULT_NAME = 'edge';
+
+const portSchema = z.int().min(0).max(65_535);
+
+export const settingsSchema = z.strictObject({
+  version: z.literal(1),
+  id: edgeIdSchema,
+  name: nameSchema,
+  /** Where the API listens; port 0 = any, for tests. */
+  listen: z.strictObject({ host: z.string().min(1).max(253), port: portSchema }),
+  /** UDP port of the relay, on all addresses of both families; 0 = any. */
+  relayPort: portSchema,
+  /** Host names or addresses by which gateways reach this edge; empty = the machine's addresses. */
+  public: z.array(z.string().min(1).max(253)).max(MAX_URLS),
+  /** Instead of `public` with the relay's port, where ports are forwarded. */
+  endpoints: z.array(endpointSchema).max(MAX_ENDPOINTS),
+  /** Instead of `public` with the API's port. */
+  urls: z.array(urlSchema).max(MAX_URLS),
+  /** The operator's certificate; null = our own. */
+  certificate: z.strictObject({ certificate: z.string(), key: z.string() }).nullable(),
+  meshIpv4: z.string().nullable(),
+});
+export type Settings = z.infer<typeof settingsSchema>;
+export type SettingsChange = {
+  [K in keyof Omit<Settings, 'version' | 'id'>]?: Settings[K] | undefined;
+};
+
+/**
+ * Reads the settings, applies the change, and writes them if that changed something.
+ *
+ * @param createId called on the first start
+ * @throws CausewayError CONFIG_VALUE, FILE_ACCESS
+ */
+export async function updateSettings(
+  path: string,
+  change: SettingsChange,
+  createId: () => string,
+): Promise<Settings> {
+  const text = await readPrivateFile(path);
+  const before = text === undefined ? undefined : parse(path, text);
+  const defaults = {
+    version: 1,
+    id: before?.id ?? createId(),
+    name: DEFAULT_NAME,
+    listen: parseListen(DEFAULT_LISTEN),
+    relayPort: DEFAULT_RELAY_PORT,
+    public: [],
+    endpoints: [],
+    urls: [],
+    certificate: null,
+    meshIpv4: null,
+  };
+  const given = Object.fromEntries(
+    Object.entries(change).filter(([, value]) => value !== undefined),
+  );
+  const settings = validate({ ...defaults, ...before, ...given });
+  const written = `${JSON.stringify(settings, null, 2)}\n`;
+  if (written !== text) await writePrivateFile(path, written);
+  return settings;
+}
+
+function parse(path: string, text: string): Settings {
+  try {
+    return settingsSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const message = `${path} is not what \`connector edge init\` writes: correct it, or remove it and run that again.`;
+    throw new CausewayError('CONFIG_VALUE', message, { cause: error });
+  }
+}
+
+function validate(value: unknown): Settings {
+  const parsed = settingsSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw new CausewayError('CONFIG_VALUE', `Setting ${path.join('.')}: ${message}.`);
+}
+
+/**
+ * `HOST:PORT`, `[ADDRESS]:PORT`, `:PORT` or `PORT`; without a host, all addresses of both families.
+ *
+ * @throws CausewayError CONFIG_VALUE
+ */
+export function parseListen(text: string): Settings['listen'] {
+  const match = /^(?:(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]]*)):)?([0-9]{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new CausewayError('CONFIG_VALUE', `"${text}" is no HOST:PORT to listen on.`);
+  }
+  return { host: match[1] || match[2] || '::', port };
+}
+
+/** Where gateways reach the edge: what the operator said, or this machine's own addresses. */
+export function publicAddresses(
+  settings: Settings,
+  ports: { readonly api: number; readonly relay: number },
+  machine: readonly string[] = machineAddresses(),
+): { readonly endpoints: string[]; readonly urls: string[]; readonly hosts: string[] } {
+  const hosts = settings.public.length > 0 ? settings.public : machine;
+  const bracketed = hosts.map((host) => (host.includes(':') ? `[${host}]` : host));
+  const { endpoints, urls } = settings;
+  return {
+    hosts: [...hosts],
+    endpoints:
+      endpoints.length > 0
+        ? endpoints
+        : bracketed.slice(0, MAX_ENDPOINTS).map((host) => `${host}:${ports.relay}`),
+    urls:
+      urls.length > 0
+        ? urls
+        : bracketed.slice(0, MAX_URLS).map((host) => `https://${host}:${ports.api}`),
+  };
+}
+
+/** Addresses that others can reach it by, IPv4 first; loopback when there is nothing else. */
+function machineAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const usable = all.filter(({ internal, address }) => !internal && !/^fe80:/i.test(address));
+  const sorted = usable.toSorted((a, b) => a.family.localeCompare(b.family));
+  return sorted.length > 0 ? sorted.map(({ address }) => address) : ['127.0.0.1'];
+}
