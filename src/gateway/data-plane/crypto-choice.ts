@@ -8,6 +8,7 @@ import type { Addon } from '../../native/addon.ts';
 import { OpensslAead } from '../../native/openssl-aead.ts';
 import type { VectorAead } from '../../vector.ts';
 import { InboundVector, MESSAGE_OVERHEAD, OPEN_FAILED, OutboundVector } from '../../vector.ts';
+import { curveDisagreement } from '../../wireguard/curve-check.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { nobleCurve } from '../../wireguard/noble-curve.ts';
 import type { Curve } from '../../wireguard/noise.ts';
@@ -57,7 +58,7 @@ const SIZES = [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 255, 256, 257, 512, 1024,
 /** Undefined if the candidate does what noble does; else in what it differs. */
 export function selfTest(make: (slots: number) => VectorAead, curve: Curve): string | undefined {
   try {
-    return testAead(make(1), new NobleAead(1)) ?? testCurve(curve);
+    return testAead(make(1), new NobleAead(1)) ?? curveDisagreement(curve);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -124,20 +125,4 @@ function receivedFrom(sent: OutboundVector): InboundVector {
     vector.first[i] = i;
   }
   return vector;
-}
-
-function testCurve(candidate: Curve): string | undefined {
-  const scalar = Uint8Array.from({ length: 32 }, (_, i) => 255 - i * 5);
-  const points = [new Uint8Array(32), new Uint8Array(32)] as const;
-  candidate.x25519Base(points[0], scalar);
-  nobleCurve.x25519Base(points[1], scalar);
-  if (!equalBytes(points[0], points[1])) return 'its X25519 makes other public keys';
-  const shared = [new Uint8Array(32), new Uint8Array(32)] as const;
-  const other = Uint8Array.from({ length: 32 }, (_, i) => i * 3 + 2);
-  const answers = [candidate, nobleCurve].map((curve, i) =>
-    curve.x25519(shared[i]!, other, points[1]),
-  );
-  if (!answers[0] || !equalBytes(shared[0], shared[1])) return 'its X25519 agrees on other secrets';
-  if (candidate.x25519(shared[0], scalar, new Uint8Array(32))) return 'its X25519 accepts zero';
-  return undefined;
 }

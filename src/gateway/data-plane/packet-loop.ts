@@ -9,14 +9,14 @@
  * messages of the main thread take turns. When a socket takes no more, the TUN is not read until it
  * does: the packets wait in the kernel's queue, where they are counted when they are dropped.
  */
+import type { Clock } from '../../clock.ts';
 import type { DropCounters } from '../../drops.ts';
 import { type Addon, type PollHandle, READABLE, WRITABLE } from '../../native/addon.ts';
 import { DRAINED, type TunDevice } from '../../tun/tun-device.ts';
 import type { UdpSockets } from '../../udp/udp-sockets.ts';
 import { InboundVector, OutboundVector, type VectorAead } from '../../vector.ts';
 import type { Device } from '../../wireguard/device.ts';
-import type { Clock } from './clock.ts';
-import { HandshakeShare } from './handshake-share.ts';
+import { HandshakeShare } from '../../wireguard/handshake-share.ts';
 
 /** Entries and arena bytes of the outbound vector; the arena holds any one super-packet. */
 const OUTBOUND_ENTRIES = 512;

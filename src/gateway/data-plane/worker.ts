@@ -6,6 +6,7 @@ import { getRandomValues } from 'node:crypto';
 import { constants } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesToHex } from '../../bytes.ts';
+import { Clock } from '../../clock.ts';
 import { DropCounters } from '../../drops.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { OpensslAead } from '../../native/openssl-aead.ts';
@@ -18,7 +19,6 @@ import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
-import { Clock } from './clock.ts';
 import { chooseCryptography } from './crypto-choice.ts';
 import type { Command, PeerNumber, Report, WorkerOptions } from './messages.ts';
 import { PacketLoop } from './packet-loop.ts';

@@ -1,5 +1,5 @@
-/** The data plane's clock: read once per visit of the event loop, handed to the pure core. */
-import type { Instant } from '../../time.ts';
+/** A data plane's clock: read once per visit of the event loop, handed to the pure core. */
+import type { Instant } from './time.ts';
 
 export class Clock implements Instant {
   monotonic = 0;
