@@ -1,0 +1,57 @@
+/** Rules for edges. */
+import { CausewayError } from '../../errors.ts';
+import { type Edge, edgeSchema, MAX_EDGES, nameSchema } from '../model.ts';
+import { checked, checkRoom, existing } from './checks.ts';
+import { Draft, type Plan, type RuleContext } from './draft.ts';
+import type { RegistryView } from './view.ts';
+
+export interface PutEdgeInput {
+  readonly name: string;
+  readonly publicKey: string;
+  readonly endpoints: readonly string[];
+  readonly urls: readonly string[];
+  readonly tlsPin: string | null;
+}
+
+/**
+ * An edge says what it is, at each start: the one of that name is created or brought up to date.
+ *
+ * @throws CausewayError VALUE_INVALID, KEY_TAKEN, LIMIT_REACHED, MESH_FULL
+ */
+export function putEdge(
+  view: RegistryView,
+  input: PutEdgeInput,
+  { now, newId }: RuleContext,
+): Plan<Edge> {
+  const name = checked(nameSchema, 'name', input.name);
+  const before = view.findEdge(name);
+  const holder = view.byPublicKey(input.publicKey);
+  if (holder !== undefined && holder.id !== before?.id) {
+    throw new CausewayError(
+      'KEY_TAKEN',
+      'Another edge or replica has this WireGuard key: each edge needs a data directory of its own.',
+    );
+  }
+  if (before === undefined) checkRoom(view.edges.size, MAX_EDGES, 'edges');
+  const draft = new Draft(view);
+  const edge = checked(edgeSchema, 'edge', {
+    id: before?.id ?? newId(),
+    ...input,
+    relayId: before?.relayId ?? draft.takeRelayId(),
+    created: before?.created ?? now,
+  });
+  if (JSON.stringify(sorted(edge)) !== JSON.stringify(sorted(before))) draft.put('edge', edge);
+  return draft.plan(edge);
+}
+
+/** @throws CausewayError NOT_FOUND */
+export function deleteEdge(view: RegistryView, reference: string): Plan<Edge> {
+  const edge = existing(view.findEdge(reference), 'edge', reference);
+  const draft = new Draft(view);
+  draft.delete('edge', edge);
+  return draft.plan(edge);
+}
+
+function sorted(edge: Edge | undefined): [string, unknown][] {
+  return Object.entries(edge ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
