@@ -1,0 +1,97 @@
+/**
+ * A TLS connection to an edge's API that is known to be the edge's before a byte of ours is sent: by
+ * the pin of its public key (SHA-256 of the SubjectPublicKeyInfo, as in RFC 7469 § 2.4) that came with
+ * the join token, or where there is none by a certificate authority.
+ *
+ * With a pin, name and dates of the certificate do not matter: a gateway whose clock is wrong, or an
+ * edge whose certificate has run out, still find each other.
+ */
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { connect, getCACertificates, type TLSSocket } from 'node:tls';
+import { CausewayError } from '../../errors.ts';
+
+/** For name resolution, TCP and TLS together. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * @param url `https://HOST[:PORT]`
+ * @param pin 64 hexadecimal digits; null = an authority vouches
+ * @throws CausewayError EDGE_UNREACHABLE, EDGE_UNTRUSTED
+ */
+export function connectToEdge(
+  url: string,
+  pin: string | null,
+  signal?: AbortSignal,
+): Promise<TLSSocket> {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+  const socket = connect({
+    host,
+    port: Number(port || 443),
+    ...(isIP(host) === 0 && { servername: host }),
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.3',
+    rejectUnauthorized: pin === null,
+    ...(pin === null && { ca: authorities() }),
+  });
+  socket.setNoDelay(true);
+  const fail = (error: unknown): void => {
+    socket.destroy();
+    reject(explain(url, error));
+  };
+  const timer = setTimeout(
+    () => fail(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`)),
+    CONNECT_TIMEOUT_MS,
+  );
+  const onAbort = (): void => fail(new Error('it was given up'));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  socket.once('error', fail);
+  socket.once('secureConnect', () => {
+    if (pin === null || pinOf(socket) === pin) resolve(socket);
+    else fail(new WrongPin());
+  });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    socket.off('error', fail);
+    // Until the next owner listens; an error without a listener would end the process.
+    socket.on('error', () => {});
+    signal?.removeEventListener('abort', onAbort);
+  });
+}
+
+class WrongPin extends Error {}
+
+function pinOf(socket: TLSSocket): string | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(spki).digest('hex');
+}
+
+/** Those that Node.js brings along and those of the system, where an operator adds his own. */
+function authorities(): string[] {
+  return [...getCACertificates('default'), ...getCACertificates('system')];
+}
+
+/** Errors in the other side's certificate, by OpenSSL's and Node's names. */
+const CERTIFICATE_ERROR = /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/;
+
+function explain(url: string, error: unknown): CausewayError {
+  const { message, code = '' } = error as NodeJS.ErrnoException;
+  if (error instanceof WrongPin) {
+    const text = `The edge at ${url} shows another key than the join token names: it is not that edge, or its key was replaced; ask for a new token.`;
+    return new CausewayError('EDGE_UNTRUSTED', text);
+  }
+  if (CERTIFICATE_ERROR.test(code)) {
+    const text = `The certificate of the edge at ${url} is not accepted (${message}): check it, and the clock of this host.`;
+    return new CausewayError('EDGE_UNTRUSTED', text, { cause: error });
+  }
+  // Of several addresses that were all tried, the first one's error says it.
+  const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
+  const reason = (first?.message ?? message) || code || 'no reason given';
+  const text = `The edge at ${url} cannot be reached (${reason}).`;
+  return new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
+}
