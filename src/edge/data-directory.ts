@@ -21,8 +21,6 @@ import {
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 import { makePrivateDirectory, readPrivateFile, writePrivateFile } from './private-file.ts';
 
-export const DEFAULT_DATA_DIRECTORY = '/var/lib/causeway-edge';
-export const SOCKET_NAME = 'edge.sock';
 const KEY_FILE = 'edge.key';
 /** A path to a UNIX socket is at most 107 bytes. */
 const MAX_PATH_LENGTH = 96;
