@@ -527,10 +527,12 @@ napi_value send_bytes(napi_env env, napi_callback_info info) {
 }
 
 // Readiness of a descriptor on the loop of the environment that made it. The descriptor stays the
-// caller's and must outlive the poll. Freed in three steps, in whatever order they come: the libuv
-// handle is closed, JavaScript's external is collected, the environment ends.
+// caller's; the poll watches a duplicate, because libuv ends the process when it comes upon a closed
+// one. Freed in three steps, in whatever order they come: the libuv handle is closed, JavaScript's
+// external is collected, the environment ends.
 struct Poll {
   uv_poll_t handle;
+  int fd = -1;
   napi_env env;
   napi_ref callback = nullptr;
   napi_async_context context = nullptr;
@@ -590,6 +592,8 @@ void close_poll(Poll* poll) {
     closed->cleanup = nullptr;
     closed->release_if_done();
   });
+  // libuv has let go of it, and a socket's port should be free again at once.
+  close(poll->fd);
 }
 
 // createPoll(fd, callback) → handle; the callback gets a mask of 1 readable | 2 writable, or -errno
@@ -602,8 +606,12 @@ napi_value create_poll(napi_env env, napi_callback_info info) {
   require(env, napi_get_uv_event_loop(env, &loop) == napi_ok, "no event loop");
   auto poll = std::make_unique<Poll>();
   poll->env = env;
-  const int error = uv_poll_init(loop, &poll->handle, a.integer(0));
-  require(env, error == 0, "the descriptor cannot be polled");
+  poll->fd = fcntl(a.integer(0), F_DUPFD_CLOEXEC, 0);
+  require(env, poll->fd >= 0, "the descriptor cannot be polled");
+  if (uv_poll_init(loop, &poll->handle, poll->fd) != 0) {
+    close(poll->fd);
+    require(env, false, "the descriptor cannot be polled");
+  }
   Poll* raw = poll.release();  // from here on freed by close_poll and the finalizer
   raw->handle.data = raw;
   napi_value name, external;
@@ -631,7 +639,7 @@ napi_value create_poll(napi_env env, napi_callback_info info) {
   return external;
 }
 
-// setPoll(handle, events). libuv ends the process when it comes upon a closed descriptor.
+// setPoll(handle, events)
 napi_value set_poll(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
   Poll* poll = take_poll(env, a.values[0]);
@@ -640,10 +648,6 @@ napi_value set_poll(napi_env env, napi_callback_info info) {
   if (events == 0) {
     uv_poll_stop(&poll->handle);
   } else {
-    int fd = -1;
-    const bool open = uv_fileno(reinterpret_cast<uv_handle_t*>(&poll->handle), &fd) == 0 &&
-                      fcntl(fd, F_GETFD) >= 0;
-    require(env, open, "the poll's descriptor is closed");
     uv_poll_start(&poll->handle, events & (UV_READABLE | UV_WRITABLE), on_ready);
   }
   return undefined(env);

@@ -128,9 +128,11 @@ export interface Addon {
   /** Bytes or -errno; never blocks. */
   receive(fd: number, into: Uint8Array): number;
   send(fd: number, from: Uint8Array): number;
-  /** The callback gets a mask of READABLE | WRITABLE, or a negative errno. */
+  /**
+   * The callback gets a mask of READABLE | WRITABLE, or a negative errno. What the descriptor stands
+   * for stays open until the poll is closed too.
+   */
   createPoll(fd: number, callback: (events: number) => void): PollHandle;
-  /** Throws if the descriptor is closed. */
   setPoll(poll: PollHandle, events: number): void;
   closePoll(poll: PollHandle): void;
 }

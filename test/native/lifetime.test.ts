@@ -1,0 +1,112 @@
+/** What is opened is closed, what is bound is released, what is secret is wiped. */
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Process } from '../../lab/process.ts';
+import {
+  addon,
+  openDescriptors,
+  programPath,
+  runProgram,
+  sanitized,
+  times,
+} from './addon-under-test.ts';
+
+describe('descriptors', () => {
+  it('of a thousand sockets are all given back', () => {
+    const before = openDescriptors();
+    for (let i = 0; i < times(1000); i++) {
+      for (const family of [4, 6] as const) {
+        const { fd } = addon.openUdp(family, 0, 0, 1 << 16, true);
+        addon.close(fd);
+      }
+    }
+    expect(openDescriptors()).toBe(before);
+  });
+
+  it('of sockets that could not be opened are none', () => {
+    const taken = addon.openUdp(4, 0, 0, 1 << 16, true);
+    const before = openDescriptors();
+    for (let i = 0; i < 100; i++) {
+      const again = addon.openUdp(4, taken.port, 0, 1 << 16, true);
+      expect(again).toMatchObject({ fd: -1, port: 0 });
+      expect(again.error).toBeGreaterThan(0);
+      expect(addon.openNetlink(0, taken.fd)).toBeLessThan(0);
+    }
+    expect(openDescriptors()).toBe(before);
+    addon.close(taken.fd);
+  });
+
+  it('are not inherited by programs that are started', () => {
+    const { fd } = addon.openUdp(4, 0, 0, 1 << 16, true);
+    const netlink = addon.openNetlink(1, -1);
+    for (const one of [fd, netlink]) {
+      const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${one}`, 'utf8'))!;
+      expect(Number.parseInt(flags[1]!, 8) & 0o2000000).toBe(0o2000000);
+      addon.close(one);
+    }
+  });
+});
+
+describe('handles', () => {
+  it('are released with their vectors, and keep the memory until then', async () => {
+    expect(await runProgram('handle-lifetime')).toBe('released\nkept\n');
+  });
+});
+
+/** How often the bytes are in the memory of a process that it can write to. */
+function occurrences(pid: number, bytes: Uint8Array): number {
+  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  let found = 0;
+  try {
+    for (const line of readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
+      const region = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line);
+      if (!region) continue;
+      const [start, end] = [Number.parseInt(region[1]!, 16), Number.parseInt(region[2]!, 16)];
+      const chunk = Buffer.alloc(Math.min(end - start, 1 << 24));
+      // Chunks overlap, so that nothing hides on a border; what is found in both counts twice.
+      for (let at = start; at < end; at += chunk.length - 64) {
+        let got = 0;
+        try {
+          got = readSync(memory, chunk, 0, Math.min(chunk.length, end - at), at);
+        } catch {
+          break;
+        }
+        const view = chunk.subarray(0, got);
+        for (let i = view.indexOf(bytes); i >= 0; i = view.indexOf(bytes, i + 1)) found += 1;
+        if (got < chunk.length) break;
+      }
+    }
+  } finally {
+    closeSync(memory);
+  }
+  return found;
+}
+
+describe.skipIf(sanitized)('keys', () => {
+  it.each([
+    ['primitives', ''],
+    ['EVP', 'evp'],
+  ])(
+    'are in memory while they are set (%s), and nowhere once cleared, replaced or released',
+    async (_, how) => {
+      const child = new Process(
+        spawn(process.execPath, [programPath('key-holder'), how], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        }),
+        'key holder',
+      );
+      // The same as in the program, which never has it in a variable of its own for long.
+      const key = (salt: number): Uint8Array =>
+        Uint8Array.from({ length: 32 }, (__, i) => (i * i * 7 + i * 31 + salt) & 255);
+      await child.line(/^set$/);
+      for (const salt of [1, 2, 3, 4, 5, 6])
+        expect(occurrences(child.pid, key(salt))).toBeGreaterThan(0);
+      child.write('\n');
+      await child.line(/^gone$/);
+      for (const salt of [1, 2, 3, 4, 5, 6]) expect(occurrences(child.pid, key(salt))).toBe(0);
+      await child.stop('SIGKILL');
+    },
+  );
+});
