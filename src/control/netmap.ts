@@ -3,7 +3,8 @@
  *
  * The receiver validates both with the schemas here. A delta says what is so now for what it names:
  * applying one twice changes nothing. Deltas apply in order of revision; the stream that carries them
- * keeps the order, and resumes from the last revision that arrived.
+ * keeps the order, and resumes from the last revision that arrived. A delta for a whole virtual network
+ * may name replicas of the receiver's own connector: these are no peers of it, and it passes them over.
  */
 import { z } from 'zod';
 import {
@@ -57,7 +58,7 @@ export const netmapSelfSchema = z.strictObject({
   meshRanges: meshAddressesSchema,
   /** Whether this replica carries the connector's mesh IPs and prefixes now. */
   serving: z.boolean(),
-  /** Of the whole connector, in order of prefix. */
+  /** Of the whole connector, in order of the prefixes' text. */
   routes: z.array(ownRouteSchema).max(MAX_ROUTES_PER_CONNECTOR),
 });
 export type NetmapSelf = z.infer<typeof netmapSelfSchema>;
@@ -75,7 +76,7 @@ export const netmapPeerSchema = z.strictObject({
   mesh: meshAddressesSchema,
   /** Whether it carries the connector's mesh IPs and prefixes now: at most one of its replicas does. */
   serving: z.boolean(),
-  /** Approved prefixes in their order; empty when not serving. */
+  /** Approved prefixes in order of their text; empty when not serving. */
   prefixes: z.array(peerPrefixSchema).max(MAX_ROUTES_PER_CONNECTOR),
 });
 export type NetmapPeer = z.infer<typeof netmapPeerSchema>;
@@ -97,6 +98,7 @@ export type Netmap = z.infer<typeof netmapSchema>;
 /** A change of the prefixes of a peer that is serving and goes on to. */
 export const peerPatchSchema = z.strictObject({
   replica: replicaIdSchema,
+  connector: connectorIdSchema,
   /** Added, or given another priority. */
   set: z.array(peerPrefixSchema).max(MAX_ROUTES_PER_CONNECTOR),
   remove: z.array(cidrSchema).max(MAX_ROUTES_PER_CONNECTOR),

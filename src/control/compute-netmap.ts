@@ -1,0 +1,87 @@
+/** The netmap of a replica from the registry, and its parts. */
+import { meshAddresses } from './mesh.ts';
+import type { Replica, ReplicaId } from './model.ts';
+import {
+  NETMAP_FORMAT,
+  type Netmap,
+  type NetmapEdge,
+  type NetmapPeer,
+  type NetmapSelf,
+} from './netmap.ts';
+import type { RegistryView } from './registry/view.ts';
+
+/** Undefined if there is no such replica. */
+export function computeNetmap(view: RegistryView, id: ReplicaId): Netmap | undefined {
+  const replica = view.replicas.get(id);
+  if (replica === undefined) return undefined;
+  const peers: NetmapPeer[] = [];
+  for (const connector of view.connectorsIn(replica.vnet).values()) {
+    if (connector.id === replica.connector) continue;
+    for (const peer of view.replicasOf(connector.id).values()) peers.push(peerOf(view, peer));
+  }
+  return {
+    format: NETMAP_FORMAT,
+    revision: view.revision,
+    self: selfOf(view, replica),
+    peers: peers.sort(byReplica),
+    edges: edgesOf(view),
+  };
+}
+
+/** The replica as the others see it. */
+export function peerOf(view: RegistryView, replica: Replica): NetmapPeer {
+  const connector = view.connectors.get(replica.connector)!;
+  const serving = view.servingReplica(connector.id)?.id === replica.id;
+  const routes = serving ? [...view.routesOf(connector.id).values()] : [];
+  return {
+    replica: replica.id,
+    connector: connector.id,
+    name: connector.name,
+    publicKey: replica.publicKey,
+    relayId: replica.relayId,
+    mesh: meshAddresses(view.head, connector.meshIndex),
+    serving,
+    prefixes: routes
+      .filter(({ approved }) => approved)
+      .map(({ prefix, priority }) => ({ prefix, priority }))
+      .sort(byPrefix),
+  };
+}
+
+/** The replica as it sees itself. */
+export function selfOf(view: RegistryView, replica: Replica): NetmapSelf {
+  const connector = view.connectors.get(replica.connector)!;
+  const { meshIpv4, meshIpv6 } = view.head;
+  return {
+    replica: replica.id,
+    connector: connector.id,
+    name: connector.name,
+    vnet: replica.vnet,
+    vnetName: view.vnets.get(replica.vnet)!.name,
+    relayId: replica.relayId,
+    mesh: meshAddresses(view.head, connector.meshIndex),
+    meshRanges: { ipv4: meshIpv4, ipv6: meshIpv6 },
+    serving: view.servingReplica(connector.id)?.id === replica.id,
+    routes: [...view.routesOf(connector.id).values()]
+      .map(({ id, prefix, priority, comment, source, approved }) => ({
+        ...{ id, prefix, priority, comment, source, approved },
+      }))
+      .sort(byPrefix),
+  };
+}
+
+export function edgesOf(view: RegistryView): NetmapEdge[] {
+  return [...view.edges.values()]
+    .map(({ created: _, ...edge }) => edge)
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Order of a netmap's peers. */
+export function byReplica(a: { replica: string }, b: { replica: string }): number {
+  return a.replica < b.replica ? -1 : a.replica > b.replica ? 1 : 0;
+}
+
+/** Order of a peer's prefixes. */
+export function byPrefix(a: { prefix: string }, b: { prefix: string }): number {
+  return a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : 0;
+}

@@ -1,0 +1,145 @@
+/** The difference of two netmaps, and a netmap with a delta applied: what edge and replica agree on. */
+import { CausewayError } from '../errors.ts';
+import { byPrefix, byReplica } from './compute-netmap.ts';
+import type { ReplicaId } from './model.ts';
+import {
+  NETMAP_FORMAT,
+  type Netmap,
+  type NetmapDelta,
+  type NetmapPeer,
+  type PeerPatch,
+  type PeerPrefix,
+} from './netmap.ts';
+import { netmapFault, peerFault } from './netmap-text.ts';
+
+/** How a peer comes from one state to another: as little as says it. */
+export type PeerChange =
+  | { readonly kind: 'upsert'; readonly peer: NetmapPeer }
+  | { readonly kind: 'patch'; readonly patch: PeerPatch };
+
+/** Undefined if nothing changed. */
+export function changeOfPeer(
+  before: NetmapPeer | undefined,
+  after: NetmapPeer,
+): PeerChange | undefined {
+  if (before === undefined || JSON.stringify(rest(before)) !== JSON.stringify(rest(after))) {
+    return { kind: 'upsert', peer: after };
+  }
+  const old = new Map(before.prefixes.map(({ prefix, priority }) => [prefix, priority]));
+  const set = after.prefixes.filter(({ prefix, priority }) => old.get(prefix) !== priority);
+  for (const { prefix } of after.prefixes) old.delete(prefix);
+  const remove = [...old.keys()];
+  if (set.length + remove.length === 0) return undefined;
+  if (set.length + remove.length > after.prefixes.length) return { kind: 'upsert', peer: after };
+  const { replica, connector } = after;
+  return { kind: 'patch', patch: { replica, connector, set, remove } };
+}
+
+function rest({ prefixes: _, ...others }: NetmapPeer): Omit<NetmapPeer, 'prefixes'> {
+  return others;
+}
+
+/** What makes `before` into `after`, two netmaps of one replica; undefined if only the revision does. */
+export function diffNetmap(before: Netmap, after: Netmap): NetmapDelta | undefined {
+  const old = new Map(before.peers.map((peer) => [peer.replica, peer]));
+  const upsert: NetmapPeer[] = [];
+  const patch: PeerPatch[] = [];
+  for (const peer of after.peers) {
+    const change = changeOfPeer(old.get(peer.replica), peer);
+    old.delete(peer.replica);
+    if (change?.kind === 'upsert') upsert.push(change.peer);
+    else if (change?.kind === 'patch') patch.push(change.patch);
+  }
+  const remove = [...old.keys()];
+  const self = JSON.stringify(before.self) !== JSON.stringify(after.self);
+  const edges = JSON.stringify(before.edges) !== JSON.stringify(after.edges);
+  if (!self && !edges && upsert.length + patch.length + remove.length === 0) return undefined;
+  return {
+    format: NETMAP_FORMAT,
+    revision: after.revision,
+    ...(self && { self: after.self }),
+    ...(upsert.length > 0 && { upsert }),
+    ...(patch.length > 0 && { patch }),
+    ...(remove.length > 0 && { remove }),
+    ...(edges && { edges: after.edges }),
+  };
+}
+
+/**
+ * The netmap after a delta that `decodeDelta` let pass; the one given is not changed. A delta that is
+ * not newer changes nothing.
+ *
+ * @throws CausewayError NETMAP_INVALID if the delta does not fit; the netmap stays good then
+ */
+export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
+  if (delta.revision <= netmap.revision) return netmap;
+  const self = delta.self ?? netmap.self;
+  const { replica, connector, vnet } = netmap.self;
+  if (self.replica !== replica || self.connector !== connector || self.vnet !== vnet) {
+    throw invalid('it is for another replica');
+  }
+  const edges = delta.edges ?? netmap.edges;
+  const next = { format: NETMAP_FORMAT, revision: delta.revision, self, edges } as const;
+  if (delta.self !== undefined || delta.edges !== undefined) {
+    const fault = netmapFault({ ...next, peers: [] });
+    if (fault !== undefined) throw invalid(fault);
+  }
+  if (!delta.upsert && !delta.patch && !delta.remove) return { ...next, peers: netmap.peers };
+  return { ...next, peers: applyToPeers(netmap, delta) };
+}
+
+function applyToPeers(netmap: Netmap, delta: NetmapDelta): NetmapPeer[] {
+  const { self } = netmap;
+  const peers = new Map(netmap.peers.map((peer) => [peer.replica, peer]));
+  for (const replica of delta.remove ?? []) peers.delete(replica);
+  const changed = new Set<ReplicaId>();
+  for (const peer of delta.upsert ?? []) {
+    if (peer.connector === self.connector) continue;
+    peers.set(peer.replica, peer);
+    changed.add(peer.replica);
+  }
+  for (const patch of delta.patch ?? []) {
+    if (patch.connector === self.connector) continue;
+    const peer = peers.get(patch.replica);
+    if (peer === undefined) throw invalid(`it changes ${patch.replica}, which is no peer`);
+    peers.set(peer.replica, { ...peer, prefixes: patched(peer.prefixes, patch) });
+    changed.add(peer.replica);
+  }
+  checkPeers(netmap, peers, changed);
+  return [...peers.values()].sort(byReplica);
+}
+
+/** What was so before needs no second look: only that nobody else has what a changed peer has. */
+function checkPeers(
+  { self }: Netmap,
+  peers: ReadonlyMap<ReplicaId, NetmapPeer>,
+  changed: ReadonlySet<ReplicaId>,
+): void {
+  const keys = new Map<string, NetmapPeer>();
+  const relayIds = new Map<number, NetmapPeer>();
+  for (const id of changed) {
+    const peer = peers.get(id)!;
+    const fault = peerFault(peer, self);
+    if (fault !== undefined) throw invalid(fault);
+    keys.set(peer.publicKey, peer);
+    relayIds.set(peer.relayId, peer);
+  }
+  for (const peer of peers.values()) {
+    const sameKey = keys.get(peer.publicKey);
+    const sameRelayId = relayIds.get(peer.relayId);
+    if ((sameKey !== undefined && sameKey !== peer) || (sameRelayId ?? peer) !== peer) {
+      throw invalid(`${peer.replica} has the key or the relay id of another peer`);
+    }
+  }
+}
+
+function patched(prefixes: readonly PeerPrefix[], patch: PeerPatch): PeerPrefix[] {
+  const result = new Map(prefixes.map((entry) => [entry.prefix, entry]));
+  for (const prefix of patch.remove) result.delete(prefix);
+  for (const entry of patch.set) result.set(entry.prefix, entry);
+  return [...result.values()].sort(byPrefix);
+}
+
+function invalid(fault: string): CausewayError {
+  return new CausewayError('NETMAP_INVALID', `The edge sent a change that does not fit: ${fault}.`);
+}
