@@ -93,9 +93,10 @@ export class OutboundVector {
   /** Arena bytes in use. */
   used = 0;
 
-  constructor(capacity: number, arenaSize: number) {
+  /** @param arena its size, or the arena of another vector whose messages are sent on */
+  constructor(capacity: number, arena: number | Uint8Array) {
     this.capacity = capacity;
-    this.arena = new Uint8Array(new ArrayBuffer(arenaSize));
+    this.arena = typeof arena === 'number' ? new Uint8Array(new ArrayBuffer(arena)) : arena;
     const columns = new ArrayBuffer(capacity * (8 * 4 + 8));
     this.columns = columns;
     this.offset = new Int32Array(columns, 0, capacity);

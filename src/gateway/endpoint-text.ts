@@ -1,8 +1,10 @@
 /**
  * Endpoints as wg(8) writes them: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `[fe80::1%eth0]:51820`.
  */
-import { formatAddress, parseAddress, splitZone } from '../routing/address.ts';
+import { parseAddress, splitZone } from '../routing/address.ts';
 import type { PeerEndpoint } from '../wireguard/configuration.ts';
+
+export { formatEndpoint } from '../wireguard/endpoint-record.ts';
 
 /** Index of a network interface by name; undefined if there is none. */
 export type InterfaceIndexOf = (name: string) => number | undefined;
@@ -48,14 +50,6 @@ export function endpointOf(
   const numeric = /^[0-9]{1,9}$/.test(zoned.zone);
   const scope = numeric ? Number(zoned.zone) : interfaceIndexOf(zoned.zone);
   return scope === undefined ? undefined : { family, address, port, scope };
-}
-
-/** The text that `wg` reads back; the scope as a number. */
-export function formatEndpoint(endpoint: PeerEndpoint): string {
-  const address = formatAddress(endpoint.address);
-  if (endpoint.family === 4) return `${address}:${endpoint.port}`;
-  const scope = endpoint.scope === 0 ? '' : `%${endpoint.scope}`;
-  return `[${address}${scope}]:${endpoint.port}`;
 }
 
 /** ::ffff:0:0/96: an IPv4 address in IPv6 form; the sockets speak the two families apart. */

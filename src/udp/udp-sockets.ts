@@ -4,7 +4,7 @@
  * IPv6 may be missing on a machine; IPv4 may too. One of them must be there.
  */
 import { constants } from 'node:os';
-import type { Addon, EndpointsHandle, OpenedUdp } from '../native/addon.ts';
+import type { Addon, OpenedUdp } from '../native/addon.ts';
 import { bindEndpoints, bindInbound, bindOutbound } from '../native/bindings.ts';
 import type { EndpointTable, InboundVector, OutboundVector } from '../vector.ts';
 
@@ -40,7 +40,7 @@ export class UdpSockets {
   readonly #addon: Addon;
   readonly #gso4: boolean;
   readonly #gso6: boolean;
-  readonly #endpoints: EndpointsHandle;
+  readonly #endpoints: EndpointTable;
   readonly #results: Int32Array;
 
   private constructor(addon: Addon, v4: OpenedUdp, v6: OpenedUdp, endpoints: EndpointTable) {
@@ -51,7 +51,7 @@ export class UdpSockets {
     this.port = v4.fd >= 0 ? v4.port : v6.port;
     this.#gso4 = v4.gso;
     this.#gso6 = v6.gso;
-    this.#endpoints = bindEndpoints(addon, endpoints);
+    this.#endpoints = endpoints;
     const offloads: string[] = [];
     if (v4.gso || v6.gso) offloads.push('udp-gso');
     if (v4.gro || v6.gro) offloads.push('udp-gro');
@@ -96,8 +96,10 @@ export class UdpSockets {
   /**
    * Sends the vector's entries in order. Returns 0 when done, or the family of the socket that
    * takes no more now: call again with `resume` when it is writable.
+   *
+   * @param endpoints what the vector's endpoints are indexes of, if not the table given to `open`
    */
-  send(vector: OutboundVector, resume: boolean): 0 | 4 | 6 {
+  send(vector: OutboundVector, resume: boolean, endpoints = this.#endpoints): 0 | 4 | 6 {
     const results = this.#results;
     this.#addon.udpSend(
       this.fd4,
@@ -106,7 +108,7 @@ export class UdpSockets {
       this.#gso6,
       bindOutbound(this.#addon, vector),
       vector.length,
-      this.#endpoints,
+      bindEndpoints(this.#addon, endpoints),
       resume,
     );
     this.refused = results[1]!;
@@ -116,8 +118,8 @@ export class UdpSockets {
   }
 
   /** Routes changed: endpoints whose path refused segmentation may try again. */
-  forgetPaths(): void {
-    this.#addon.forgetPaths(this.#endpoints);
+  forgetPaths(endpoints = this.#endpoints): void {
+    this.#addon.forgetPaths(bindEndpoints(this.#addon, endpoints));
   }
 
   /** @throws SocketError */

@@ -1,4 +1,5 @@
-/** Endpoints of the configuration in the form of endpoint records (`EndpointTable` in vector.ts). */
+/** Endpoints of the configuration: as endpoint records (`EndpointTable` in vector.ts), and as text. */
+import { formatAddress } from '../routing/address.ts';
 import { ENDPOINT_RECORD_SIZE, ENDPOINT_RECORD_WORDS, type EndpointTable } from '../vector.ts';
 import type { PeerEndpoint } from './configuration.ts';
 import { MAX_RELAY_ID } from './messages.ts';
@@ -28,6 +29,16 @@ export function readEndpoint(words: Int32Array, record = 0): PeerEndpoint | unde
     scope: words[at + 5]!,
     ...(relayId === 0 ? {} : { relayId }),
   };
+}
+
+/**
+ * As wg(8) writes it: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `[fe80::1%3]:51820`, the scope as a
+ * number. The relay id is left out.
+ */
+export function formatEndpoint({ family, address, port, scope }: PeerEndpoint): string {
+  const host = formatAddress(address);
+  if (family === 4) return `${host}:${port}`;
+  return `[${host}${scope === 0 ? '' : `%${scope}`}]:${port}`;
 }
 
 /** Whether it is an address, a port and perhaps a relay id. */

@@ -170,6 +170,11 @@ export class RelayCore {
     if (slot >= 0) this.#bindings.unbind(slot);
   }
 
+  /** Index of a replica's record in `endpoints`; -1 if it is not admitted. */
+  slotOf(relayId: number): number {
+    return this.#bindings.slotOf(relayId);
+  }
+
   isBound(relayId: number): boolean {
     const slot = this.#bindings.slotOf(relayId);
     return slot >= 0 && this.#bindings.isBound(slot);

@@ -15,7 +15,7 @@ export const RELAY_DROP_REASONS = {
   relay_handshake_rate: 'too many handshake messages from one source',
   relay_rate: 'more messages or bytes from one source than it may send',
   relay_send_error: 'the socket refused the datagram',
-  relay_send_full: 'the socket takes no more at the moment and the queue is full',
+  relay_receive_full: "more arrived than the relay got through: the kernel's buffer was full",
 } as const;
 
 export type RelayDropReason = keyof typeof RELAY_DROP_REASONS;

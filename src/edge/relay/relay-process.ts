@@ -3,97 +3,242 @@
  * and forwards their ciphertext (DESIGN § 2). Counters are in shared memory, so that looking at them
  * costs the worker nothing.
  */
-import type { Logger } from 'pino';
+import { constants } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { PairCounters } from '../../control/relay/pair-counters.ts';
+import { DEFAULT_RELAY_LIMITS } from '../../control/relay/relay-core.ts';
+import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
+import { DropCounters } from '../../drops.ts';
 import { CausewayError } from '../../errors.ts';
+import { KEY_SIZE } from '../../keys.ts';
+import { readBindings, writeBindings } from './bindings-file.ts';
+import type {
+  BindingListener,
+  RelayBinding,
+  RelayOptions,
+  RelayProcess,
+  RelayReplicaChange,
+  RelayStatistics,
+} from './relay.ts';
+import {
+  type BindingChange,
+  type RelayCommand,
+  type RelayFigures,
+  type RelayReport,
+  type RelayWorkerOptions,
+  shareRelayFigures,
+} from './relay-messages.ts';
 
-/** A replica that may bind, and forward to the bound replicas of its virtual network. */
-export interface RelayReplica {
-  readonly relayId: number;
-  /** 32 bytes. */
-  readonly publicKey: Uint8Array;
-  /** Identity of the virtual network; only compared. */
-  readonly vnet: string;
-}
+export type * from './relay.ts';
 
-export type RelayReplicaChange =
-  /** New, or changed: another public key or virtual network under the id unbinds what was there. */
-  | ({ readonly remove?: false } & RelayReplica)
-  /** Unbound at once, and counted as unknown from then on. */
-  | { readonly relayId: number; readonly remove: true };
+/** The worker's file has this file's ending: `.ts` in a checkout, `.js` when built. */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? './relay-worker.ts' : './relay-worker.js',
+  import.meta.url,
+);
 
-/** Where a replica was heard last, authenticated. */
-export interface RelayBinding {
-  readonly relayId: number;
-  /** `192.0.2.1:51820` or `[2001:db8::1]:51820`. */
-  readonly endpoint: string;
-  /** Milliseconds since the Unix epoch: when it was bound there. */
-  readonly since: number;
-}
+/** The hot path allocates nothing: the garbage of handshakes and commands needs little room. */
+const YOUNG_GENERATION_MB = 3;
+/** Milliseconds from a change of the bindings to its being on disk. */
+const WRITE_AFTER = 2_000;
+/** Milliseconds after which the file is written anew even if nothing has changed. */
+const WRITE_AGAIN = 60_000;
 
-/**
- * A replica was bound, is bound to another endpoint, or is bound no more (`endpoint` is then where it
- * was). Told in the order of things, some milliseconds after them.
- */
-export type BindingListener = (
-  relayId: number,
-  bound: boolean,
-  at: number,
-  endpoint: string,
-) => void;
+const { EADDRINUSE, EACCES, EPERM } = constants.errno;
 
-export interface RelayPairStatistics {
-  readonly from: number;
-  readonly to: number;
-  readonly packets: number;
-  /** UDP payload bytes. */
-  readonly bytes: number;
-}
+type Ready = Extract<RelayReport, { kind: 'ready' }>;
+type Reply = { readonly resolve: () => void; readonly reject: (error: Error) => void };
 
-export interface RelayStatistics {
-  /** Replicas bound now. */
-  readonly bound: number;
-  readonly forwardedPackets: number;
-  readonly forwardedBytes: number;
-  /** Reasons with a count above zero, in the order of their list; in packets. */
-  readonly drops: readonly (readonly [reason: string, packets: number])[];
-  /** Pairs that something was forwarded for; bounded, the least used are forgotten first. */
-  readonly pairs: readonly RelayPairStatistics[];
-}
-
-export interface RelayOptions {
-  /** UDP port, both families on all addresses; 0 = any. */
+class WorkerRelay implements RelayProcess {
   readonly port: number;
-  /** The edge's WireGuard key, 32 bytes; its public key is in the join tokens and netmaps. */
-  readonly privateKey: Uint8Array;
-  /**
-   * File that keeps the bindings over a restart (0600, replaced atomically), in the data directory;
-   * undefined = nowhere. What it holds counts only for replicas that `replicas` names, and only while
-   * it is recent. A file that cannot be read is reported and ignored.
-   */
-  readonly bindingsFile: string | undefined;
-  /** All replicas at the start. */
-  readonly replicas: readonly RelayReplica[];
-  /** SO_MARK of the sockets; 0 or undefined = none. */
-  readonly mark?: number;
-  readonly log: Logger;
-}
-
-export interface RelayProcess {
-  /** The UDP port bound in fact. */
-  readonly port: number;
-  /** Of the edge. */
   readonly publicKey: Uint8Array;
-  /** Applies changes in order; resolves when the worker has them in force. */
-  setReplicas(changes: readonly RelayReplicaChange[]): Promise<void>;
-  /** Returns how to stop listening. What is bound already is told first, before this returns. */
-  onBinding(listener: BindingListener): () => void;
-  /** Bindings now, in order of relay id. */
-  bindings(): RelayBinding[];
-  statistics(): RelayStatistics;
-  /** Resolves, never rejects: undefined after `close()`, an error when the worker has failed. */
   readonly closed: Promise<Error | undefined>;
-  /** Writes the bindings and ends the worker. Harmless when called again. */
-  close(): Promise<void>;
+  readonly #worker: Worker;
+  readonly #options: RelayOptions;
+  readonly #forwarded: Float64Array;
+  readonly #relayDrops: RelayDropCounters;
+  readonly #deviceDrops: DropCounters;
+  readonly #pairs: PairCounters;
+  readonly #bindings = new Map<number, RelayBinding>();
+  readonly #listeners = new Set<BindingListener>();
+  readonly #replies = new Map<number, Reply>();
+  readonly #end: (error: Error | undefined) => void;
+  readonly #exited: Promise<void>;
+  readonly #writeAgain: NodeJS.Timeout;
+  #nextId = 1;
+  #writing: NodeJS.Timeout | undefined;
+  #exported: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(worker: Worker, options: RelayOptions, figures: RelayFigures, ready: Ready) {
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    this.closed = promise;
+    this.#end = resolve;
+    this.#worker = worker;
+    this.#options = options;
+    this.port = ready.port;
+    this.publicKey = ready.publicKey;
+    this.#forwarded = new Float64Array(figures.forwarded);
+    this.#relayDrops = new RelayDropCounters(figures.relayDrops);
+    this.#deviceDrops = new DropCounters(figures.deviceDrops);
+    this.#pairs = new PairCounters(DEFAULT_RELAY_LIMITS.pairs, figures.pairs);
+    worker.on('message', (report: RelayReport) => this.#onReport(report));
+    worker.on('error', (error) => this.#fail(error));
+    this.#exited = new Promise((exited) => {
+      worker.once('exit', () => {
+        exited();
+        this.#fail(new Error('the relay has ended'));
+      });
+    });
+    this.#writeAgain = setInterval(() => this.#export(), WRITE_AGAIN).unref();
+  }
+
+  setReplicas(changes: readonly RelayReplicaChange[]): Promise<void> {
+    for (const change of changes) {
+      if (!change.remove && change.publicKey.length !== KEY_SIZE) {
+        throw new RangeError(
+          `the public key of replica ${change.relayId} is not ${KEY_SIZE} bytes`,
+        );
+      }
+    }
+    if (this.#closing !== undefined) return Promise.resolve();
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#replies.set(id, { resolve, reject });
+    this.#post({ kind: 'replicas', id, changes: [...changes] });
+    return promise;
+  }
+
+  onBinding(listener: BindingListener): () => void {
+    this.#listeners.add(listener);
+    for (const { relayId, since, endpoint } of this.bindings()) {
+      listener(relayId, true, since, endpoint);
+    }
+    return () => this.#listeners.delete(listener);
+  }
+
+  bindings(): RelayBinding[] {
+    return [...this.#bindings.values()].sort((a, b) => a.relayId - b.relayId);
+  }
+
+  statistics(): RelayStatistics {
+    return {
+      bound: this.#bindings.size,
+      forwardedPackets: this.#forwarded[0]!,
+      forwardedBytes: this.#forwarded[1]!,
+      drops: [...this.#relayDrops.entries(), ...this.#deviceDrops.entries()],
+      pairs: this.#pairs.entries().map(({ source, destination, packets, bytes }) => {
+        return { from: source, to: destination, packets, bytes };
+      }),
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#writing);
+    clearInterval(this.#writeAgain);
+    if (this.#options.bindingsFile !== undefined) {
+      const exported = new Promise<void>((resolve) => {
+        this.#exported = resolve;
+      });
+      this.#post({ kind: 'export' });
+      await Promise.race([exported, this.#exited]);
+    }
+    this.#post({ kind: 'close' });
+    await this.#exited;
+    this.#end(undefined);
+  }
+
+  #post(command: RelayCommand): void {
+    this.#worker.postMessage(command);
+  }
+
+  #onReport(report: RelayReport): void {
+    switch (report.kind) {
+      case 'applied':
+        this.#replies.get(report.id)?.resolve();
+        this.#replies.delete(report.id);
+        break;
+      case 'bindings':
+        for (const change of report.changes) this.#onBinding(change);
+        this.#writing ??= setTimeout(() => this.#export(), WRITE_AFTER).unref();
+        break;
+      case 'exported':
+        this.#write(report.bytes);
+        this.#exported?.();
+        break;
+      case 'under-load':
+        this.#options.log.warn('the relay is under load: handshakes with the edge need cookies');
+        break;
+    }
+  }
+
+  #onBinding({ relayId, at, endpoint }: BindingChange): void {
+    const before = this.#bindings.get(relayId);
+    if (endpoint !== undefined) {
+      this.#bindings.set(relayId, { relayId, endpoint, since: at });
+    } else if (before === undefined) {
+      return;
+    } else {
+      this.#bindings.delete(relayId);
+    }
+    for (const listener of this.#listeners) {
+      listener(relayId, endpoint !== undefined, at, endpoint ?? before!.endpoint);
+    }
+  }
+
+  #export(): void {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    if (this.#options.bindingsFile !== undefined) this.#post({ kind: 'export' });
+  }
+
+  #write(bytes: Uint8Array): void {
+    const { bindingsFile, log } = this.#options;
+    if (bindingsFile === undefined) return;
+    try {
+      writeBindings(bindingsFile, bytes, Date.now());
+    } catch (error) {
+      log.error({ file: bindingsFile, error: String(error) }, 'bindings could not be written');
+    }
+  }
+
+  #fail(error: Error): void {
+    clearTimeout(this.#writing);
+    clearInterval(this.#writeAgain);
+    const closing = this.#closing !== undefined;
+    for (const { resolve, reject } of this.#replies.values()) closing ? resolve() : reject(error);
+    this.#replies.clear();
+    if (!closing) this.#end(error);
+  }
+}
+
+/** What an earlier relay wrote, if it can be used. */
+function restore({ bindingsFile, log }: RelayOptions): Uint8Array | undefined {
+  if (bindingsFile === undefined) return undefined;
+  try {
+    return readBindings(bindingsFile, Date.now());
+  } catch (error) {
+    log.warn({ file: bindingsFile, error: String(error) }, 'bindings could not be read, ignored');
+    return undefined;
+  }
+}
+
+function firstReport(worker: Worker): Promise<RelayReport> {
+  const { promise, resolve, reject } = Promise.withResolvers<RelayReport>();
+  const onExit = (): void => reject(new Error('the relay ended before it was ready'));
+  worker.once('message', resolve);
+  worker.once('error', reject);
+  worker.once('exit', onExit);
+  return promise.finally(() => {
+    worker.off('message', resolve);
+    worker.off('error', reject);
+    worker.off('exit', onExit);
+  });
 }
 
 /**
@@ -101,6 +246,47 @@ export interface RelayProcess {
  *
  * @throws CausewayError PORT_IN_USE, PERMISSION, ADDON_MISSING, START_FAILED; nothing is left behind
  */
-export async function openRelay(_options: RelayOptions): Promise<RelayProcess> {
-  throw new CausewayError('START_FAILED', 'The relay is not built yet.');
+export async function openRelay(options: RelayOptions): Promise<RelayProcess> {
+  const figures = shareRelayFigures();
+  const { port, privateKey, replicas, mark = 0 } = options;
+  const bindings = restore(options);
+  const workerData: RelayWorkerOptions = { port, mark, privateKey, replicas, bindings, figures };
+  const worker = new Worker(WORKER, {
+    workerData,
+    name: 'relay',
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+  let first: RelayReport;
+  try {
+    first = await firstReport(worker);
+  } catch (error) {
+    await worker.terminate();
+    const { code, message } = error as { code?: unknown; message: string };
+    if (code === 'ADDON_MISSING') throw new CausewayError(code, message);
+    throw new CausewayError('START_FAILED', `The relay could not be started: ${message}`, {
+      cause: error,
+    });
+  }
+  if (first.kind === 'ready') return new WorkerRelay(worker, options, figures, first);
+  await worker.terminate();
+  throw openError(options.port, first.kind === 'failed' ? first.errno : 0);
+}
+
+function openError(port: number, errno: number): CausewayError {
+  if (errno === EADDRINUSE) {
+    return new CausewayError(
+      'PORT_IN_USE',
+      `UDP port ${port} of the relay is in use: choose another one, or end what uses it.`,
+    );
+  }
+  if (errno === EACCES || errno === EPERM) {
+    return new CausewayError(
+      'PERMISSION',
+      `No permission to open UDP port ${port} of the relay: run as root, or choose a port above 1023.`,
+    );
+  }
+  return new CausewayError(
+    'START_FAILED',
+    `The relay could not open UDP port ${port} (errno ${errno}).`,
+  );
 }

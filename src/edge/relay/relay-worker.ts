@@ -1,0 +1,185 @@
+/**
+ * The relay's worker: owns the bindings, the edge's own WireGuard device, the sockets and the loop.
+ * Commands come from the main thread; see relay-messages.ts.
+ */
+import { getRandomValues } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Clock } from '../../clock.ts';
+import { PairCounters } from '../../control/relay/pair-counters.ts';
+import { DEFAULT_RELAY_LIMITS, RelayCore } from '../../control/relay/relay-core.ts';
+import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
+import { DropCounters } from '../../drops.ts';
+import { loadAddon } from '../../native/addon.ts';
+import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
+import { ENDPOINT_RECORD_WORDS, EndpointTable } from '../../vector.ts';
+import { curveDisagreement } from '../../wireguard/curve-check.ts';
+import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
+import { formatEndpoint, readEndpoint } from '../../wireguard/endpoint-record.ts';
+import { NobleAead } from '../../wireguard/noble-aead.ts';
+import { nobleCurve } from '../../wireguard/noble-curve.ts';
+import type { Curve } from '../../wireguard/noise.ts';
+import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import { RelayLoop } from './relay-loop.ts';
+import type {
+  BindingChange,
+  RelayCommand,
+  RelayReport,
+  RelayWorkerOptions,
+} from './relay-messages.ts';
+import { ReplicaTable } from './replica-table.ts';
+
+if (parentPort === null) throw new Error('the relay runs in a worker thread');
+const port = parentPort;
+const report = (message: RelayReport): void => port.postMessage(message);
+
+/** Restored replicas that the edge shakes hands with in one tick of a second. */
+const REHANDSHAKES_PER_TICK = 200;
+
+const options = workerData as RelayWorkerOptions;
+const { figures } = options;
+const { capacity, pairs } = DEFAULT_RELAY_LIMITS;
+const addon = loadAddon();
+const clock = new Clock();
+const random = (into: Uint8Array): void => {
+  getRandomValues(into);
+};
+const opensslCurve: Curve = {
+  x25519: (out, scalar, point) => addon.x25519(out, scalar, point),
+  x25519Base: (out, scalar) => {
+    addon.x25519Base(out, scalar);
+  },
+};
+const curve = curveDisagreement(opensslCurve) === undefined ? opensslCurve : nobleCurve;
+/** Only keepalives are opened and sealed here. */
+const aead = new NobleAead(capacity * SLOTS_PER_PEER);
+const core = new RelayCore(
+  getRandomValues(new Int32Array(1))[0]!,
+  {},
+  new RelayDropCounters(figures.relayDrops),
+  new PairCounters(pairs, figures.pairs),
+);
+const endpoints = new EndpointTable(capacity + SCRATCH_ENDPOINTS);
+const device = new Device({
+  aead,
+  x25519: curve.x25519,
+  x25519Base: curve.x25519Base,
+  random,
+  endpoints,
+  statistics: new PeerStatistics(capacity),
+  drops: new DropCounters(figures.deviceDrops),
+  maxPeers: capacity,
+});
+const replicas = new ReplicaTable(device, core);
+
+/** Binding changes of this visit. */
+let changes: BindingChange[] = [];
+/** Restored replicas that have not been asked for a handshake yet. */
+let restored: number[] = [];
+
+function unbound(relayIds: readonly number[]): void {
+  for (const relayId of relayIds) changes.push({ relayId, at: clock.unix, endpoint: undefined });
+}
+
+function bound(relayId: number, words: Int32Array, record: number): void {
+  const endpoint = readEndpoint(words, record);
+  if (endpoint === undefined) return;
+  changes.push({ relayId, at: clock.unix, endpoint: formatEndpoint(endpoint) });
+}
+
+function onHeard(peer: number, sources: EndpointTable, record: number): void {
+  const relayId = replicas.relayIdOf(peer);
+  if (relayId === 0) return;
+  const result = core.bind(relayId, sources.words, record, clock.monotonic);
+  if (result === 'bound' || result === 'moved') bound(relayId, sources.words, record);
+}
+
+function onTick(): void {
+  unbound(core.pollUnbound(clock.monotonic));
+  const [some, rest] = [
+    restored.slice(0, REHANDSHAKES_PER_TICK),
+    restored.slice(REHANDSHAKES_PER_TICK),
+  ];
+  restored = rest;
+  shakeHands(some);
+}
+
+/**
+ * After a restart the replicas' sessions look fine to them, and nothing of what they send can be
+ * opened: the edge makes new ones, at the addresses where they were.
+ */
+function shakeHands(relayIds: readonly number[]): void {
+  for (const relayId of relayIds) {
+    const publicKey = replicas.keyOf(relayId);
+    const peer = replicas.peerOf(relayId);
+    const slot = core.slotOf(relayId);
+    if (publicKey === undefined || peer < 0 || !core.isBound(relayId)) continue;
+    const record = slot * ENDPOINT_RECORD_WORDS;
+    const words = core.endpoints.words.subarray(record, record + ENDPOINT_RECORD_WORDS);
+    endpoints.words.set(words, peer * ENDPOINT_RECORD_WORDS);
+    device.configure({ peers: [{ publicKey, rehandshake: true }] }, clock);
+  }
+}
+
+function onEvents(): void {
+  for (let event = device.pollEvent(); event !== undefined; event = device.pollEvent()) {
+    if (event.type === 'under-load') report({ kind: 'under-load' });
+  }
+  if (changes.length === 0) return;
+  report({ kind: 'bindings', changes });
+  changes = [];
+}
+
+function start(): void {
+  let sockets: UdpSockets;
+  try {
+    sockets = UdpSockets.open(addon, options.port, options.mark, endpoints);
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error;
+    report({ kind: 'failed', errno: error.errno });
+    port.close();
+    return;
+  }
+  const now = clock.read();
+  device.mtu = 0;
+  device.configure({ privateKey: options.privateKey, peers: [] }, now);
+  device.up(now);
+  replicas.apply(options.replicas, now);
+  if (options.bindings !== undefined) {
+    restored = core.importBindings(options.bindings, now.monotonic);
+    for (const relayId of restored) bound(relayId, core.endpoints.words, core.slotOf(relayId));
+  }
+  const loop = new RelayLoop({
+    addon,
+    sockets,
+    device,
+    aead,
+    core,
+    clock,
+    forwarded: new Float64Array(figures.forwarded),
+    onHeard,
+    onTick,
+    onEvents,
+  });
+  port.on('message', (command: RelayCommand) => {
+    switch (command.kind) {
+      case 'replicas':
+        unbound(replicas.apply(command.changes, clock.read()));
+        loop.afterChange();
+        report({ kind: 'applied', id: command.id });
+        break;
+      case 'export':
+        report({ kind: 'exported', bytes: core.exportBindings() });
+        break;
+      case 'close':
+        device.down(clock.read());
+        loop.close();
+        port.close();
+        break;
+    }
+  });
+  report({ kind: 'ready', port: sockets.port, publicKey: device.publicKey!.slice() });
+  onTick();
+  loop.afterChange();
+}
+
+start();
