@@ -54,6 +54,11 @@ export const ERROR_CODES = [
   'EDGE_UNREACHABLE',
   'EDGE_UNTRUSTED',
   'EDGE_REFUSED',
+  'NOT_ENROLLED',
+  'ENROLLED_ALREADY',
+  'IDENTITY_DAMAGED',
+  'CONNECTOR_GONE',
+  'CLOCK_WRONG',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,9 +1,13 @@
 /** The commands of `connector`, one file each. */
 import { Command } from 'commander';
 import { completionCommand } from './completion.ts';
+import { downCommand } from './down.ts';
+import { pingCommand } from './ping.ts';
+import { statusCommand } from './status.ts';
 import { tunnelDownCommand } from './tunnel-down.ts';
 import { tunnelStatusCommand } from './tunnel-status.ts';
 import { tunnelUpCommand } from './tunnel-up.ts';
+import { upCommand } from './up.ts';
 import { withUsageErrors } from './usage-errors.ts';
 import { packageVersion } from './version.ts';
 
@@ -23,6 +27,11 @@ Environment:
 
 Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     );
+  program
+    .addCommand(upCommand())
+    .addCommand(downCommand())
+    .addCommand(statusCommand())
+    .addCommand(pingCommand());
   program
     .command('tunnel')
     .description('WireGuard tunnels from wg-quick configuration files')

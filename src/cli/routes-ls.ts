@@ -7,7 +7,7 @@ import { Option } from 'commander';
 import type { RouteView } from '../control/operator-api.ts';
 import { print } from './output.ts';
 import { formatTable } from './table.ts';
-import { type EdgeOptions, edgeCommand } from './where.ts';
+import { asksEdge, type EdgeOptions, edgeCommand } from './where.ts';
 
 interface Options extends EdgeOptions {
   readonly vnet?: string;
@@ -36,6 +36,11 @@ export function routesLsCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  if (!asksEdge(options)) {
+    const { showGatewayRoutes } = await import('./gateway-routes.ts');
+    await showGatewayRoutes(options);
+    return;
+  }
   const { openEdge } = await import('./edge-request.ts');
   const { routeListSchema } = await import('../control/operator-api.ts');
   const { vnet, connector, subsetOf, supersetOf, state } = options;

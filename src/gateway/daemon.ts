@@ -6,6 +6,7 @@
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
+import type { MeshStatus } from './mesh/mesh-status.ts';
 import {
   removeRuntimeDirectory,
   runtimeDirectory,
@@ -20,6 +21,8 @@ export interface Attachment {
   close(): Promise<void>;
   /** Called when the interface is gone. */
   afterInterface?(): Promise<void>;
+  /** Of a gateway under a control plane. */
+  meshStatus?(): Promise<MeshStatus>;
 }
 
 export interface DaemonOptions extends TunnelOptions {
@@ -71,7 +74,9 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     opened.push({ what: 'UAPI socket', close: () => uapi.close() });
     void uapi.removed.then(() => end({ cause: 'socket-removed' }));
     const since = new Date().toISOString();
+    let attachment: Attachment | undefined;
     const handlers = {
+      mesh: () => attachment?.meshStatus?.(),
       status: () => statusOf(tunnel.snapshot(), process.pid, since),
       stop: () => end({ cause: 'stop-requested' }),
     };
@@ -83,11 +88,12 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       close: () => local.close().finally(() => removeRuntimeDirectory(directory)),
     });
     if (options.attach !== undefined && !ending.signal.aborted) {
-      const attachment = await options.attach(tunnel, ending.signal);
-      opened.push({ what: 'attachment', close: () => attachment.close() });
+      const attached = await options.attach(tunnel, ending.signal);
+      attachment = attached;
+      opened.push({ what: 'attachment', close: () => attached.close() });
       opened.splice(1, 0, {
         what: 'attachment, after the interface',
-        close: async () => attachment.afterInterface?.(),
+        close: async () => attached.afterInterface?.(),
       });
     }
     if (!ending.signal.aborted) {

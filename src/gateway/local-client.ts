@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { CausewayError } from '../errors.ts';
 import { SUFFIX } from './local-socket.ts';
+import { type MeshStatus, meshStatusSchema } from './mesh/mesh-status.ts';
 import { RUNTIME_ROOT, runtimeDirectories } from './runtime-directory.ts';
 import type { TunnelStatus } from './status.ts';
 
@@ -56,6 +57,28 @@ export async function requestStatus(
   );
 }
 
+/**
+ * The mesh's status of a running daemon; undefined if none runs for that interface, or if the one that
+ * does is in no mesh.
+ *
+ * @throws CausewayError as `requestStatus`
+ */
+export async function requestMesh(
+  interfaceName: string,
+  directories: readonly string[] = knownDirectories(),
+): Promise<MeshStatus | undefined> {
+  const text = await askFirst(interfaceName, 'mesh', directories);
+  if (text === undefined) return undefined;
+  const value = parseJson(text);
+  if (z.object({ error: z.string() }).safeParse(value).success) return undefined;
+  const response = z.object({ mesh: meshStatusSchema }).safeParse(value);
+  if (response.success) return response.data.mesh;
+  throw new CausewayError(
+    'START_FAILED',
+    `The daemon of ${interfaceName} gave no status: it may be of another version, restart it.`,
+  );
+}
+
 /** Ends a daemon and waits until it has removed everything; false if none runs. */
 export async function requestStop(
   interfaceName: string,
@@ -66,8 +89,19 @@ export async function requestStop(
 
 /** The tunnels that are up in every network namespace, in order of their names. */
 export async function requestAllStatus(): Promise<TunnelStatus[]> {
+  return askAll(requestStatus);
+}
+
+/** The meshes that this host is in, in order of their interfaces' names. */
+export async function requestAllMeshes(): Promise<MeshStatus[]> {
+  return askAll(requestMesh);
+}
+
+async function askAll<T extends { readonly interface: string }>(
+  ask: (name: string, directories: readonly string[]) => Promise<T | undefined>,
+): Promise<T[]> {
   const asked = knownDirectories().flatMap((directory) =>
-    socketsIn(directory).map((name) => requestStatus(name, [directory])),
+    socketsIn(directory).map((name) => ask(name, [directory])),
   );
   const found = (await Promise.all(asked)).filter((status) => status !== undefined);
   return found.sort((a, b) => a.interface.localeCompare(b.interface));
@@ -95,7 +129,7 @@ function socketsIn(directory: string): string[] {
 
 async function askFirst(
   interfaceName: string,
-  request: 'status' | 'stop',
+  request: 'status' | 'mesh' | 'stop',
   directories: readonly string[],
 ): Promise<string | undefined> {
   for (const directory of directories) {
@@ -111,7 +145,7 @@ async function askFirst(
  */
 function ask(
   interfaceName: string,
-  request: 'status' | 'stop',
+  request: 'status' | 'mesh' | 'stop',
   directory: string,
 ): Promise<string | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
@@ -122,7 +156,7 @@ function ask(
   socket.on('data', (part: string) => {
     text += part;
     if (text.length > MAX_RESPONSE_LENGTH) socket.destroy(new Error('answer too long'));
-    if (request === 'status' && part.includes('\n')) socket.end();
+    if (request !== 'stop' && part.includes('\n')) socket.end();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);

@@ -1,12 +1,14 @@
 /**
- * The daemon's own socket, IFNAME.sock in the runtime directory, for `connector tunnel status` and `down`:
- * one line of JSON in, one line of JSON out, any number of times per connection.
+ * The daemon's own socket, IFNAME.sock in the runtime directory, for the commands `status`, `down` and
+ * their like: one line of JSON in, one line of JSON out, any number of times per connection.
  *
  *   {"request":"status"}   {"status":{…}}
+ *   {"request":"mesh"}     {"mesh":{…}}, of a gateway under a control plane
  *   {"request":"stop"}     {"stopping":true}, then the connection ends when everything is removed
  *   anything else          {"error":"…"}
  */
 import type { Socket } from 'node:net';
+import type { MeshStatus } from './mesh/mesh-status.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 import type { TunnelStatus } from './status.ts';
 import { openUnixSocket, type UnixSocket } from './unix-socket.ts';
@@ -15,13 +17,18 @@ export const SUFFIX = '.sock';
 const MAX_CONNECTIONS = 16;
 const MAX_REQUEST_LENGTH = 4_096;
 
+const REQUESTS = ['status', 'mesh', 'stop'] as const;
+
 export type LocalResponse =
   | { readonly status: TunnelStatus }
+  | { readonly mesh: MeshStatus }
   | { readonly stopping: true }
   | { readonly error: string };
 
 export interface LocalHandlers {
   status(): TunnelStatus;
+  /** Undefined: this daemon is under no control plane. */
+  mesh(): Promise<MeshStatus> | undefined;
   /** Starts the daemon's end; connections are closed when it is done. */
   stop(): void;
 }
@@ -47,14 +54,19 @@ export function openLocalSocket(
 function serve(socket: Socket, handlers: LocalHandlers): void {
   let partial = '';
   let stopping = false;
+  /** Answers go out in the order of their requests. */
+  let answering: Promise<void> = Promise.resolve();
+  const answer = async (line: string): Promise<void> => {
+    const response = await respond(line, handlers);
+    stopping ||= 'stopping' in response;
+    if (!socket.destroyed) socket.write(`${JSON.stringify(response)}\n`);
+  };
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     const lines = (partial + text).split('\n');
     partial = lines.pop()!;
     for (const line of lines) {
-      const response = respond(line, handlers);
-      stopping ||= 'stopping' in response;
-      socket.write(`${JSON.stringify(response)}\n`);
+      answering = answering.then(() => answer(line)).catch(() => void socket.destroy());
     }
     if (partial.length > MAX_REQUEST_LENGTH) {
       socket.end(`${JSON.stringify({ error: 'a request is too long' })}\n`);
@@ -63,29 +75,40 @@ function serve(socket: Socket, handlers: LocalHandlers): void {
   });
   // Who asked to stop waits, half-closed or not, for the end of the daemon.
   socket.on('end', () => {
-    if (!stopping) socket.end();
+    void answering.then(() => {
+      if (!stopping) socket.end();
+    });
   });
 }
 
 /** The answer to one line. */
-export function respond(line: string, handlers: LocalHandlers): LocalResponse {
+export async function respond(line: string, handlers: LocalHandlers): Promise<LocalResponse> {
   if (line.length > MAX_REQUEST_LENGTH) return { error: 'a request is too long' };
   const request = parseRequest(line);
   if (request === undefined) {
-    return { error: 'a request is one line, {"request":"status"} or {"request":"stop"}' };
+    const known = REQUESTS.map((name) => `{"request":"${name}"}`).join(', ');
+    return { error: `a request is one line, one of ${known}` };
   }
   if (request === 'status') return { status: handlers.status() };
+  if (request === 'mesh') {
+    try {
+      const mesh = await handlers.mesh();
+      return mesh === undefined ? { error: 'this tunnel is in no mesh' } : { mesh };
+    } catch (error) {
+      return { error: (error as Error).message };
+    }
+  }
   handlers.stop();
   return { stopping: true };
 }
 
-/** By hand: for two words a library of schemas would cost the daemon a fifth of its memory. */
-function parseRequest(line: string): 'status' | 'stop' | undefined {
+/** By hand: for three words a library of schemas would cost the daemon a fifth of its memory. */
+function parseRequest(line: string): (typeof REQUESTS)[number] | undefined {
   try {
     const value: unknown = JSON.parse(line);
     if (typeof value !== 'object' || value === null || !('request' in value)) return undefined;
     const { request } = value;
-    return request === 'status' || request === 'stop' ? request : undefined;
+    return REQUESTS.find((known) => known === request);
   } catch {
     return undefined;
   }

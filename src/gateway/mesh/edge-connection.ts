@@ -90,7 +90,8 @@ function explain(url: string, error: unknown): CausewayError {
     return new CausewayError('EDGE_UNTRUSTED', text, { cause: error });
   }
   // Of several addresses that were all tried, the first one's error says it.
-  const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
+  const first =
+    error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
   const reason = (first?.message ?? message) || code || 'no reason given';
   const text = `The edge at ${url} cannot be reached (${reason}).`;
   return new CausewayError('EDGE_UNREACHABLE', text, { cause: error });

@@ -232,16 +232,19 @@ describe('sockets', () => {
 
   test.each(['', 'x', 'null', '5', '{}', '{"request":"reboot"}', '{"request":', 'x'.repeat(5_000)])(
     'a wrong local request is answered with an error: %j',
-    (line) => {
+    async (line) => {
       const handlers = {
         status: () => {
+          throw new Error('not called');
+        },
+        mesh: () => {
           throw new Error('not called');
         },
         stop: () => {
           throw new Error('not called');
         },
       };
-      expect(respond(line, handlers)).toHaveProperty('error');
+      expect(await respond(line, handlers)).toHaveProperty('error');
     },
   );
 });

@@ -1,0 +1,71 @@
+/** `connector ping MESH-IP|NAME`: through the mesh by the system's ping, after saying by which path. */
+import { spawn } from 'node:child_process';
+import { Command } from 'commander';
+import { CausewayError } from '../errors.ts';
+import { describePath, type MeshPeer, type MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import { formatAddress, parseAddress } from '../routing/address.ts';
+import { runningGateways } from './this-gateway.ts';
+
+interface Options {
+  readonly count: string;
+  readonly interface?: string;
+  readonly '6'?: true;
+}
+
+export function pingCommand(): Command {
+  return new Command('ping')
+    .description('ping a connector through the mesh, and say by which path')
+    .argument('<connector>', 'its name or mesh IP')
+    .option('-c, --count <n>', 'how often', '4')
+    .option('-6', 'its IPv6 mesh IP')
+    .option('--interface <name>', 'the gateway on this interface')
+    .action(run);
+}
+
+async function run(target: string, options: Options): Promise<void> {
+  if (!/^[1-9][0-9]{0,4}$/.test(options.count)) {
+    throw new CausewayError('USAGE', `${options.count} is no number of pings.`);
+  }
+  const gateways = await runningGateways(options.interface);
+  const { peer, gateway, address } = find(gateways, target, options[6] === true);
+  const rtt = peer.rtt === null ? '' : `, ${peer.rtt.toFixed(1)} ms by its own measure`;
+  process.stdout.write(`${peer.connector} ${address}: ${describePath(peer.path)}${rtt}\n`);
+  process.exitCode = await ping(address, gateway.interface, options.count);
+}
+
+/** @throws CausewayError NOT_FOUND */
+export function find(
+  gateways: readonly MeshStatus[],
+  target: string,
+  ipv6: boolean,
+): { readonly gateway: MeshStatus; readonly peer: MeshPeer; readonly address: string } {
+  const parsed = parseAddress(target);
+  const address = parsed && formatAddress(parsed.address);
+  for (const gateway of gateways) {
+    const matches = gateway.peers.filter(({ mesh, connector }) =>
+      address === undefined ? connector === target : [mesh.ipv4, mesh.ipv6].includes(address),
+    );
+    const peer = matches.find(({ serving }) => serving) ?? matches[0];
+    if (peer === undefined) continue;
+    return { gateway, peer, address: address ?? (ipv6 ? peer.mesh.ipv6 : peer.mesh.ipv4) };
+  }
+  const names = gateways.flatMap(({ peers }) => peers.map(({ connector }) => connector));
+  const known = [...new Set(names)].slice(0, 10).join(', ') || 'none';
+  throw new CausewayError(
+    'NOT_FOUND',
+    `No connector ${target} is in this mesh: known from here are ${known}.`,
+  );
+}
+
+function ping(address: string, interfaceName: string, count: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const args = ['-n', '-c', count, '-I', interfaceName, address];
+  const child = spawn('ping', args, { stdio: 'inherit' });
+  child.on('error', (error) => {
+    const message =
+      'The command ping is not here: install it, on Debian `apt install iputils-ping`.';
+    reject(new CausewayError('COMMAND_MISSING', message, { cause: error }));
+  });
+  child.on('close', (code) => resolve(code ?? 1));
+  return promise;
+}

@@ -1,0 +1,107 @@
+/** `connector status`: a gateway's identity, its edge, its peers, and what is wrong, in words. */
+import { Command } from 'commander';
+import { describePath, type MeshPeer, type MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import { formatFields, formatTable, wrap } from './table.ts';
+import { runningGateways } from './this-gateway.ts';
+import { formatBytes, formatDuration } from './tunnel-status.ts';
+
+const WIDTH = 80;
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('show this gateway: edge, peers and their paths, drops, what is wrong')
+    .option('--interface <name>', 'only the gateway on this interface')
+    .option('--json', 'one JSON array, a gateway each')
+    .action(run);
+}
+
+async function run(options: { readonly interface?: string; readonly json?: true }): Promise<void> {
+  const gateways = await runningGateways(options.interface);
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(gateways, null, 2)}\n`
+      : gateways.map((gateway) => formatMesh(gateway, Date.now())).join('\n'),
+  );
+}
+
+/** For people: lines of at most 80 columns, but for what cannot be wrapped. */
+export function formatMesh(status: MeshStatus, now: number): string {
+  const { connector, replica, mesh, netmap } = status;
+  const parts = [
+    formatFields([
+      ['connector', `${connector.name}${connector.vnet === null ? '' : ` in ${connector.vnet}`}`],
+      ['replica', `${replica.id}${replica.serving ? '' : ' (not serving)'}`],
+      ['mesh IPs', mesh === null ? '(none)' : `${mesh.ipv4} ${mesh.ipv6}`],
+      ['interface', `${status.interface}, MTU ${status.mtu}, UDP port ${status.listenPort}`],
+      ['cryptography', `${status.crypto} (${status.offloads.join(', ') || 'no offloads'})`],
+      ['up for', `${age(status.since, now)} (process ${status.pid}, version ${status.version})`],
+      [
+        'netmap',
+        netmap === null ? '(none)' : `revision ${netmap.revision}, from ${SOURCES[netmap.source]}`,
+      ],
+      ['edge API', formatStream(status, now)],
+    ]),
+    formatTable(
+      ['EDGE', 'RELAY', 'HANDSHAKE', 'RECEIVED', 'SENT'],
+      status.edges.map((edge) => [
+        edge.name,
+        edge.endpoint ?? '(no address)',
+        ...traffic(edge, now),
+      ]),
+    ),
+    formatTable(
+      ['PEER', 'MESH IP', 'HANDSHAKE', 'RECEIVED', 'SENT', 'PATH'],
+      status.peers.map((peer) => [
+        peer.serving ? peer.connector : `${peer.connector} (standby)`,
+        peer.mesh.ipv4,
+        ...traffic(peer, now),
+        formatPath(peer),
+      ]),
+    ),
+    formatDrops(status),
+    formatProblems(status.problems),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+const SOURCES = { cache: 'the disk', edge: 'the edge' } as const;
+
+function formatStream({ stream }: MeshStatus, now: number): string {
+  const since = age(stream.since, now);
+  if (stream.state === 'open') return `${stream.url}, for ${since}`;
+  return stream.state === 'gone' ? 'deleted there' : `not reached for ${since}`;
+}
+
+function formatPath({ path, rtt }: MeshPeer): string {
+  return `${describePath(path)}${rtt === null ? '' : `, ${rtt.toFixed(1)} ms`}`;
+}
+
+function traffic(
+  part: {
+    readonly lastHandshake: string | null;
+    readonly rxBytes: number;
+    readonly txBytes: number;
+  },
+  now: number,
+): string[] {
+  const handshake = part.lastHandshake === null ? 'never' : `${age(part.lastHandshake, now)} ago`;
+  return [handshake, formatBytes(part.rxBytes), formatBytes(part.txBytes)];
+}
+
+function formatDrops({ drops }: MeshStatus): string {
+  if (drops.length === 0) return 'No packets dropped.\n';
+  const rows = drops.map(({ reason, meaning, packets }) => [String(packets), reason, meaning]);
+  return formatTable(['DROPPED', 'REASON', 'MEANING'], rows);
+}
+
+function formatProblems(problems: readonly string[]): string {
+  if (problems.length === 0) return 'Nothing is wrong.\n';
+  const lines = problems.flatMap((problem) =>
+    wrap(problem, WIDTH - 2).map((line, i) => `${i === 0 ? '! ' : '  '}${line}`),
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function age(time: string, now: number): string {
+  return formatDuration(now - Date.parse(time));
+}

@@ -1,0 +1,155 @@
+/**
+ * What keeps traffic from flowing although everything looks up, in sentences that say what to do: the
+ * kernel's settings, filters of others, silence of an edge or a peer, conflicts of routes, the clock.
+ */
+import { readFile } from 'node:fs/promises';
+import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
+import { objectsOf, stringOf, tryCommand } from '../../tun/command.ts';
+import type { RouteConflict } from '../../tun/route-plan.ts';
+import { readSysctl } from '../../tun/sysctl.ts';
+import { advertisedRouters, FORWARDING } from './forwarding.ts';
+import type { MeshGateway } from './mesh-daemon.ts';
+import type { MeshPeer, MeshStatus } from './mesh-status.ts';
+
+/** ms of clock difference worth a word: certificates and handshakes take more. */
+const MOST_CLOCK_OFFSET = 60_000;
+/** A handshake is repeated after two minutes when there is traffic; an edge is always kept alive. */
+const EDGE_SILENT = 180_000;
+
+/** Sentences, the gravest first. */
+export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promise<string[]> {
+  if (gateway.identity.gone !== undefined) {
+    return [
+      `This connector was deleted at the edge, or this replica of it (${gateway.identity.gone}): nothing is routed any more. \`connector down\`, then join again with a new token.`,
+    ];
+  }
+  const now = Date.now();
+  return [
+    ...sayEdge(status, now),
+    ...sayClock(gateway),
+    ...sayPeers(status, now),
+    ...(await sayForwarding(status)),
+    ...(await sayFilters(status.interface)),
+    ...(await sayReversePath(status.interface)),
+    ...gateway.kernel.conflicts.map(describeConflict),
+    ...sayPending(status),
+  ];
+}
+
+function sayEdge({ stream, edges, netmap }: MeshStatus, now: number): string[] {
+  const said: string[] = [];
+  if (stream.state === 'connecting') {
+    const why = stream.error === null ? '' : ` ${stream.error.message} [${stream.error.code}]`;
+    const effect =
+      netmap === null
+        ? 'There is no netmap yet, so nothing is reached.'
+        : 'Traffic flows on the last netmap; changes do not arrive.';
+    said.push(`No edge's API has answered since ${stream.since}. ${effect}${why}`);
+  }
+  for (const { name, endpoint, lastHandshake } of edges) {
+    if (endpoint === null) said.push(`The name of edge ${name}'s relay has no address.`);
+    else if (lastHandshake === null) {
+      said.push(
+        `The relay of edge ${name} has never answered at ${endpoint}: see that UDP to it passes.`,
+      );
+    } else if (now - Date.parse(lastHandshake) > EDGE_SILENT) {
+      said.push(`No handshake with the relay of edge ${name} since ${lastHandshake}.`);
+    }
+  }
+  if (netmap !== null && netmap.refused > 0) {
+    said.push(
+      `${netmap.refused} netmaps from the edge did not validate and were refused: one of the two may be out of date.`,
+    );
+  }
+  return said;
+}
+
+function sayClock({ options }: MeshGateway): string[] {
+  const offset = options.enrolled.client.clockOffset;
+  if (offset === undefined || Math.abs(offset) < MOST_CLOCK_OFFSET) return [];
+  const direction = offset > 0 ? 'behind' : 'ahead of';
+  return [
+    `This host's clock is ${Math.round(Math.abs(offset) / 1_000)} s ${direction} the edge's: handshakes may be refused as replays. Set the one that is wrong.`,
+  ];
+}
+
+/** Only peers that we sent something to and heard nothing from: a silent mesh is not a broken one. */
+function sayPeers({ peers }: MeshStatus, now: number): string[] {
+  const unanswered = (peer: MeshPeer): boolean =>
+    peer.serving &&
+    peer.txBytes > 0 &&
+    (peer.lastHandshake === null || now - Date.parse(peer.lastHandshake) > 2 * EDGE_SILENT) &&
+    peer.rxBytes === 0;
+  return peers.filter(unanswered).map(({ connector, lastHandshake, path }) => {
+    const since = lastHandshake === null ? 'yet' : `since ${lastHandshake}`;
+    return `No handshake with ${connector} ${since}, although there is traffic for it: is it up, and bound to ${path.edge ?? 'an edge'}?`;
+  });
+}
+
+async function sayForwarding({ routes }: MeshStatus): Promise<string[]> {
+  const own = routes.filter(({ state }) => state === 'ours');
+  const said: string[] = [];
+  for (const family of [4, 6] as const) {
+    if (!own.some(({ prefix }) => parsePrefix(prefix)?.family === family)) continue;
+    if ((await readSysctl(FORWARDING[family])) !== '0') continue;
+    const routers = family === 6 ? await advertisedRouters() : [];
+    const first =
+      routers.length === 0
+        ? ''
+        : ` It was left off because ${routers.join(', ')} has its default route from router advertisements: set accept_ra to 2 there first.`;
+    said.push(
+      `${FORWARDING[family]} is 0: the hosts of this site are not forwarded. Set it to 1.${first}`,
+    );
+  }
+  return said;
+}
+
+/** Chains of others that drop what they do not accept, and do not speak of our interface. */
+async function sayFilters(interfaceName: string): Promise<string[]> {
+  const { code, stdout } = await tryCommand('nft', ['-j', 'list', 'ruleset']).catch(() => {
+    return { code: 1, stdout: '' };
+  });
+  if (code !== 0) return [];
+  const objects = objectsOf((JSON.parse(stdout) as { nftables?: unknown }).nftables);
+  const chains = objects.flatMap(({ chain }) => objectsOf([chain]));
+  const rules = objects.flatMap(({ rule }) => objectsOf([rule]));
+  return chains
+    .filter((chain) => chain.hook === 'forward' && chain.policy === 'drop')
+    .filter(
+      ({ family, table, name }) =>
+        !rules.some(
+          (rule) =>
+            rule.family === family &&
+            rule.table === table &&
+            rule.chain === name &&
+            JSON.stringify(rule).includes(`"${interfaceName}"`),
+        ),
+    )
+    .map((chain) => {
+      const where = `${stringOf(chain, 'family')} ${stringOf(chain, 'table')} ${stringOf(chain, 'name')}`;
+      return `The chain ${where} drops what it does not accept, and no rule of it names ${interfaceName}: see that it lets packets in from there and out to there.`;
+    });
+}
+
+async function sayReversePath(interfaceName: string): Promise<string[]> {
+  const path = `/proc/sys/net/ipv4/conf/${interfaceName}/rp_filter`;
+  const own = (await readFile(path, 'utf8').catch(() => '0')).trim();
+  const all = (await readSysctl('net.ipv4.conf.all.rp_filter')) ?? '0';
+  if (Math.max(Number(own), Number(all)) !== 1) return [];
+  return [
+    `rp_filter is strict on ${interfaceName}: packets from sources that are not routed into the mesh here are dropped. Set net.ipv4.conf.${interfaceName}.rp_filter to 2.`,
+  ];
+}
+
+function describeConflict({ prefix, local, outcome }: RouteConflict): string {
+  const here = `${formatPrefix(local.prefix)} (${local.connected ? 'connected to' : 'routed by'} ${local.interfaceName})`;
+  return outcome === 'not-installed'
+    ? `${formatPrefix(prefix)} does not go into the mesh: ${here} is local, and local wins.`
+    : `Of ${formatPrefix(prefix)} the part ${here} stays local.`;
+}
+
+function sayPending({ routes }: MeshStatus): string[] {
+  return routes
+    .filter(({ state }) => state === 'pending')
+    .map(({ prefix }) => `${prefix} waits for approval: \`connector routes approve\` on the edge.`);
+}

@@ -1,0 +1,234 @@
+/**
+ * What a replica asks of its edge, over HTTPS (control/api.ts): to be enrolled, to have prefixes
+ * advertised, and for its stream of netmaps. Of several URLs the one that answered last is asked
+ * first. Every answer is bounded and validated.
+ */
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import {
+  ADVERTISE_PATH,
+  type AdvertiseRequest,
+  type AdvertiseResponse,
+  advertiseResponseSchema,
+  ENROL_PATH,
+  type EnrolRequest,
+  type EnrolResponse,
+  enrolResponseSchema,
+  NETMAP_PATH,
+  type Problem,
+  problemSchema,
+} from '../../control/api.ts';
+import { CausewayError, ERROR_CODES } from '../../errors.ts';
+import { connectToEdge } from './edge-connection.ts';
+
+/** How an edge's API is found and known. */
+export interface EdgeAddress {
+  /** `https://HOST[:PORT]`. */
+  readonly urls: readonly string[];
+  /** SHA-256 of the public key in its certificate; null = an authority vouches. */
+  readonly tlsPin: string | null;
+}
+
+/** A response with a netmap of the largest size is some tens of megabytes. */
+const MAX_RESPONSE_LENGTH = 64 << 20;
+const RESPONSE_TIMEOUT_MS = 20_000;
+
+/** What the edge answered when it refused. */
+export class EdgeRefusal extends CausewayError {
+  readonly status: number;
+
+  constructor(status: number, problem: Problem | undefined) {
+    const code = ERROR_CODES.find((known) => known === problem?.code) ?? 'EDGE_REFUSED';
+    super(code, problem?.detail ?? `The edge refused (HTTP ${status}).`);
+    this.status = status;
+  }
+
+  /** The credential is void, and asking again is no use. */
+  get isFinal(): boolean {
+    return this.status === 401 || this.status === 410;
+  }
+}
+
+interface Target {
+  readonly url: string;
+  readonly pin: string | null;
+}
+
+function targetsOf(edges: readonly EdgeAddress[]): Target[] {
+  const targets = edges.flatMap(({ urls, tlsPin }) => urls.map((url) => ({ url, pin: tlsPin })));
+  return targets.filter(({ url }, i) => targets.findIndex((other) => other.url === url) === i);
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class EdgeClient {
+  #targets: readonly Target[];
+  /** The edge's clock less ours in ms, to a second; undefined = never heard. */
+  clockOffset: number | undefined;
+  /** The URL that answered last. */
+  url: string | undefined;
+
+  constructor(edges: readonly EdgeAddress[]) {
+    this.#targets = targetsOf(edges);
+  }
+
+  /** From now on these, in order of preference; but first the one that answered last. */
+  useEdges(edges: readonly EdgeAddress[]): void {
+    this.#targets = targetsOf(edges);
+  }
+
+  /** @throws CausewayError EDGE_UNREACHABLE, EDGE_UNTRUSTED, EDGE_REFUSED or the edge's own */
+  async enrol(body: EnrolRequest, signal?: AbortSignal): Promise<EnrolResponse> {
+    const call: Call = { method: 'POST', path: ENROL_PATH, headers: {}, body, signal };
+    return parse(enrolResponseSchema, await readAll(await this.#call(call)));
+  }
+
+  /** @throws CausewayError as `enrol` */
+  async advertise(
+    credential: string,
+    body: AdvertiseRequest,
+    signal?: AbortSignal,
+  ): Promise<AdvertiseResponse> {
+    const headers = bearer(credential);
+    const call: Call = { method: 'PUT', path: ADVERTISE_PATH, headers, body, signal };
+    return parse(advertiseResponseSchema, await readAll(await this.#call(call)));
+  }
+
+  /**
+   * Opens the stream of netmaps; its body is server-sent events.
+   *
+   * @param lastEventId revision that is known already; undefined = a whole netmap is wanted
+   * @throws CausewayError as `enrol`
+   */
+  async openStream(
+    credential: string,
+    lastEventId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const headers = {
+      ...bearer(credential),
+      accept: 'text/event-stream',
+      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+    };
+    return this.#call({ method: 'GET', path: NETMAP_PATH, headers, signal });
+  }
+
+  /** Asks one URL after the other until one can be reached; what that one says holds. */
+  async #call(call: Call): Promise<IncomingMessage> {
+    const known = this.#targets.filter(({ url }) => url === this.url);
+    const others = this.#targets.filter(({ url }) => url !== this.url);
+    let failure: unknown = new CausewayError('EDGE_UNREACHABLE', 'The edge has no URL.');
+    for (const { url, pin } of [...known, ...others]) {
+      try {
+        const response = await exchange(url, pin, call);
+        this.url = url;
+        this.#readClock(response);
+        return response;
+      } catch (error) {
+        if (error instanceof EdgeRefusal || call.signal?.aborted) throw error;
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  #readClock({ headers }: IncomingMessage): void {
+    const time = Date.parse(headers.date ?? '');
+    if (!Number.isNaN(time)) this.clockOffset = Math.round((time - Date.now()) / 1_000) * 1_000;
+  }
+}
+
+function bearer(credential: string): Record<string, string> {
+  return { authorization: `Bearer ${credential}` };
+}
+
+/** One request on a connection of its own; the response has a status of 200 to 299. */
+async function exchange(url: string, pin: string | null, call: Call): Promise<IncomingMessage> {
+  const socket = await connectToEdge(url, pin, call.signal);
+  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const sent = request({
+    createConnection: () => socket,
+    method: call.method,
+    path: call.path,
+    headers: {
+      host: new URL(url).host,
+      accept: 'application/json',
+      ...(body !== undefined && {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+      }),
+      ...call.headers,
+    },
+    ...(call.signal && { signal: call.signal }),
+  });
+  sent.end(body);
+  const response = await answerOf(sent, url).catch((error: unknown) => {
+    socket.destroy();
+    throw error;
+  });
+  const status = response.statusCode ?? 0;
+  if (status >= 200 && status < 300) return response;
+  const problem = problemSchema.safeParse(parseJson(await readAll(response).catch(() => '')));
+  throw new EdgeRefusal(status, problem.success ? problem.data : undefined);
+}
+
+function answerOf(sent: ClientRequest, url: string): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const fail = (reason: string, cause?: unknown): void => {
+    const text = `The edge at ${url} did not answer (${reason}).`;
+    reject(new CausewayError('EDGE_UNREACHABLE', text, { cause }));
+  };
+  const timer = setTimeout(() => {
+    fail(`waited ${RESPONSE_TIMEOUT_MS / 1_000} s`);
+    sent.destroy();
+  }, RESPONSE_TIMEOUT_MS);
+  sent.on('response', resolve);
+  sent.on('error', (error) => fail(error.message, error));
+  return promise.finally(() => clearTimeout(timer));
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const timer = setTimeout(() => response.destroy(new Error('too slow')), RESPONSE_TIMEOUT_MS);
+  const parts: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const part of response as AsyncIterable<Buffer>) {
+      length += part.length;
+      if (length > MAX_RESPONSE_LENGTH) throw new Error('its answer is too long');
+      parts.push(part);
+    }
+  } catch (error) {
+    const text = `The edge's answer broke off (${(error as Error).message}).`;
+    throw new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+interface Schema<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error };
+}
+
+function parse<T>(schema: Schema<T>, text: string): T {
+  const parsed = schema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new CausewayError(
+    'EDGE_REFUSED',
+    'The edge answered something that this version does not understand: one of the two is out of date.',
+    { cause: parsed.error },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Keeps the stream of netmaps from the edge open: reconnects with jittered backoff, resumes at the
+ * last revision, takes a silent connection for dead, and hands on what validates. Nothing that goes
+ * wrong here touches packets that flow.
+ */
+import type { IncomingMessage } from 'node:http';
+import { networkInterfaces } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type GoneEvent, goneEventSchema, STREAM_TIMEOUT } from '../../control/api.ts';
+import type { Decoded } from '../../control/decoded.ts';
+import type { Netmap, NetmapDelta } from '../../control/netmap.ts';
+import { decodeDelta, decodeNetmap } from '../../control/netmap-text.ts';
+import { CausewayError } from '../../errors.ts';
+import type { Log } from '../log.ts';
+import { Backoff } from './backoff.ts';
+import { type EdgeClient, EdgeRefusal } from './edge-client.ts';
+import { EventStreamDecoder, type ServerSentEvent } from './event-stream.ts';
+
+/** Of one event; a whole netmap is one. */
+const MAX_EVENT_LENGTH = 64 << 20;
+/** A stream that lived this long, in ms, was a good one: the next attempt comes soon. */
+const SETTLED = 10_000;
+
+export type EdgeEvent =
+  | { readonly kind: 'netmap'; readonly netmap: Netmap }
+  | { readonly kind: 'delta'; readonly delta: NetmapDelta }
+  | { readonly kind: 'gone'; readonly gone: GoneEvent };
+
+/** What `status` says of the stream. Times are ms since the Unix epoch. */
+export type StreamState =
+  | { readonly state: 'connecting'; readonly since: number; readonly error?: CausewayError }
+  | { readonly state: 'open'; readonly since: number; readonly url: string }
+  | { readonly state: 'gone'; readonly since: number };
+
+export interface EdgeStreamOptions {
+  readonly client: EdgeClient;
+  readonly credential: string;
+  /** Revision of the netmap in force; undefined asks for a whole one. */
+  readonly revision: () => number | undefined;
+  /**
+   * Takes events one after the other.
+   *
+   * @throws CausewayError NETMAP_INVALID when it cannot be applied: a whole netmap is asked for next
+   */
+  readonly onEvent: (event: EdgeEvent) => Promise<void>;
+  readonly onState: (state: StreamState) => void;
+  readonly log: Log;
+}
+
+export class EdgeStream {
+  readonly #options: EdgeStreamOptions;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+  readonly #backoff = new Backoff(Math.random);
+  /** Ends the present wait between two attempts. */
+  #hurry = new AbortController();
+  /** The last event could not be applied: what we have is no base for a delta. */
+  #whole = false;
+  #since = Date.now();
+  #response: IncomingMessage | undefined;
+
+  constructor(options: EdgeStreamOptions) {
+    this.#options = options;
+    this.#done = this.#run();
+  }
+
+  /**
+   * The network changed: an attempt that waits for its turn is made now, and a connection from an
+   * address that is ours no more, whose end nobody would tell us, is given up.
+   */
+  networkChanged(): void {
+    this.#hurry.abort();
+    const local = this.#response?.socket.localAddress;
+    if (local === undefined) return;
+    const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    if (own.some(({ address }) => address === local)) return;
+    this.#response?.destroy(new Error('our address changed'));
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    this.#hurry.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { log, onState } = this.#options;
+    onState({ state: 'connecting', since: this.#since });
+    while (!this.#abort.signal.aborted) {
+      let opened = 0;
+      try {
+        opened = await this.#once();
+      } catch (error) {
+        if (this.#abort.signal.aborted) return;
+        const coded = asCausewayError(error);
+        if (isVoid(coded)) {
+          await this.#end({ code: coded.code, detail: coded.message });
+          return;
+        }
+        this.#whole ||= coded.code === 'NETMAP_INVALID';
+        log.warn({ code: coded.code }, coded.message);
+        onState({ state: 'connecting', since: this.#since, error: coded });
+      }
+      if (opened < 0) return;
+      if (opened > 0 && performance.now() - opened > SETTLED) this.#backoff.reset();
+      this.#hurry = new AbortController();
+      if (this.#abort.signal.aborted) return;
+      await delay(this.#backoff.next(), undefined, { signal: this.#hurry.signal }).catch(() => {});
+    }
+  }
+
+  /** One connection to its end. Returns when it was opened (monotonic), negative = gone for good. */
+  async #once(): Promise<number> {
+    const { client, credential, revision, onState, log } = this.#options;
+    const { signal } = this.#abort;
+    const last = this.#whole ? undefined : revision();
+    const response = await client.openStream(credential, last?.toString(), signal);
+    this.#response = response;
+    const opened = performance.now();
+    log.info({ url: client.url, revision: last }, 'netmap stream open');
+    onState({ state: 'open', since: Date.now(), url: client.url ?? '' });
+    try {
+      const alive = await this.#read(response);
+      if (!alive) return -1;
+    } finally {
+      this.#response = undefined;
+      response.destroy();
+      this.#since = Date.now();
+    }
+    onState({ state: 'connecting', since: this.#since });
+    return opened;
+  }
+
+  /** Hands on events until the stream ends; false = the connector is gone. */
+  async #read(response: IncomingMessage): Promise<boolean> {
+    const decoder = new EventStreamDecoder(MAX_EVENT_LENGTH);
+    const timer = setTimeout(
+      () => response.destroy(new Error(`silent for ${STREAM_TIMEOUT / 1_000} s`)),
+      STREAM_TIMEOUT,
+    );
+    try {
+      for await (const bytes of response as AsyncIterable<Buffer>) {
+        timer.refresh();
+        const events = decoder.decode(bytes);
+        if (events === undefined) throw invalid('an event is too long');
+        for (const event of events) {
+          if (!(await this.#take(event))) return false;
+        }
+      }
+    } catch (error) {
+      if (error instanceof CausewayError) throw error;
+      const text = `The netmap stream broke off (${(error as Error).message}).`;
+      throw new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+    return true;
+  }
+
+  /** False = the connector is gone. */
+  async #take(event: ServerSentEvent): Promise<boolean> {
+    const decoded = decodeEvent(event);
+    if (decoded === undefined) return true;
+    if (decoded.kind === 'gone') {
+      await this.#end(decoded.gone);
+      return false;
+    }
+    await this.#options.onEvent(decoded);
+    if (decoded.kind === 'netmap') this.#whole = false;
+    return true;
+  }
+
+  async #end(gone: GoneEvent): Promise<void> {
+    this.#options.onState({ state: 'gone', since: Date.now() });
+    await this.#options.onEvent({ kind: 'gone', gone });
+  }
+}
+
+/**
+ * The event as one of ours; undefined for a name of a later version.
+ *
+ * @throws CausewayError NETMAP_INVALID
+ */
+export function decodeEvent({ name, data }: ServerSentEvent): EdgeEvent | undefined {
+  switch (name) {
+    case 'netmap':
+      return { kind: 'netmap', netmap: valid(decodeNetmap(data)) };
+    case 'delta':
+      return { kind: 'delta', delta: valid(decodeDelta(data)) };
+    case 'gone':
+      return { kind: 'gone', gone: decodeGone(data) };
+    default:
+      return undefined;
+  }
+}
+
+function valid<T>(decoded: Decoded<T>): T {
+  if (decoded.ok) return decoded.value;
+  throw invalid(decoded.message);
+}
+
+/** Whatever it carries, its name says enough. */
+function decodeGone(data: string): GoneEvent {
+  try {
+    return goneEventSchema.parse(JSON.parse(data));
+  } catch {
+    return { code: 'CONNECTOR_GONE', detail: 'the edge gave no reason' };
+  }
+}
+
+function invalid(what: string): CausewayError {
+  const text = `The edge sent a netmap that does not validate (${what}): the one before stays in force.`;
+  return new CausewayError('NETMAP_INVALID', text);
+}
+
+function isVoid(error: CausewayError): boolean {
+  return error instanceof EdgeRefusal && error.isFinal;
+}
+
+function asCausewayError(error: unknown): CausewayError {
+  if (error instanceof CausewayError) return error;
+  const text = `The netmap stream failed (${(error as Error).message}).`;
+  return new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
+}

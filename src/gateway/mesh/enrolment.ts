@@ -1,0 +1,207 @@
+/**
+ * Who this host is when `connector up` starts: enrolled already, or with a join token now. Nothing of
+ * the system is touched here, only the state directory.
+ */
+import { randomBytes } from 'node:crypto';
+import { decodeJoinToken, type JoinToken } from '../../control/join-token.ts';
+import type { Netmap } from '../../control/netmap.ts';
+import { CausewayError } from '../../errors.ts';
+import { keyToBase64, type PrivateKey } from '../../keys.ts';
+import { loadAddon } from '../../native/addon.ts';
+import { formatPrefix, parsePrefixStrict } from '../../routing/prefix.ts';
+import type { Log } from '../log.ts';
+import { EdgeClient, EdgeRefusal } from './edge-client.ts';
+import {
+  createPrivateKey,
+  type Identity,
+  loadIdentity,
+  loadPrivateKey,
+  saveIdentity,
+} from './identity.ts';
+import { type CachedNetmap, loadNetmap, saveNetmap } from './netmap-cache.ts';
+import type { StateDirectory } from './state-directory.ts';
+
+/** More than this, in ms, and handshakes with others fail or lock us out later: see docs/errors.md. */
+const MOST_CLOCK_OFFSET = 3_600_000;
+/** For telling the edge of other prefixes before the start goes on without it. */
+const ADVERTISE_TIMEOUT_MS = 5_000;
+
+export interface EnrolmentOptions {
+  /** As it was given; undefined = none was. */
+  readonly token: string | undefined;
+  /** What `--advertise` named; undefined = as it was. */
+  readonly advertise: readonly string[] | undefined;
+  readonly allowDefault: boolean;
+  /** Name of this host among the connector's replicas. */
+  readonly hostname: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly onWarning: (message: string) => void;
+}
+
+export interface Enrolled {
+  readonly identity: Identity;
+  readonly privateKey: PrivateKey;
+  readonly client: EdgeClient;
+  /** The last netmap; undefined = none is known. */
+  readonly cached: CachedNetmap | undefined;
+  /** Enrolled just now: nobody can have a session with us. */
+  readonly fresh: boolean;
+}
+
+/**
+ * @throws CausewayError NOT_ENROLLED, ENROLLED_ALREADY, CONNECTOR_GONE, CLOCK_WRONG, the codes of
+ *   prefixes and join tokens, those of the edge client, those of the state directory
+ */
+export async function enrol(state: StateDirectory, options: EnrolmentOptions): Promise<Enrolled> {
+  const token = options.token === undefined ? undefined : readToken(options.token);
+  const advertise = options.advertise && checkPrefixes(options.advertise, options.allowDefault);
+  const identity = await loadIdentity(state);
+  if (identity !== undefined && identity.gone === undefined) {
+    if (token !== undefined && token.connector !== identity.connector) {
+      const message = `This host is enrolled as connector ${identity.name}, and the token is for another one: \`connector down --forget\` ends that, or give this one a --state-dir of its own.`;
+      throw new CausewayError('ENROLLED_ALREADY', message);
+    }
+    return resume(state, identity, advertise, options);
+  }
+  if (token === undefined) {
+    if (identity?.gone !== undefined) {
+      const message = `Connector ${identity.name} does not accept this host any more (${identity.gone}): join again with a new token.`;
+      throw new CausewayError('CONNECTOR_GONE', message);
+    }
+    const message = `This host is enrolled nowhere yet (${state.path} is empty): \`connector create NAME\` on the edge gives a join token for \`connector up --token\`.`;
+    throw new CausewayError('NOT_ENROLLED', message);
+  }
+  return join(state, token, identity !== undefined, advertise ?? [], options);
+}
+
+async function join(
+  state: StateDirectory,
+  token: JoinToken,
+  anew: boolean,
+  advertise: readonly string[],
+  options: EnrolmentOptions,
+): Promise<Enrolled> {
+  const { hostname, version, allowDefault, log } = options;
+  const edge = { urls: [...token.urls], tlsPin: token.tlsPin };
+  const client = new EdgeClient([edge]);
+  const known = anew ? undefined : await loadPrivateKey(state);
+  const privateKey = known ?? (await createPrivateKey(state, randomBytes(32)));
+  const answer = await client.enrol({
+    connector: token.connector,
+    secret: token.secret,
+    publicKey: keyToBase64(publicKeyOf(privateKey)),
+    hostname,
+    version,
+    advertise: [...advertise],
+    ...(allowDefault && { allowDefault }),
+  });
+  checkClock(answer.time);
+  const { replica, connector, name, relayId, credential, netmap } = answer;
+  const identity: Identity = {
+    format: 1,
+    replica,
+    connector,
+    name,
+    relayId,
+    credential,
+    edge,
+    advertise: [...advertise],
+    allowDefault,
+    advertisePending: false,
+  };
+  const cached = { netmap, resolved: {} };
+  await saveNetmap(state, cached);
+  await saveIdentity(state, identity);
+  log.info({ connector: name, replica }, 'enrolled');
+  return { identity, privateKey, client, cached, fresh: true };
+}
+
+async function resume(
+  state: StateDirectory,
+  before: Identity,
+  advertise: readonly string[] | undefined,
+  options: EnrolmentOptions,
+): Promise<Enrolled> {
+  const { allowDefault, log, onWarning } = options;
+  const privateKey = await loadPrivateKey(state);
+  if (privateKey === undefined) {
+    const message = `${state.path} holds an identity without its private key: restore it, or \`connector down --forget\` and join again with a new token.`;
+    throw new CausewayError('IDENTITY_DAMAGED', message);
+  }
+  const cached = await loadNetmap(state, log);
+  const client = new EdgeClient(edgesOf(before, cached?.netmap));
+  let identity = before;
+  if (advertise !== undefined && advertise.join() !== before.advertise.join()) {
+    identity = { ...before, advertise: [...advertise], allowDefault, advertisePending: true };
+    try {
+      identity = await announce(state, client, identity, AbortSignal.timeout(ADVERTISE_TIMEOUT_MS));
+    } catch (error) {
+      if (error instanceof EdgeRefusal && !error.isFinal) throw error;
+      await saveIdentity(state, identity);
+      onWarning(`The edge learns of the advertised prefixes later. ${(error as Error).message}`);
+    }
+  }
+  return { identity, privateKey, client, cached, fresh: false };
+}
+
+/** Tells the edge what the identity advertises, and writes down that it knows. */
+export async function announce(
+  state: StateDirectory,
+  client: EdgeClient,
+  identity: Identity,
+  signal?: AbortSignal,
+): Promise<Identity> {
+  const { credential, advertise, allowDefault } = identity;
+  const request = { prefixes: advertise, ...(allowDefault && { allowDefault }) };
+  await client.advertise(credential, request, signal);
+  const told = { ...identity, advertisePending: false };
+  await saveIdentity(state, told);
+  return told;
+}
+
+/** Where the edges are reached: as the netmap says, else as the join token did. */
+export function edgesOf(identity: Identity, netmap: Netmap | undefined) {
+  return [...(netmap?.edges ?? []).filter(({ urls }) => urls.length > 0), identity.edge];
+}
+
+function readToken(text: string): JoinToken {
+  const decoded = decodeJoinToken(text);
+  if (decoded.ok) return decoded.value;
+  throw new CausewayError(decoded.code, decoded.message);
+}
+
+/** In canonical form. @throws CausewayError ROUTE_PREFIX, ROUTE_HOST_BITS, ROUTE_DEFAULT */
+function checkPrefixes(texts: readonly string[], allowDefault: boolean): string[] {
+  return texts.map((text) => {
+    const parsed = parsePrefixStrict(text);
+    if (parsed === undefined) {
+      throw new CausewayError('ROUTE_PREFIX', `${text} is no prefix: write it as 10.1.0.0/24.`);
+    }
+    const canonical = formatPrefix(parsed.prefix);
+    if (parsed.hostBits) {
+      const message = `${text} has bits set behind its length: did you mean ${canonical}?`;
+      throw new CausewayError('ROUTE_HOST_BITS', message);
+    }
+    if (parsed.prefix.length === 0 && !allowDefault) {
+      const message = `${text} is a default route: if you mean it, add --allow-default.`;
+      throw new CausewayError('ROUTE_DEFAULT', message);
+    }
+    return canonical;
+  });
+}
+
+/** @throws CausewayError CLOCK_WRONG */
+function checkClock(edgeTime: number): void {
+  const offset = edgeTime - Date.now();
+  if (Math.abs(offset) <= MOST_CLOCK_OFFSET) return;
+  const hours = Math.round(Math.abs(offset) / 360_000) / 10;
+  const message = `This host's clock is ${hours} h ${offset > 0 ? 'behind' : 'ahead of'} the edge's: set the one that is wrong (\`timedatectl\` shows this one), then start again.`;
+  throw new CausewayError('CLOCK_WRONG', message);
+}
+
+function publicKeyOf(privateKey: PrivateKey): Uint8Array {
+  const publicKey = new Uint8Array(32);
+  loadAddon().x25519Base(publicKey, privateKey);
+  return publicKey;
+}

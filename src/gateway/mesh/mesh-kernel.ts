@@ -1,0 +1,209 @@
+/**
+ * The kernel's side of a mesh interface: our mesh IPs, the netmap's routes in a table of their own,
+ * TCP segment size clamped in both directions, forwarding. What changes is changed, the rest is not
+ * touched; everything is written down before it is added (setup-state.ts) and taken away at the end.
+ * No rule of it rewrites an address.
+ */
+import { join } from 'node:path';
+import { CausewayError } from '../../errors.ts';
+import { formatPrefix, type InterfaceAddress, type Prefix } from '../../routing/prefix.ts';
+import { ipBatchForced } from '../../tun/command.ts';
+import { configureLink } from '../../tun/link.ts';
+import { type Firewall, installFirewall } from '../../tun/nftables.ts';
+import {
+  type LocalRoute,
+  planRoutes,
+  type RouteConflict,
+  type RoutePlan,
+} from '../../tun/route-plan.ts';
+import { chooseTable, installRoutes, type RouteTable, readLocalRoutes } from '../../tun/routes.ts';
+import { readSysctl, setSysctl } from '../../tun/sysctl.ts';
+import type { Log } from '../log.ts';
+import { runtimeDirectory } from '../runtime-directory.ts';
+import {
+  EMPTY_STATE,
+  reclaimSetup,
+  removeSetup,
+  type SetupState,
+  writeState,
+} from '../setup-state.ts';
+import { forwardingSettings } from './forwarding.ts';
+
+const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
+
+export interface KernelOptions {
+  readonly interfaceName: string;
+  readonly mtu: number;
+  /** Whether kernel settings may be changed so that packets are forwarded. */
+  readonly forwarding: boolean;
+  readonly log: Log;
+}
+
+export interface WantedKernel {
+  readonly addresses: readonly InterfaceAddress[];
+  /** To be routed into the interface. */
+  readonly prefixes: readonly Prefix[];
+  /** Never routed into the interface: the addresses of the edges. */
+  readonly outside: readonly Prefix[];
+  /** What this connector serves: needs forwarding. */
+  readonly served: readonly Prefix[];
+}
+
+/** No addresses, no routes; the interface is up. */
+export const NOTHING: WantedKernel = { addresses: [], prefixes: [], outside: [], served: [] };
+
+export class MeshKernel {
+  readonly #options: KernelOptions;
+  readonly #target: RouteTable;
+  #state: SetupState = EMPTY_STATE;
+  #wanted = NOTHING;
+  #plan: RoutePlan | undefined;
+  #firewall = '';
+  /** Serializes changes, and keeps them from running into the removal. */
+  #changing: Promise<unknown> = Promise.resolve();
+  #removed = false;
+
+  private constructor(options: KernelOptions, target: RouteTable) {
+    this.#options = options;
+    this.#target = target;
+  }
+
+  /** Takes away what a killed predecessor left, and finds a table. Adds nothing yet. */
+  static async open(options: KernelOptions): Promise<MeshKernel> {
+    const { interfaceName, log } = options;
+    if (await reclaimSetup(interfaceName)) log.info('removed what a killed predecessor left');
+    const table = await chooseTable();
+    return new MeshKernel(options, { interfaceName, table, mark: table });
+  }
+
+  /** SO_MARK for the datagrams of the data plane: those never see our table. */
+  get mark(): number {
+    return this.#target.mark;
+  }
+
+  get conflicts(): readonly RouteConflict[] {
+    return this.#plan?.conflicts ?? [];
+  }
+
+  /** Prefixes that are routed into the interface now. */
+  get routes(): readonly Prefix[] {
+    return this.#plan?.routes ?? [];
+  }
+
+  /** @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING */
+  apply(wanted: WantedKernel): Promise<void> {
+    return this.#serially(async () => {
+      await this.#applyAddresses(wanted.addresses);
+      this.#wanted = wanted;
+      await this.#applyRoutes();
+      await this.#applyFirewall();
+      await this.#applyForwarding();
+    });
+  }
+
+  /** The main table may have changed: plans anew what is local and what is not. */
+  replan(): Promise<void> {
+    return this.#serially(() => this.#applyRoutes());
+  }
+
+  /** Takes routes, rules, firewall and settings away; the addresses go with the interface. */
+  async remove(): Promise<void> {
+    this.#removed = true;
+    await this.#changing;
+    await removeSetup(this.#options.interfaceName, this.#state);
+  }
+
+  #serially(step: () => Promise<void>): Promise<void> {
+    const done = this.#changing.then(async () => {
+      if (!this.#removed) await step();
+    });
+    this.#changing = done.catch(() => {});
+    return done;
+  }
+
+  async #remember(part: Partial<SetupState>): Promise<void> {
+    this.#state = { ...this.#state, ...part };
+    await writeState(this.#options.interfaceName, this.#state);
+  }
+
+  async #applyAddresses(addresses: readonly InterfaceAddress[]): Promise<void> {
+    const { interfaceName, mtu } = this.#options;
+    const before = this.#wanted.addresses.map(formatPrefix);
+    const after = addresses.map(formatPrefix);
+    if (before.length > 0 && before.join() === after.join()) return;
+    await configureLink(interfaceName, addresses, mtu);
+    for (const family of [4, 6] as const) {
+      const old = this.#wanted.addresses.filter(
+        (address) => address.family === family && !after.includes(formatPrefix(address)),
+      );
+      await ipBatchForced(
+        family,
+        old.map((address) => `address del ${formatPrefix(address)} dev ${interfaceName}`),
+      );
+    }
+  }
+
+  async #applyRoutes(): Promise<void> {
+    const { prefixes, outside } = this.#wanted;
+    if (prefixes.length === 0 && this.#plan === undefined) return;
+    if (this.#state.routes === undefined) {
+      await this.#remember({ routes: { table: this.#target.table, mark: this.#target.mark } });
+    }
+    const local = await readLocalRoutes(this.#target.interfaceName);
+    // An edge is reached by its own way, even when a site's prefix covers its address.
+    const edges = outside.map((prefix): LocalRoute => {
+      return { prefix, connected: false, interfaceName: 'an edge' };
+    });
+    const plan = planRoutes(prefixes, [...local, ...edges]);
+    await installRoutes(this.#target, plan, this.#plan);
+    this.#plan = plan;
+  }
+
+  async #applyFirewall(): Promise<void> {
+    const { interfaceName, mtu, log } = this.#options;
+    const { prefixes, addresses } = this.#wanted;
+    if (prefixes.length === 0) return;
+    const whole = prefixes.filter(({ length }) => length === 0);
+    if (whole.length > 0) await this.#setSysctls({ [VALID_MARK]: '1' });
+    const firewall: Firewall = {
+      interfaceName,
+      mtu,
+      shielded: addresses.filter(({ family }) => whole.some((all) => all.family === family)),
+      mark: whole.length > 0 ? this.#target.mark : undefined,
+    };
+    const text = JSON.stringify({ ...firewall, shielded: firewall.shielded.map(formatPrefix) });
+    if (text === this.#firewall) return;
+    await this.#remember({ firewall: true });
+    try {
+      await installFirewall(firewall, join(runtimeDirectory(), `${interfaceName}.nft`));
+      this.#firewall = text;
+    } catch (error) {
+      // Without a default route the table only clamps TCP's segment size.
+      if (!(error instanceof CausewayError) || whole.length > 0) throw error;
+      log.warn(`TCP's segment size is not clamped to the mesh's MTU. ${error.message}`);
+    }
+  }
+
+  async #applyForwarding(): Promise<void> {
+    const { forwarding, log } = this.#options;
+    const { served } = this.#wanted;
+    if (!forwarding || served.length === 0) return;
+    const wanted = await forwardingSettings(new Set(served.map(({ family }) => family)));
+    const changed = await this.#setSysctls(wanted);
+    for (const name of changed) log.info({ setting: name }, 'switched on, until the end');
+  }
+
+  /** Sets what is another, and remembers what it was. Names of those that were changed. */
+  async #setSysctls(wanted: Readonly<Record<string, string>>): Promise<string[]> {
+    const changed: string[] = [];
+    for (const [name, value] of Object.entries(wanted)) {
+      const before = await readSysctl(name);
+      if (before === undefined || before === value) continue;
+      const sysctls = this.#state.sysctls;
+      if (!(name in sysctls)) await this.#remember({ sysctls: { ...sysctls, [name]: before } });
+      await setSysctl(name, value);
+      changed.push(name);
+    }
+    return changed;
+  }
+}

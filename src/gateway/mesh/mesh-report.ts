@@ -1,0 +1,147 @@
+/** Puts a gateway's status together from the netmap, the data plane and the kernel. */
+import { DROP_REASONS } from '../../drops.ts';
+import { keyToBase64 } from '../../keys.ts';
+import { formatPrefix } from '../../routing/prefix.ts';
+import { formatEndpoint } from '../endpoint-text.ts';
+import type { PeerSnapshot } from '../tunnel.ts';
+import { diagnose } from './diagnosis.ts';
+import type { MeshGateway } from './mesh-daemon.ts';
+import {
+  describePath,
+  type MeshEdge,
+  type MeshPeer,
+  type MeshStatus,
+  type RouteInForce,
+} from './mesh-status.ts';
+
+export async function describeMesh(gateway: MeshGateway): Promise<MeshStatus> {
+  const snapshot = gateway.tunnel.snapshot();
+  const { netmap, identity, streamState, options } = gateway;
+  const live = new Map(snapshot.peers.map((peer) => [keyToBase64(peer.publicKey), peer]));
+  const edges = describeEdges(gateway, live);
+  const peers = describePeers(gateway, live, edges);
+  const report: MeshStatus = {
+    interface: snapshot.interfaceName,
+    pid: process.pid,
+    since: isoTime(gateway.since),
+    version: options.version,
+    connector: {
+      id: identity.connector,
+      name: netmap?.self.name ?? identity.name,
+      vnet: netmap?.self.vnetName ?? null,
+    },
+    replica: {
+      id: identity.replica,
+      relayId: netmap?.self.relayId ?? identity.relayId,
+      serving: netmap?.self.serving ?? false,
+    },
+    mesh: netmap === undefined ? null : addressesOf(netmap.self.mesh),
+    publicKey: snapshot.publicKey === undefined ? '' : keyToBase64(snapshot.publicKey),
+    listenPort: snapshot.listenPort,
+    mtu: options.mtu,
+    crypto: snapshot.crypto,
+    offloads: [...snapshot.offloads],
+    stream: {
+      state: streamState.state,
+      since: isoTime(streamState.since),
+      url: streamState.state === 'open' ? streamState.url : null,
+      error:
+        streamState.state === 'connecting' && streamState.error !== undefined
+          ? { code: streamState.error.code, message: streamState.error.message }
+          : null,
+    },
+    netmap:
+      netmap === undefined
+        ? null
+        : { revision: netmap.revision, source: gateway.source, refused: gateway.refused },
+    edges,
+    peers,
+    routes: describeRoutes(gateway, peers),
+    drops: snapshot.drops.map(([reason, packets]) => {
+      return { reason, meaning: DROP_REASONS[reason], packets };
+    }),
+    problems: [],
+  };
+  return { ...report, problems: await diagnose(gateway, report) };
+}
+
+function trafficOf(peer: PeerSnapshot | undefined) {
+  return {
+    lastHandshake: peer && peer.lastHandshake > 0 ? isoTime(peer.lastHandshake) : null,
+    rxBytes: peer?.rxBytes ?? 0,
+    txBytes: peer?.txBytes ?? 0,
+  };
+}
+
+type Live = ReadonlyMap<string, PeerSnapshot>;
+
+function describeEdges({ netmap, endpoints }: MeshGateway, live: Live): MeshEdge[] {
+  return (netmap?.edges ?? []).map(({ id, name, publicKey }) => {
+    const { endpoint } = endpoints.of(id);
+    return {
+      name,
+      publicKey,
+      endpoint: endpoint === undefined ? null : formatEndpoint(endpoint),
+      ...trafficOf(live.get(publicKey)),
+    };
+  });
+}
+
+function describePeers(
+  { netmap, endpoints }: MeshGateway,
+  live: Live,
+  edges: readonly MeshEdge[],
+): MeshPeer[] {
+  const edgeAt = new Map<string, string>();
+  for (const { id, name } of netmap?.edges ?? []) {
+    for (const endpoint of endpoints.of(id).all) edgeAt.set(formatEndpoint(endpoint), name);
+  }
+  return (netmap?.peers ?? []).map((peer) => {
+    const known = live.get(peer.publicKey);
+    const endpoint = known?.endpoint;
+    const text = endpoint === undefined ? null : formatEndpoint(endpoint);
+    const relayed = (endpoint?.relayId ?? 0) !== 0;
+    return {
+      connector: peer.name,
+      replica: peer.replica,
+      publicKey: peer.publicKey,
+      serving: peer.serving,
+      mesh: addressesOf(peer.mesh),
+      path: {
+        kind: text === null ? 'none' : relayed ? 'relayed' : 'direct',
+        edge: relayed && text !== null ? (edgeAt.get(text) ?? edges[0]?.name ?? null) : null,
+        endpoint: text,
+      },
+      rtt: null,
+      prefixes: peer.prefixes.map(({ prefix }) => prefix),
+      ...trafficOf(known),
+    };
+  });
+}
+
+function describeRoutes(gateway: MeshGateway, peers: readonly MeshPeer[]): RouteInForce[] {
+  const { netmap, wanted, kernel } = gateway;
+  if (netmap === undefined || wanted === undefined) return [];
+  const routed = new Set(kernel.routes.map(formatPrefix));
+  const partly = new Set(kernel.conflicts.map(({ prefix }) => formatPrefix(prefix)));
+  const paths = new Map(peers.map((peer) => [peer.publicKey, describePath(peer.path)]));
+  const remote = wanted.routes.map(({ text: prefix, ...route }): RouteInForce => {
+    const { connector, priority, publicKey } = route;
+    const state = routed.has(prefix) ? (partly.has(prefix) ? 'partly local' : 'in force') : 'local';
+    return { prefix, connector, priority, state, path: paths.get(publicKey) ?? '' };
+  });
+  const own = netmap.self.routes.map(({ prefix, priority, approved }): RouteInForce => {
+    const state = approved ? 'ours' : 'pending';
+    return { prefix, connector: netmap.self.name, priority, state, path: '' };
+  });
+  return [...own, ...remote];
+}
+
+/** Without their lengths, which say nothing: `100.96.0.1`. */
+function addressesOf({ ipv4, ipv6 }: { readonly ipv4: string; readonly ipv6: string }) {
+  return { ipv4: ipv4.split('/')[0]!, ipv6: ipv6.split('/')[0]! };
+}
+
+function isoTime(unix: number): string {
+  return new Date(unix).toISOString();
+}

@@ -1,0 +1,93 @@
+/** What `connector status` shows of a gateway; the same shape is what `--json` prints. */
+import { z } from 'zod';
+
+const timeSchema = z.string();
+const traffic = {
+  /** ISO 8601; null = never. */
+  lastHandshake: timeSchema.nullable(),
+  rxBytes: z.number(),
+  txBytes: z.number(),
+};
+
+export const meshEdgeSchema = z.object({
+  name: z.string(),
+  publicKey: z.string(),
+  /** Where its relay is reached; null = its name has no address. */
+  endpoint: z.string().nullable(),
+  ...traffic,
+});
+
+export const meshPeerSchema = z.object({
+  connector: z.string(),
+  replica: z.string(),
+  publicKey: z.string(),
+  /** Whether it carries its connector's mesh IPs and prefixes. */
+  serving: z.boolean(),
+  mesh: z.object({ ipv4: z.string(), ipv6: z.string() }),
+  path: z.object({
+    kind: z.enum(['direct', 'relayed', 'none']),
+    /** Name of the edge; null when it is not relayed. */
+    edge: z.string().nullable(),
+    endpoint: z.string().nullable(),
+  }),
+  /** Round-trip time of the path in ms; null = not measured. */
+  rtt: z.number().nullable(),
+  prefixes: z.array(z.string()),
+  ...traffic,
+});
+
+/**
+ * `in force`: routed into the mesh. `local`: a subnet here, or a more preferred route of ours, wins.
+ * `partly local`: but for a part of it that is local. `ours`: this connector serves it. `pending`: it
+ * is advertised and waits for approval.
+ */
+export const routeInForceSchema = z.object({
+  prefix: z.string(),
+  connector: z.string(),
+  priority: z.number(),
+  state: z.enum(['in force', 'local', 'partly local', 'ours', 'pending']),
+  /** As in the peer's path, in words; empty for our own. */
+  path: z.string(),
+});
+
+export const meshStatusSchema = z.object({
+  interface: z.string(),
+  pid: z.number(),
+  since: timeSchema,
+  version: z.string(),
+  connector: z.object({ id: z.string(), name: z.string(), vnet: z.string().nullable() }),
+  replica: z.object({ id: z.string(), relayId: z.number(), serving: z.boolean() }),
+  mesh: z.object({ ipv4: z.string(), ipv6: z.string() }).nullable(),
+  publicKey: z.string(),
+  listenPort: z.number(),
+  mtu: z.number(),
+  crypto: z.enum(['noble', 'openssl']),
+  offloads: z.array(z.string()),
+  stream: z.object({
+    state: z.enum(['connecting', 'open', 'gone']),
+    since: timeSchema,
+    url: z.string().nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  }),
+  netmap: z
+    .object({ revision: z.number(), source: z.enum(['cache', 'edge']), refused: z.number() })
+    .nullable(),
+  edges: z.array(meshEdgeSchema),
+  peers: z.array(meshPeerSchema),
+  routes: z.array(routeInForceSchema),
+  drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
+  /** What is wrong, a sentence each. */
+  problems: z.array(z.string()),
+});
+
+export type MeshEdge = z.infer<typeof meshEdgeSchema>;
+export type MeshPeer = z.infer<typeof meshPeerSchema>;
+export type RouteInForce = z.infer<typeof routeInForceSchema>;
+export type MeshStatus = z.infer<typeof meshStatusSchema>;
+
+/** `relayed via edge-1 (192.0.2.1:51820)`. */
+export function describePath({ kind, edge, endpoint }: MeshPeer['path']): string {
+  if (kind === 'none') return 'none yet';
+  if (kind === 'direct') return `direct (${endpoint})`;
+  return `relayed via ${edge ?? 'an edge'} (${endpoint})`;
+}

@@ -1,0 +1,49 @@
+/**
+ * The last netmap on disk, with the addresses that the edges' host names had: all that is needed to
+ * come up when no edge and no name server answers. One that does not validate counts as none.
+ */
+import { z } from 'zod';
+import { type Netmap, netmapSchema } from '../../control/netmap.ts';
+import { netmapFault } from '../../control/netmap-text.ts';
+import type { Log } from '../log.ts';
+import type { StateDirectory } from './state-directory.ts';
+
+const FILE = 'netmap.json';
+
+const cacheSchema = z.strictObject({
+  netmap: netmapSchema,
+  /** `HOST:PORT` of an edge → `ADDRESS:PORT`. */
+  resolved: z.record(z.string().max(300), z.string().max(64)),
+});
+
+export interface CachedNetmap {
+  readonly netmap: Netmap;
+  readonly resolved: Readonly<Record<string, string>>;
+}
+
+/** @throws CausewayError PERMISSION, FILE_ACCESS */
+export async function loadNetmap(
+  state: StateDirectory,
+  log: Log,
+): Promise<CachedNetmap | undefined> {
+  const text = await state.read(FILE);
+  if (text === undefined) return undefined;
+  try {
+    const cached = cacheSchema.parse(JSON.parse(text));
+    const fault = netmapFault(cached.netmap);
+    if (fault === undefined) return cached;
+    throw new Error(fault);
+  } catch (error) {
+    log.warn({ err: error }, `${state.path}/${FILE} is damaged and not used`);
+    return undefined;
+  }
+}
+
+/** @throws CausewayError PERMISSION, FILE_ACCESS */
+export async function saveNetmap(state: StateDirectory, cached: CachedNetmap): Promise<void> {
+  await state.write(FILE, JSON.stringify(cached));
+}
+
+export async function removeNetmap(state: StateDirectory): Promise<void> {
+  await state.remove(FILE);
+}

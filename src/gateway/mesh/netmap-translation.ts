@@ -1,0 +1,205 @@
+/**
+ * A netmap as the data plane and the kernel need it, and the smallest change from one to the next.
+ * Pure: what a host name of an edge resolves to comes in as a function.
+ *
+ * Every edge is a peer without allowed IPs, kept alive so that NATs on the way stay open and the edge
+ * knows where we are. Every replica of another connector is a peer at the first edge's address with
+ * its own relay id; the one that serves has the connector's mesh IPs and prefixes as allowed IPs. Of
+ * connectors that have the same prefix, the one with the lowest priority value gets it.
+ */
+import type { Netmap, NetmapPeer } from '../../control/netmap.ts';
+import { keyFromBase64 } from '../../keys.ts';
+import { type InterfaceAddress, type Prefix, parsePrefix } from '../../routing/prefix.ts';
+import type { DeviceChange, PeerChange, PeerEndpoint } from '../../wireguard/configuration.ts';
+import { AllowedIpRecords } from '../allowed-ip-records.ts';
+import { formatEndpoint } from '../endpoint-text.ts';
+
+/** Seconds between keepalives to an edge: below the 30 s after which NATs forget at the earliest. */
+export const EDGE_KEEPALIVE = 20;
+
+/** Where an edge is reached; undefined = its addresses are not known. */
+export interface ResolvedEdge {
+  /** The address in use. */
+  readonly endpoint: PeerEndpoint | undefined;
+  /** All addresses from which it may relay to us. */
+  readonly all: readonly PeerEndpoint[];
+}
+
+interface WantedPeer {
+  readonly publicKey: Uint8Array;
+  readonly endpoint: PeerEndpoint | undefined;
+  /** Seconds, 0 = off. */
+  readonly keepalive: number;
+  /** By their text. */
+  readonly allowedIps: ReadonlyMap<string, Prefix>;
+}
+
+/** A prefix of the mesh and who carries it. */
+export interface MeshRoute {
+  readonly text: string;
+  readonly prefix: Prefix;
+  /** Name of the connector. */
+  readonly connector: string;
+  readonly priority: number;
+  readonly publicKey: string;
+}
+
+export interface Wanted {
+  /** By public key in base64: edges, then replicas in the netmap's order. */
+  readonly peers: ReadonlyMap<string, WantedPeer>;
+  readonly relays: readonly PeerEndpoint[];
+  /** Our mesh IPs. */
+  readonly addresses: readonly InterfaceAddress[];
+  /** To be routed into the interface: the mesh ranges, and what other connectors carry. */
+  readonly prefixes: readonly Prefix[];
+  /** What other connectors carry, without mesh IPs. */
+  readonly routes: readonly MeshRoute[];
+}
+
+export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => ResolvedEdge): Wanted {
+  const peers = new Map<string, WantedPeer>();
+  const relays: PeerEndpoint[] = [];
+  for (const edge of netmap.edges) {
+    const { endpoint, all } = edgeOf(edge.id);
+    relays.push(...all);
+    peers.set(edge.publicKey, {
+      publicKey: keyOf(edge.publicKey),
+      endpoint,
+      keepalive: EDGE_KEEPALIVE,
+      allowedIps: new Map(),
+    });
+  }
+  const relay = netmap.edges
+    .map((edge) => edgeOf(edge.id).endpoint)
+    .find((found) => found !== undefined);
+  const owners = chooseOwners(netmap.peers);
+  const own = ownPriorities(netmap);
+  const routes: MeshRoute[] = [];
+  for (const peer of netmap.peers) {
+    const allowedIps = new Map<string, Prefix>();
+    if (peer.serving) {
+      const parsed = prefixesOf(peer);
+      for (const text of [peer.mesh.ipv4, peer.mesh.ipv6]) allowedIps.set(text, parsed.get(text)!);
+      for (const { prefix: text, priority } of peer.prefixes) {
+        if (owners.get(text)?.peer !== peer) continue;
+        const prefix = parsed.get(text)!;
+        allowedIps.set(text, prefix);
+        const { name: connector, publicKey } = peer;
+        routes.push({ text, prefix, connector, priority, publicKey });
+      }
+    }
+    peers.set(peer.publicKey, {
+      publicKey: keyOf(peer.publicKey),
+      endpoint: relay && { ...relay, relayId: peer.relayId },
+      keepalive: 0,
+      allowedIps,
+    });
+  }
+  const { mesh, meshRanges } = netmap.self;
+  return {
+    peers,
+    relays,
+    addresses: [mesh.ipv4, mesh.ipv6].map(prefixOfText),
+    prefixes: [
+      ...[meshRanges.ipv4, meshRanges.ipv6].map(prefixOfText),
+      ...routes
+        .filter(({ text, priority }) => (own.get(text) ?? Number.POSITIVE_INFINITY) > priority)
+        .map(({ prefix }) => prefix),
+    ],
+    routes,
+  };
+}
+
+/** Prefixes that our own site has, with the priority that another's is compared with. */
+function ownPriorities({ self }: Netmap): Map<string, number> {
+  const approved = self.routes.filter((route) => route.approved);
+  return new Map(approved.map(({ prefix, priority }) => [prefix, priority]));
+}
+
+interface Owner {
+  readonly peer: NetmapPeer;
+  readonly priority: number;
+}
+
+function chooseOwners(peers: readonly NetmapPeer[]): Map<string, Owner> {
+  const owners = new Map<string, Owner>();
+  for (const peer of peers) {
+    if (!peer.serving) continue;
+    for (const { prefix, priority } of peer.prefixes) {
+      const other = owners.get(prefix);
+      if (other === undefined || priority < other.priority) owners.set(prefix, { peer, priority });
+    }
+  }
+  return owners;
+}
+
+/**
+ * What makes a device of `before` one of `after`; undefined = nothing. Without `before` it replaces
+ * whatever the device has.
+ */
+export function changeBetween(before: Wanted | undefined, after: Wanted): DeviceChange | undefined {
+  const relays = sameEndpoints(before?.relays ?? [], after.relays) ? undefined : after.relays;
+  const peers: PeerChange[] = [];
+  for (const [key, peer] of before?.peers ?? []) {
+    if (!after.peers.has(key)) peers.push({ publicKey: peer.publicKey, remove: true });
+  }
+  for (const [key, peer] of after.peers) {
+    const change = peerChange(before?.peers.get(key), peer);
+    if (change !== undefined) peers.push(change);
+  }
+  if (before !== undefined && peers.length === 0 && relays === undefined) return undefined;
+  return { ...(before === undefined && { replacePeers: true }), ...(relays && { relays }), peers };
+}
+
+function peerChange(before: WantedPeer | undefined, after: WantedPeer): PeerChange | undefined {
+  const { publicKey, endpoint, keepalive } = after;
+  const records = new AllowedIpRecords();
+  for (const [text, prefix] of before?.allowedIps ?? []) {
+    if (!after.allowedIps.has(text)) records.remove(prefix);
+  }
+  for (const [text, prefix] of after.allowedIps) {
+    if (!before?.allowedIps.has(text)) records.add(prefix);
+  }
+  const change: PeerChange = {
+    publicKey,
+    ...(endpoint !== undefined && !sameEndpoint(before?.endpoint, endpoint) && { endpoint }),
+    ...(keepalive !== (before?.keepalive ?? 0) && { persistentKeepalive: keepalive }),
+    ...(records.count > 0 && { allowedIps: records.bytes() }),
+  };
+  return before !== undefined && Object.keys(change).length === 1 ? undefined : change;
+}
+
+function sameEndpoint(a: PeerEndpoint | undefined, b: PeerEndpoint): boolean {
+  return (
+    a !== undefined &&
+    formatEndpoint(a) === formatEndpoint(b) &&
+    (a.relayId ?? 0) === (b.relayId ?? 0)
+  );
+}
+
+function sameEndpoints(a: readonly PeerEndpoint[], b: readonly PeerEndpoint[]): boolean {
+  return a.length === b.length && a.every((endpoint, i) => sameEndpoint(endpoint, b[i]!));
+}
+
+/** A delta leaves the objects of other peers as they are: their prefixes need not be read again. */
+const parsedPrefixes = new WeakMap<NetmapPeer, ReadonlyMap<string, Prefix>>();
+
+/** Mesh IPs and prefixes, by their text. */
+function prefixesOf(peer: NetmapPeer): ReadonlyMap<string, Prefix> {
+  let parsed = parsedPrefixes.get(peer);
+  if (parsed === undefined) {
+    const texts = [peer.mesh.ipv4, peer.mesh.ipv6, ...peer.prefixes.map(({ prefix }) => prefix)];
+    parsed = new Map(texts.map((text) => [text, prefixOfText(text)]));
+    parsedPrefixes.set(peer, parsed);
+  }
+  return parsed;
+}
+
+/** The schemas let only canonical prefixes and keys through. */
+function prefixOfText(text: string): Prefix {
+  return parsePrefix(text)!;
+}
+
+function keyOf(text: string): Uint8Array {
+  return keyFromBase64(text)!;
+}

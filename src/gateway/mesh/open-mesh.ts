@@ -1,0 +1,48 @@
+/** What `connector up` runs: the state directory locked, this host enrolled, then the daemon's parts. */
+import type { DaemonOptions } from '../daemon.ts';
+import type { Log } from '../log.ts';
+import { openTunnel } from '../open-tunnel.ts';
+import type { TunnelOptions } from '../tunnel.ts';
+import { type EnrolmentOptions, enrol } from './enrolment.ts';
+import { joinMesh } from './mesh-daemon.ts';
+import { openStateDirectory } from './state-directory.ts';
+
+export interface OpenMeshOptions {
+  readonly interfaceName: string;
+  readonly stateDirectory: string;
+  readonly mtu: number;
+  /** 0 = any. */
+  readonly listenPort: number;
+  readonly crypto: TunnelOptions['crypto'];
+  readonly forwarding: boolean;
+  readonly enrolment: Omit<EnrolmentOptions, 'log' | 'onWarning'>;
+  readonly log: Log;
+  readonly onWarning: (message: string) => void;
+}
+
+/**
+ * Enrols if need be and says how to run the daemon. The state directory stays locked until the
+ * daemon's interface is gone, or this process is.
+ *
+ * @throws CausewayError as `openStateDirectory` and `enrol`
+ */
+export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
+  const { interfaceName, mtu, listenPort, crypto, forwarding, enrolment, log, onWarning } = options;
+  const state = await openStateDirectory(options.stateDirectory);
+  try {
+    const enrolled = await enrol(state, { ...enrolment, log, onWarning });
+    const { version } = enrolment;
+    const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
+    return {
+      interfaceName,
+      mtu,
+      crypto,
+      log,
+      openTunnel,
+      attach: (tunnel, signal) => joinMesh(tunnel, mesh, signal),
+    };
+  } catch (error) {
+    await state.close();
+    throw error;
+  }
+}

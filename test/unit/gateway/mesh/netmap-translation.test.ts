@@ -1,0 +1,236 @@
+/** Netmaps into changes of a device: against the model of a device that takes them. */
+import { x25519 } from '@noble/curves/ed25519.js';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Netmap } from '../../../../src/control/netmap.ts';
+import { formatAllowedIp } from '../../../../src/gateway/allowed-ip-records.ts';
+import { formatEndpoint, parseEndpoint } from '../../../../src/gateway/endpoint-text.ts';
+import {
+  changeBetween,
+  translateNetmap,
+  type Wanted,
+} from '../../../../src/gateway/mesh/netmap-translation.ts';
+import { TunnelConfiguration } from '../../../../src/gateway/tunnel-configuration.ts';
+import { keyToBase64 } from '../../../../src/keys.ts';
+import { formatPrefix } from '../../../../src/routing/prefix.ts';
+import { ALLOWED_IP_RECORD } from '../../../../src/wireguard/configuration.ts';
+import { edge, keyText, netmap, type PeerPlan, uuid } from './netmaps.ts';
+
+function translate(map: Netmap): Wanted {
+  return translateNetmap(map, (id) => {
+    const { endpoints } = map.edges.find((one) => one.id === id)!;
+    const all = endpoints.flatMap((text) => parseEndpoint(text, () => undefined) ?? []);
+    return { endpoint: all[0], all };
+  });
+}
+
+class Model {
+  readonly #configuration = new TunnelConfiguration((key) => x25519.getPublicKey(key));
+  #wanted: Wanted | undefined;
+  /** Peers that the last change named. */
+  touched = 0;
+
+  take(map: Netmap): void {
+    const wanted = translate(map);
+    const change = changeBetween(this.#wanted, wanted);
+    this.#wanted = wanted;
+    this.touched = change?.peers.length ?? 0;
+    if (change === undefined) return;
+    this.#configuration.check(change);
+    this.#configuration.apply(change);
+  }
+
+  /** Public key → what it has. */
+  peers(): Record<string, { endpoint: string; keepalive: number; allowedIps: string[] }> {
+    const statistics = { listenPort: 0, drops: [], crypto: 'noble', offloads: [] } as const;
+    const { peers } = this.#configuration.snapshot('mesh0', statistics, () => undefined);
+    return Object.fromEntries(
+      peers.map(({ publicKey, endpoint, persistentKeepalive, allowedIps }) => {
+        const count = allowedIps.length / ALLOWED_IP_RECORD;
+        const texts = Array.from({ length: count }, (_, i) =>
+          formatAllowedIp(allowedIps, i * ALLOWED_IP_RECORD),
+        );
+        const where = endpoint && `${formatEndpoint(endpoint)} #${endpoint.relayId ?? 0}`;
+        return [
+          keyToBase64(publicKey),
+          { endpoint: where ?? '', keepalive: persistentKeepalive, allowedIps: texts.sort() },
+        ];
+      }),
+    );
+  }
+}
+
+describe('one netmap', () => {
+  test('edges are kept alive without allowed IPs; replicas are behind the first of them', () => {
+    const model = new Model();
+    const edges = [edge(1, '192.0.2.1:2408', '[2001:db8::1]:2408'), edge(2, '192.0.2.2:2408')];
+    model.take(
+      netmap({
+        edges,
+        peers: [
+          { n: 2, prefixes: [['10.2.0.0/24']] },
+          { n: 3, serving: false },
+        ],
+      }),
+    );
+    expect(model.peers()).toEqual({
+      [keyText(2_001)]: { endpoint: '192.0.2.1:2408 #0', keepalive: 20, allowedIps: [] },
+      [keyText(2_002)]: { endpoint: '192.0.2.2:2408 #0', keepalive: 20, allowedIps: [] },
+      [keyText(2)]: {
+        endpoint: '192.0.2.1:2408 #2',
+        keepalive: 0,
+        allowedIps: ['10.2.0.0/24', '100.96.0.2/32', 'fd00::2/128'],
+      },
+      [keyText(3)]: { endpoint: '192.0.2.1:2408 #3', keepalive: 0, allowedIps: [] },
+    });
+    const relays = translate(netmap({ edges })).relays.map(formatEndpoint);
+    expect(relays).toEqual(['192.0.2.1:2408', '[2001:db8::1]:2408', '192.0.2.2:2408']);
+  });
+
+  test('of equal prefixes the lowest priority value wins', () => {
+    const { routes } = translate(
+      netmap({
+        peers: [
+          { n: 2, prefixes: [['10.0.0.0/8', 200]] },
+          { n: 3, prefixes: [['10.0.0.0/8', 50]] },
+          { n: 4, prefixes: [['10.0.0.0/8', 100]] },
+        ],
+      }),
+    );
+    expect(routes).toMatchObject([
+      { text: '10.0.0.0/8', connector: 'site-3', priority: 50, publicKey: keyText(3) },
+    ]);
+  });
+
+  test('a prefix that is ours and preferred is not routed into the mesh', () => {
+    const routed = (own: number, approved: boolean): string[] =>
+      translate(
+        netmap({
+          own: [['10.0.0.0/8', approved, own]],
+          peers: [{ n: 2, prefixes: [['10.0.0.0/8']] }],
+        }),
+      ).prefixes.map(formatPrefix);
+    expect(routed(50, true)).toEqual(['100.96.0.0/12', 'fd00::/48']);
+    expect(routed(150, true)).toContain('10.0.0.0/8');
+    expect(routed(50, false)).toContain('10.0.0.0/8');
+  });
+
+  test('an edge whose name has no address leaves its peers without endpoint', () => {
+    const map = netmap({ edges: [edge(1, 'edge.example:2408')], peers: [{ n: 2 }] });
+    const model = new Model();
+    model.take(map);
+    expect(model.peers()[keyText(2)]!.endpoint).toBe('');
+  });
+});
+
+describe('from one netmap to the next', () => {
+  const base: PeerPlan[] = [
+    { n: 2, prefixes: [['10.2.0.0/24'], ['10.20.0.0/24']] },
+    { n: 3, prefixes: [['10.3.0.0/24']] },
+    { n: 4 },
+  ];
+
+  test('nothing changed: nothing to do', () => {
+    const wanted = translate(netmap({ peers: base }));
+    expect(changeBetween(wanted, translate(netmap({ revision: 2, peers: base })))).toBeUndefined();
+  });
+
+  test('only what changed is named', () => {
+    const model = new Model();
+    model.take(netmap({ peers: base }));
+    const rest = base.slice(1);
+    model.take(netmap({ peers: [{ n: 2, prefixes: [['10.2.0.0/24']] }, ...rest] }));
+    expect(model.touched).toBe(1);
+    model.take(netmap({ peers: [{ n: 2, prefixes: [['10.2.0.0/24']] }, ...rest, { n: 5 }] }));
+    expect(model.touched).toBe(1);
+    model.take(netmap({ peers: [...rest, { n: 5 }] }));
+    expect(model.touched).toBe(1);
+  });
+
+  test('a prefix moves to another connector', () => {
+    const model = new Model();
+    model.take(netmap({ peers: base }));
+    model.take(
+      netmap({
+        peers: [
+          { n: 2, prefixes: [['10.2.0.0/24']] },
+          { n: 3, prefixes: [['10.20.0.0/24'], ['10.3.0.0/24']] },
+          { n: 4 },
+        ],
+      }),
+    );
+    expect(model.peers()[keyText(2)]!.allowedIps).not.toContain('10.20.0.0/24');
+    expect(model.peers()[keyText(3)]!.allowedIps).toContain('10.20.0.0/24');
+  });
+
+  test('an edge moves: it and all that is behind it follow', () => {
+    const model = new Model();
+    model.take(netmap({ peers: base }));
+    model.take(netmap({ peers: base, edges: [edge(1, '198.51.100.9:2408')] }));
+    expect(Object.values(model.peers()).every(({ endpoint }) => endpoint.startsWith('198.'))).toBe(
+      true,
+    );
+  });
+
+  test('any sequence of netmaps leaves what the last one alone would', () => {
+    const prefixes = ['10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16', 'fd01::/64', '0.0.0.0/0'];
+    const peerPlan = fc.record({
+      n: fc.integer({ min: 2, max: 9 }),
+      serving: fc.boolean(),
+      prefixes: fc.uniqueArray(
+        fc.tuple(fc.constantFrom(...prefixes), fc.integer({ min: 1, max: 60_000 })),
+        { selector: ([prefix]) => prefix },
+      ),
+    });
+    const plan = fc.record({
+      peers: fc.uniqueArray(peerPlan, { selector: ({ n }) => n }).map((peers) =>
+        // No two have the same prefix with the same priority: the registry sees to it.
+        peers.map(({ n, serving, prefixes: own }) => ({
+          n,
+          serving,
+          prefixes: serving ? own.map(([prefix, i]) => [prefix, i * 10 + (n % 10)] as const) : [],
+        })),
+      ),
+      port: fc.constantFrom(2408, 2409),
+    });
+    fc.assert(
+      fc.property(fc.array(plan, { minLength: 1, maxLength: 6 }), (plans) => {
+        const maps = plans.map(({ peers, port }) =>
+          netmap({
+            peers: peers.map((one) => ({
+              ...one,
+              prefixes: one.prefixes.map(([prefix, i]) => [prefix, i % 65_536] as const),
+            })),
+            edges: [edge(1, `192.0.2.1:${port}`)],
+          }),
+        );
+        const model = new Model();
+        for (const map of maps) model.take(map);
+        const fresh = new Model();
+        fresh.take(maps.at(-1)!);
+        expect(model.peers()).toEqual(fresh.peers());
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('a change among ten thousand routes costs what it changes, not what there is', () => {
+    const peers = Array.from({ length: 100 }, (_, i) => ({
+      n: i + 2,
+      prefixes: Array.from({ length: 100 }, (_, k) => [`10.${i}.${k}.0/24`] as const),
+    }));
+    const before = netmap({ peers });
+    const first = translate(before);
+    // As `applyDelta` does it: the objects of the other peers stay.
+    const after = { ...before, revision: 2, peers: before.peers.slice(1) };
+    const started = performance.now();
+    const change = changeBetween(first, translate(after));
+    const milliseconds = performance.now() - started;
+    expect(change?.peers).toHaveLength(1);
+    expect(milliseconds).toBeLessThan(500);
+  });
+});
+
+test('ids of the plans are valid', () => {
+  expect(uuid(1)).toMatch(/^[0-9a-f-]{36}$/);
+});
