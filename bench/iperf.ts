@@ -1,6 +1,6 @@
 /** iperf3 from the left to the right namespace of a pair. */
 import type { Process } from '../lab/process.ts';
-import { INNER, type TunnelPair } from '../lab/tunnel-pair.ts';
+import { type Ends, INNER } from '../lab/tunnel-pair.ts';
 
 export interface Stream {
   /** Resolves with Mbit/s received, both directions summed up. */
@@ -10,7 +10,7 @@ export interface Stream {
 
 /** Starts a server for one test, then the client against it. */
 export async function startIperf(
-  pair: TunnelPair,
+  pair: Ends,
   seconds: number,
   options: readonly string[] = [],
 ): Promise<Stream> {
@@ -35,7 +35,7 @@ export async function startIperf(
 
 /** Mbit/s of TCP through the pair. */
 export async function measureThroughput(
-  pair: TunnelPair,
+  pair: Ends,
   seconds: number,
   options?: readonly string[],
 ): Promise<number> {

@@ -16,6 +16,7 @@ import { note } from './measure.ts';
 import { memory } from './memory.ts';
 import { budgetText, type Figure, isMet, margin, type Options, ratioOf } from './options.ts';
 import { pps } from './pps.ts';
+import { relay, relayPps } from './relay.ts';
 import { noble, throughput, throughput4 } from './throughput.ts';
 
 type Benchmark = (options: Options) => Promise<Figure[]>;
@@ -30,6 +31,8 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   lpm,
   memory,
   flood,
+  relay,
+  'relay-pps': relayPps,
 };
 
 function number(value: number): string {

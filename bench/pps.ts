@@ -7,7 +7,7 @@
  * figure is the received rate of the highest trial that held. The same for ours and the peer.
  */
 import type { Process } from '../lab/process.ts';
-import { INNER, type TunnelPair } from '../lab/tunnel-pair.ts';
+import { type Ends, INNER, type TunnelPair } from '../lab/tunnel-pair.ts';
 import { loadProgram } from './load-program.ts';
 import { measureInTurn } from './measure.ts';
 import type { Figure, Options } from './options.ts';
@@ -28,20 +28,20 @@ interface Trial {
 }
 
 class Load {
-  readonly #pair: TunnelPair;
+  readonly #pair: Ends;
   readonly #program: string;
   readonly #receiver: Process;
   readonly #seconds: number;
   #run = 0;
 
-  private constructor(pair: TunnelPair, program: string, receiver: Process, seconds: number) {
+  private constructor(pair: Ends, program: string, receiver: Process, seconds: number) {
     this.#pair = pair;
     this.#program = program;
     this.#receiver = receiver;
     this.#seconds = seconds;
   }
 
-  static async open(pair: TunnelPair, seconds: number): Promise<Load> {
+  static async open(pair: Ends, seconds: number): Promise<Load> {
     const program = await loadProgram();
     const receiver = pair.east.start([program, 'receive', PORT, RECEIVE_BUFFER]);
     await receiver.line(/ready/);
@@ -93,15 +93,25 @@ class Load {
   }
 }
 
+/** Packets a second from west to east; `start` is where the search starts. */
+export async function measureRate(
+  pair: Ends,
+  seconds: number,
+  start = FIRST_RATE,
+): Promise<number> {
+  const load = await Load.open(pair, seconds);
+  const found = await load.search(Math.max(start, 1000));
+  await load.close();
+  return found;
+}
+
 export async function pps(options: Options): Promise<Figure[]> {
   const lastOf = new Map<TunnelPair, number>();
   const { rate } = await measureInTurn(
     options,
     async (pair, seconds = 1) => {
-      const load = await Load.open(pair, seconds);
-      const found = await load.search(lastOf.get(pair) ?? FIRST_RATE);
-      lastOf.set(pair, Math.max(found, 1000));
-      await load.close();
+      const found = await measureRate(pair, seconds, lastOf.get(pair));
+      lastOf.set(pair, found);
       return { rate: found };
     },
     (value) => value.toFixed(0),

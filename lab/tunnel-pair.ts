@@ -14,6 +14,12 @@ import { connect, type Namespace } from './namespace.ts';
 /** Both listen on it. */
 export const PORT = 51820;
 
+/** Where the two ends of a tunnel are: what measures it needs no more. */
+export interface Ends {
+  readonly west: Namespace;
+  readonly east: Namespace;
+}
+
 interface Addresses {
   readonly left: string;
   readonly right: string;
