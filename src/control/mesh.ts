@@ -3,7 +3,13 @@
  * is what people know from Cloudflare's mesh; the IPv6 range is a unique local /48 (RFC 4193) with
  * random bits of its own for each mesh.
  */
-import { formatPrefix, maxPrefixLength, type Prefix, parsePrefix } from '../routing/prefix.ts';
+import {
+  containsAddress,
+  formatPrefix,
+  maxPrefixLength,
+  type Prefix,
+  parsePrefix,
+} from '../routing/prefix.ts';
 import type { Head } from './model.ts';
 import type { MeshAddresses } from './netmap.ts';
 
@@ -36,6 +42,18 @@ export function meshAddresses(
     ipv4: hostOf(parsePrefix(head.meshIpv4)!, index),
     ipv6: hostOf(parsePrefix(head.meshIpv6)!, index),
   };
+}
+
+/** The inverse: the index that an address of either range has; undefined if it is in neither. */
+export function meshIndexOf(
+  head: Pick<Head, 'meshIpv4' | 'meshIpv6'>,
+  address: Uint8Array,
+): number | undefined {
+  const range = parsePrefix(address.length === 4 ? head.meshIpv4 : head.meshIpv6)!;
+  if (!containsAddress(range, address)) return undefined;
+  const low = (bytes: Uint8Array): number =>
+    new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4);
+  return low(address) - low(range.address);
 }
 
 function hostOf(range: Prefix, index: number): string {

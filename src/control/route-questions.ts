@@ -10,7 +10,7 @@ import {
   parsePrefix,
   prefixesOverlap,
 } from '../routing/prefix.ts';
-import { meshAddresses } from './mesh.ts';
+import { meshAddresses, meshIndexOf } from './mesh.ts';
 import type { Connector, ConnectorId, Replica, ReplicaId, Route, VnetId } from './model.ts';
 import type { RegistryView } from './registry/view.ts';
 
@@ -208,15 +208,13 @@ function meshOwner(
   view: RegistryView,
   address: Uint8Array,
 ): { readonly connector: Connector; readonly prefix: string } | undefined {
-  const { meshIpv4, meshIpv6 } = view.head;
-  const range = [meshIpv4, meshIpv6].find((text) => containsAddress(parsePrefix(text)!, address));
-  if (range === undefined) return undefined;
-  for (const connector of view.connectors.values()) {
-    const mesh = meshAddresses(view.head, connector.meshIndex);
-    const prefix = address.length === 4 ? mesh.ipv4 : mesh.ipv6;
-    if (containsAddress(parsePrefix(prefix)!, address)) return { connector, prefix };
-  }
-  return undefined;
+  const index = meshIndexOf(view.head, address);
+  const connector = index === undefined ? undefined : view.byMeshIndex(index);
+  if (connector === undefined) return undefined;
+  const mesh = meshAddresses(view.head, connector.meshIndex);
+  const prefix = address.length === 4 ? mesh.ipv4 : mesh.ipv6;
+  // The index is the address's last bits; an IPv6 one has more in front of them.
+  return containsAddress(parsePrefix(prefix)!, address) ? { connector, prefix } : undefined;
 }
 
 /** Longest prefix, then lowest priority. */

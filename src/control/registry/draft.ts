@@ -48,7 +48,11 @@ export class Draft {
   /** @throws CausewayError MESH_FULL */
   takeMeshIndex(): number {
     const max = maxMeshIndex(this.#head);
-    const index = nextFree(this.#head.nextMeshIndex, max, (at) => this.view.hasMeshIndex(at));
+    const index = nextFree(
+      this.#head.nextMeshIndex,
+      max,
+      (at) => this.view.byMeshIndex(at) !== undefined,
+    );
     if (index === undefined) {
       throw new CausewayError(
         'MESH_FULL',

@@ -43,7 +43,7 @@ export class RegistryView {
   readonly #routesOf = new Map<string, Map<string, Route>>();
   readonly #routesAt = new Map<string, Map<string, Route>>();
   readonly #prefixes = new Map<RouteId, Prefix>();
-  readonly #meshIndexes = new Set<number>();
+  readonly #meshIndexes = new Map<number, Connector>();
   readonly #relayIds = new Map<number, Replica | Edge>();
   readonly #publicKeys = new Map<string, Replica | Edge>();
   readonly #replicaHashes = new Map<string, Replica>();
@@ -140,8 +140,9 @@ export class RegistryView {
     return this.#prefixes.get(route)!;
   }
 
-  hasMeshIndex(index: number): boolean {
-    return this.#meshIndexes.has(index);
+  /** Who has the place in the mesh ranges. */
+  byMeshIndex(index: number): Connector | undefined {
+    return this.#meshIndexes.get(index);
   }
 
   /** Who has the relay id. */
@@ -189,7 +190,7 @@ export class RegistryView {
       case 'connector':
         writable(this.connectors).set(object.id, object);
         put(this.#connectorsIn, object.vnet, object.id, object);
-        this.#meshIndexes.add(object.meshIndex);
+        this.#meshIndexes.set(object.meshIndex, object);
         break;
       case 'replica':
         writable(this.replicas).set(object.id, object);
