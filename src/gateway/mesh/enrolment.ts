@@ -86,7 +86,7 @@ async function join(
   const edge = { urls: [...token.urls], tlsPin: token.tlsPin };
   const client = new EdgeClient([edge]);
   const known = anew ? undefined : await loadPrivateKey(state);
-  const privateKey = known ?? (await createPrivateKey(state, randomBytes(32)));
+  const privateKey = known ?? (await createPrivateKey(state, Uint8Array.from(randomBytes(32))));
   const answer = await client.enrol({
     connector: token.connector,
     secret: token.secret,

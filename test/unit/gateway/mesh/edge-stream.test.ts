@@ -1,0 +1,136 @@
+/** The stream of netmaps over real TLS on the loopback: resumed, refused, broken off, ended for good. */
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { CausewayError } from '../../../../src/errors.ts';
+import { EdgeClient } from '../../../../src/gateway/mesh/edge-client.ts';
+import {
+  type EdgeEvent,
+  EdgeStream,
+  type StreamState,
+} from '../../../../src/gateway/mesh/edge-stream.ts';
+import { FakeEdge, problem } from './fake-edge.ts';
+import { netmap } from './netmaps.ts';
+
+let edge: FakeEdge;
+let stream: EdgeStream | undefined;
+let revision: number | undefined;
+let events: EdgeEvent[];
+let states: StreamState[];
+let refuse = false;
+const told: (() => void)[] = [];
+
+beforeEach(async () => {
+  edge = await FakeEdge.open();
+  edge.answer = (_, response) => edge.stream(response);
+  revision = undefined;
+  events = [];
+  states = [];
+  refuse = false;
+});
+
+afterEach(async () => {
+  await stream?.close();
+  await edge[Symbol.asyncDispose]();
+});
+
+function open(pin: string = edge.pin): void {
+  stream = new EdgeStream({
+    client: new EdgeClient([{ urls: [edge.url], tlsPin: pin }]),
+    credential: 'credential-of-a-replica',
+    revision: () => revision,
+    onEvent: async (event) => {
+      if (refuse) throw new CausewayError('NETMAP_INVALID', 'does not fit');
+      if (event.kind === 'netmap') revision = event.netmap.revision;
+      if (event.kind === 'delta') revision = event.delta.revision;
+      events.push(event);
+      for (const tell of told.splice(0)) tell();
+    },
+    onState: (state) => {
+      states.push(state);
+      for (const tell of told.splice(0)) tell();
+    },
+    log: pino({ level: 'silent' }),
+  });
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise<void>((resolve) => told.push(resolve));
+}
+
+test('a netmap, a delta, and after a break the last revision', async () => {
+  const first = edge.next();
+  open();
+  expect(await first).toMatchObject({
+    path: '/v1/netmap',
+    authorization: 'Bearer credential-of-a-replica',
+    lastEventId: undefined,
+  });
+  edge.send('netmap', netmap({ revision: 5 }), 5);
+  edge.send('delta', { format: 1, revision: 6 }, 6);
+  await until(() => events.length === 2);
+  expect(events.map(({ kind }) => kind)).toEqual(['netmap', 'delta']);
+  const again = edge.next();
+  for (const response of edge.streams) response.destroy();
+  expect((await again).lastEventId).toBe('6');
+  expect(states.at(-1)?.state === 'open' || states.at(-2)?.state === 'open').toBe(true);
+});
+
+test('what does not validate is not handed on, and a whole netmap is asked for', async () => {
+  const first = edge.next();
+  open();
+  await first;
+  edge.send('netmap', netmap({ revision: 5 }), 5);
+  await until(() => events.length === 1);
+  const again = edge.next();
+  edge.send('delta', { format: 1, revision: 'six' }, 6);
+  expect((await again).lastEventId).toBeUndefined();
+  expect(events).toHaveLength(1);
+  expect(states.some((state) => 'error' in state && state.error?.code === 'NETMAP_INVALID')).toBe(
+    true,
+  );
+});
+
+test('what cannot be applied is asked for as a whole', async () => {
+  revision = 4;
+  const first = edge.next();
+  open();
+  expect((await first).lastEventId).toBe('4');
+  refuse = true;
+  const again = edge.next();
+  edge.send('delta', { format: 1, revision: 6 }, 6);
+  expect((await again).lastEventId).toBeUndefined();
+});
+
+test('gone ends it, as an event or as a refusal', async () => {
+  const first = edge.next();
+  open();
+  await first;
+  edge.send('gone', { code: 'NOT_FOUND', detail: 'The connector was deleted.' });
+  await until(() => events.length === 1);
+  expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'The connector was deleted.' } }]);
+  expect(states.at(-1)?.state).toBe('gone');
+  await stream?.close();
+
+  edge.answer = (_, response) => problem(response, 401, 'UNAUTHORIZED', 'no such credential');
+  events = [];
+  open();
+  await until(() => events.length === 1);
+  expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'no such credential' } }]);
+});
+
+test('an edge in trouble is asked again; one with another key is told nothing', async () => {
+  edge.answer = (_, response) => problem(response, 503, 'STORE_LOCKED', 'later');
+  const first = edge.next();
+  open();
+  await first;
+  await edge.next();
+  expect(events).toEqual([]);
+  await stream?.close();
+
+  edge.asked.length = 0;
+  states = [];
+  open('0'.repeat(64));
+  await until(() => states.some((state) => 'error' in state));
+  expect(states.at(-1)).toMatchObject({ error: { code: 'EDGE_UNTRUSTED' } });
+  expect(edge.asked).toEqual([]);
+});
