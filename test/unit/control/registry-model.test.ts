@@ -1,0 +1,337 @@
+/**
+ * The registry against a naive model under random operations; every prefix of its commits is a valid
+ * registry, also for who opens it anew; and netmaps: each replica's whole netmap is the sum of the
+ * deltas that it was sent, whatever it missed meanwhile.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { computeNetmap } from '../../../src/control/compute-netmap.ts';
+import { MemoryStore } from '../../../src/control/memory-store.ts';
+import { maxMeshIndex } from '../../../src/control/mesh.ts';
+import type { Connector, Replica, Route } from '../../../src/control/model.ts';
+import type { Netmap } from '../../../src/control/netmap.ts';
+import { applyDelta, diffNetmap } from '../../../src/control/netmap-delta.ts';
+import { NetmapIndex } from '../../../src/control/netmap-index.ts';
+import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
+import {
+  createConnector,
+  deleteConnector,
+  updateConnector,
+} from '../../../src/control/registry/connectors.ts';
+import { putEdge } from '../../../src/control/registry/edges.ts';
+import { Registry } from '../../../src/control/registry/registry.ts';
+import { chooseServing, removeReplica } from '../../../src/control/registry/replicas.ts';
+import {
+  addRoute,
+  advertiseRoutes,
+  approveRoute,
+  removeRoute,
+  updateRoute,
+} from '../../../src/control/registry/routes.ts';
+import type { RegistryView } from '../../../src/control/registry/view.ts';
+import { createVnet, deleteVnet } from '../../../src/control/registry/vnets.ts';
+import { CausewayError } from '../../../src/errors.ts';
+import { bytesOf, keyText, RegistryWorld } from './registry-world.ts';
+
+const PREFIXES = ['10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '2001:db8::/32', '192.168.0.0/24'];
+const NAMES = ['a', 'b', 'c', 'd'];
+
+const name = fc.constantFrom(...NAMES);
+const vnet = fc.constantFrom('default', 'lab');
+const prefix = fc.constantFrom(...PREFIXES);
+const priority = fc.constantFrom(100, 200);
+const pick = fc.nat({ max: 20 });
+const operation = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('create' as const), name, vnet }) },
+  fc.record({ kind: fc.constant('delete' as const), name }),
+  fc.record({ kind: fc.constant('rename' as const), name, to: name }),
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('enrol' as const), name, key: pick }) },
+  fc.record({ kind: fc.constant('leave' as const), pick }),
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('add' as const), name, prefix, priority }),
+  },
+  fc.record({ kind: fc.constant('remove' as const), pick }),
+  fc.record({ kind: fc.constant('update' as const), pick, priority }),
+  fc.record({ kind: fc.constant('approve' as const), pick }),
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('advertise' as const),
+      pick,
+      prefixes: fc.subarray(PREFIXES),
+    }),
+  },
+  fc.record({ kind: fc.constant('serve' as const), name, bound: fc.integer() }),
+  fc.record({ kind: fc.constant('edge' as const), key: fc.integer({ min: 90, max: 92 }) }),
+  fc.record({ kind: fc.constant('vnet' as const), create: fc.boolean() }),
+);
+type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
+
+function nth<T>(values: Iterable<T>, n: number): T | undefined {
+  const all = [...values];
+  return all[n % all.length];
+}
+
+async function perform(world: RegistryWorld, op: Operation): Promise<void> {
+  const { view, context } = world;
+  const replica = 'pick' in op ? nth(view.replicas.values(), op.pick) : undefined;
+  const route = 'pick' in op ? nth(view.routes.values(), op.pick) : undefined;
+  switch (op.kind) {
+    case 'create': {
+      const autoApprove = op.name === 'a' ? ['10.1.0.0/16'] : [];
+      const input = { name: op.name, vnet: op.vnet, autoApprove, maxReplicas: 3 };
+      await world.change((v) => createConnector(v, { ...input, secret: bytesOf(1, 24) }, context));
+      return;
+    }
+    case 'delete':
+      await world.change((v) => deleteConnector(v, op.name));
+      return;
+    case 'rename':
+      await world.change((v) => updateConnector(v, op.name, { name: op.to }));
+      return;
+    case 'enrol': {
+      const connector = view.findConnector(op.name);
+      const secret = `1.${Buffer.from(bytesOf(1, 24)).toString('base64url')}`;
+      if (connector !== undefined) await world.replica({ id: connector.id, secret }, op.key);
+      return;
+    }
+    case 'leave':
+      if (replica !== undefined) await world.change((v) => removeReplica(v, replica.id));
+      return;
+    case 'add': {
+      const input = { connector: op.name, prefix: op.prefix, priority: op.priority };
+      await world.change((v) => addRoute(v, input, context));
+      return;
+    }
+    case 'remove':
+      if (route !== undefined) await world.change((v) => removeRoute(v, route.id));
+      return;
+    case 'update':
+      if (route !== undefined) await world.change((v) => updateRoute(v, route.id, op));
+      return;
+    case 'approve':
+      if (route !== undefined) await world.change((v) => approveRoute(v, route.id));
+      return;
+    case 'advertise':
+      if (replica === undefined) return;
+      await world.change((v) => advertiseRoutes(v, replica.id, op, context));
+      return;
+    case 'serve': {
+      const connector = view.findConnector(op.name);
+      if (connector === undefined) return;
+      const isBound = (id: string): boolean => ((op.bound >> (id.charCodeAt(35) % 8)) & 1) === 1;
+      await world.change((v) => chooseServing(v, connector.id, isBound, world.now));
+      return;
+    }
+    case 'edge': {
+      const endpoints = [`203.0.113.${op.key}:51820`];
+      const input = { name: 'edge', publicKey: keyText(op.key), endpoints, urls: [], tlsPin: null };
+      await world.change((v) => putEdge(v, input, context));
+      return;
+    }
+    case 'vnet':
+      await world.change((v) =>
+        op.create ? createVnet(v, { name: 'lab' }, context) : deleteVnet(v, 'lab'),
+      );
+  }
+}
+
+/** Performs it; a coded refusal is an answer too. */
+async function attempt(world: RegistryWorld, op: Operation): Promise<string | undefined> {
+  try {
+    await perform(world, op);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CausewayError) return error.code;
+    throw error;
+  }
+}
+
+/** What must be so of any registry. */
+function checkInvariants(view: RegistryView): void {
+  const unique = (values: unknown[]): void => expect(new Set(values).size).toBe(values.length);
+  const connectors = [...view.connectors.values()];
+  const nodes = [...view.replicas.values(), ...view.edges.values()];
+  const routes = [...view.routes.values()];
+  expect(view.vnets.has(view.head.defaultVnet)).toBe(true);
+  unique([...view.vnets.values()].map((v) => v.name));
+  unique(connectors.map((c) => c.name));
+  unique(connectors.map((c) => c.meshIndex));
+  unique(nodes.map((node) => node.relayId));
+  unique(nodes.map((node) => node.publicKey));
+  unique(routes.map((r) => `${r.connector} ${r.prefix}`));
+  unique(routes.filter((r) => r.approved).map((r) => `${r.vnet} ${r.prefix} ${r.priority}`));
+  for (const c of connectors) {
+    expect(view.vnets.has(c.vnet)).toBe(true);
+    expect(c.meshIndex).toBeLessThanOrEqual(maxMeshIndex(view.head));
+    expect(view.replicasOf(c.id).size).toBeLessThanOrEqual(c.maxReplicas);
+  }
+  for (const owned of [...view.replicas.values(), ...routes, ...view.serving.values()]) {
+    expect(view.connectors.get(owned.connector)?.vnet).toBe(owned.vnet);
+  }
+  for (const s of view.serving.values()) {
+    expect(view.replicas.get(s.replica)?.connector).toBe(s.connector);
+  }
+  for (const r of routes) {
+    for (const id of r.advertisedBy) expect(view.replicas.get(id)?.connector).toBe(r.connector);
+    if (r.source === 'advertised') expect(r.advertisedBy.length).toBeGreaterThan(0);
+  }
+}
+
+function contents(view: RegistryView): unknown {
+  const sorted = (objects: Iterable<object>): string[] =>
+    [...objects].map((object) => JSON.stringify(object)).sort();
+  return [view.head, view.vnets, view.connectors, view.replicas, view.routes, view.serving].map(
+    (part) => (part instanceof Map ? sorted(part.values()) : part),
+  );
+}
+
+/** The same rules, read again without indexes: what it says of an operation before it is performed. */
+function expectedOf(view: RegistryView, op: Operation): string | undefined {
+  const connectors = [...view.connectors.values()];
+  const routes = [...view.routes.values()];
+  const replicas = [...view.replicas.values()];
+  const named = (text: string): Connector | undefined => connectors.find((c) => c.name === text);
+  const isTaken = (of: Connector | Route, at: string, cost: number, except?: Route): boolean =>
+    routes.some(
+      (r) =>
+        r.approved && r.vnet === of.vnet && r.prefix === at && r.priority === cost && r !== except,
+    );
+  const ofConnector = (c: Connector): Replica[] => replicas.filter((r) => r.connector === c.id);
+  const lab = [...view.vnets.values()].find((v) => v.name === 'lab');
+  switch (op.kind) {
+    case 'create':
+      if (named(op.name)) return 'NAME_TAKEN';
+      return op.vnet === 'lab' && lab === undefined ? 'NOT_FOUND' : undefined;
+    case 'delete':
+      return named(op.name) ? undefined : 'NOT_FOUND';
+    case 'rename':
+      if (!named(op.name)) return 'NOT_FOUND';
+      return op.to !== op.name && named(op.to) ? 'NAME_TAKEN' : undefined;
+    case 'enrol': {
+      const connector = named(op.name);
+      const holder = replicas.find((r) => r.publicKey === keyText(op.key));
+      if (connector === undefined || holder?.connector === connector.id) return undefined;
+      if (holder !== undefined) return 'KEY_TAKEN';
+      return ofConnector(connector).length >= 3 ? 'REPLICA_LIMIT' : undefined;
+    }
+    case 'add': {
+      const connector = named(op.name);
+      if (connector === undefined) return 'NOT_FOUND';
+      const own = routes.find((r) => r.connector === connector.id && r.prefix === op.prefix);
+      const refused = own?.source === 'operator' || isTaken(connector, op.prefix, op.priority, own);
+      return refused ? 'ROUTE_TAKEN' : undefined;
+    }
+    case 'update':
+    case 'approve': {
+      const route = nth(routes, op.pick);
+      if (route === undefined || (op.kind === 'approve' && route.approved)) return undefined;
+      if (op.kind === 'update' && !route.approved) return undefined;
+      const cost = op.kind === 'update' ? op.priority : route.priority;
+      return isTaken(route, route.prefix, cost, route) ? 'ROUTE_TAKEN' : undefined;
+    }
+    case 'advertise': {
+      const replica = nth(replicas, op.pick);
+      if (replica === undefined) return undefined;
+      const connector = connectors.find((c) => c.id === replica.connector)!;
+      const refused = op.prefixes
+        .filter((p) => !routes.some((r) => r.connector === connector.id && r.prefix === p))
+        .filter(() => connector.autoApprove.length > 0)
+        .some((p) => p.startsWith('10.1.') && isTaken(connector, p, 100));
+      return refused ? 'ROUTE_TAKEN' : undefined;
+    }
+    case 'vnet':
+      if (op.create) return lab ? 'NAME_TAKEN' : undefined;
+      if (lab === undefined) return 'NOT_FOUND';
+      return connectors.some((c) => c.vnet === lab.id) ? 'VNET_IN_USE' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const operations = fc.array(operation, { maxLength: 40 });
+
+test('any operations: accepted and refused as the model says; every prefix is a valid registry', async () => {
+  await fc.assert(
+    fc.asyncProperty(operations, async (ops) => {
+      const store = new MemoryStore();
+      const world = await RegistryWorld.open(store);
+      for (const op of ops) {
+        const expected = expectedOf(world.view, op);
+        const before = contents(world.view);
+        expect([op, await attempt(world, op)]).toEqual([op, expected]);
+        if (expected !== undefined) expect(contents(world.view)).toEqual(before);
+        checkInvariants(world.view);
+        // A crash here: whoever opens the store finds the same.
+        const anew = await Registry.open(store, () => {});
+        expect(contents(anew.view)).toEqual(contents(world.view));
+        anew.close();
+      }
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);
+
+/** Without the revision, which a replica only hears of when something concerns it. */
+function withoutRevision(netmap: Netmap | undefined): unknown {
+  return netmap && { ...netmap, revision: 0 };
+}
+
+function decoded<T>(result: { ok: true; value: T } | { ok: false; message: string }): T {
+  if (!result.ok) throw new Error(result.message);
+  return result.value;
+}
+
+test('any operations: a whole netmap is the sum of its deltas, also for who was away', async () => {
+  await fc.assert(
+    fc.asyncProperty(operations, fc.array(fc.nat(), { maxLength: 40 }), async (ops, away) => {
+      const world = await RegistryWorld.open();
+      let index = new NetmapIndex(world.view, world.registry.takeHistory());
+      const received = new Map<string, Netmap>();
+      const restarted = new Set<string>();
+      world.registry.onChange((events, revision) => {
+        const update = index.update(events, revision);
+        for (const id of update.gone) received.delete(id);
+        const reached = new Set<string>();
+        for (const { data, recipients } of update.broadcasts) {
+          const delta = decoded(decodeDelta(data));
+          for (const id of recipients) {
+            expect(reached.has(id)).toBe(false);
+            reached.add(id);
+            const netmap = received.get(id);
+            if (netmap && !restarted.has(id)) received.set(id, applyDelta(netmap, delta));
+          }
+        }
+      });
+      for (const [i, op] of ops.entries()) {
+        await attempt(world, op);
+        if (i % 7 === 6) {
+          // The edge restarts: it knows what the store remembers.
+          const anew = await Registry.open(world.store, () => {});
+          index = new NetmapIndex(world.view, anew.takeHistory());
+          anew.close();
+        }
+        for (const [n, id] of [...world.view.replicas.keys()].entries()) {
+          const before = received.get(id);
+          if (((away[i] ?? 0) >> n) & 1) {
+            restarted.add(id);
+            continue;
+          }
+          if (before === undefined || restarted.delete(id)) {
+            const start = index.start(id, before?.revision);
+            if (start?.event === 'netmap') received.set(id, decoded(decodeNetmap(start.data)));
+            else if (start) received.set(id, applyDelta(before!, decoded(decodeDelta(start.data))));
+          }
+          const whole = computeNetmap(world.view, id)!;
+          expect(withoutRevision(received.get(id))).toEqual(withoutRevision(whole));
+          expect(decoded(decodeNetmap(index.full(id)!))).toEqual(whole);
+          const delta = before && diffNetmap(before, whole);
+          const summed = delta ? applyDelta(before, delta) : (before ?? whole);
+          expect(withoutRevision(summed)).toEqual(withoutRevision(whole));
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);
