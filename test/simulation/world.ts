@@ -113,7 +113,7 @@ export class Node {
   readonly privateKey = new Uint8Array(32);
   readonly publicKey = new Uint8Array(32);
   readonly out = new OutboundVector(64, 256 * 1024);
-  readonly in = new InboundVector(64, 512, 256 * 1024, 64);
+  readonly in = new InboundVector(64, 512, 256 * 1024, 64, 64);
   readonly events: DeviceEvent[] = [];
   /** Packets received, without padding, with the peer they came from. */
   readonly received: { peer: number; packet: Uint8Array; at: number }[] = [];

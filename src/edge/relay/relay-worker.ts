@@ -11,7 +11,7 @@ import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
-import { ENDPOINT_RECORD_WORDS, EndpointTable } from '../../vector.ts';
+import { EndpointTable } from '../../vector.ts';
 import { curveDisagreement } from '../../wireguard/curve-check.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
 import { formatEndpoint, readEndpoint } from '../../wireguard/endpoint-record.ts';
@@ -27,13 +27,11 @@ import type {
   RelayWorkerOptions,
 } from './relay-messages.ts';
 import { ReplicaTable } from './replica-table.ts';
+import { RestoredReplicas } from './restored-replicas.ts';
 
 if (parentPort === null) throw new Error('the relay runs in a worker thread');
 const port = parentPort;
 const report = (message: RelayReport): void => port.postMessage(message);
-
-/** Restored replicas that the edge shakes hands with in one tick of a second. */
-const REHANDSHAKES_PER_TICK = 200;
 
 const options = workerData as RelayWorkerOptions;
 const { figures } = options;
@@ -70,11 +68,10 @@ const device = new Device({
   maxPeers: capacity,
 });
 const replicas = new ReplicaTable(device, core);
+const restored = new RestoredReplicas(device, endpoints, core, replicas);
 
 /** Binding changes of this visit. */
 let changes: BindingChange[] = [];
-/** Restored replicas that have not been asked for a handshake yet. */
-let restored: number[] = [];
 
 function unbound(relayIds: readonly number[]): void {
   for (const relayId of relayIds) changes.push({ relayId, at: clock.unix, endpoint: undefined });
@@ -89,35 +86,14 @@ function bound(relayId: number, words: Int32Array, record: number): void {
 function onHeard(peer: number, sources: EndpointTable, record: number): void {
   const relayId = replicas.relayIdOf(peer);
   if (relayId === 0) return;
+  restored.heard(relayId);
   const result = core.bind(relayId, sources.words, record, clock.monotonic);
   if (result === 'bound' || result === 'moved') bound(relayId, sources.words, record);
 }
 
 function onTick(): void {
   unbound(core.pollUnbound(clock.monotonic));
-  const [some, rest] = [
-    restored.slice(0, REHANDSHAKES_PER_TICK),
-    restored.slice(REHANDSHAKES_PER_TICK),
-  ];
-  restored = rest;
-  shakeHands(some);
-}
-
-/**
- * After a restart the replicas' sessions look fine to them, and nothing of what they send can be
- * opened: the edge makes new ones, at the addresses where they were.
- */
-function shakeHands(relayIds: readonly number[]): void {
-  for (const relayId of relayIds) {
-    const publicKey = replicas.keyOf(relayId);
-    const peer = replicas.peerOf(relayId);
-    const slot = core.slotOf(relayId);
-    if (publicKey === undefined || peer < 0 || !core.isBound(relayId)) continue;
-    const record = slot * ENDPOINT_RECORD_WORDS;
-    const words = core.endpoints.words.subarray(record, record + ENDPOINT_RECORD_WORDS);
-    endpoints.words.set(words, peer * ENDPOINT_RECORD_WORDS);
-    device.configure({ peers: [{ publicKey, rehandshake: true }] }, clock);
-  }
+  restored.tick(clock);
 }
 
 function onEvents(): void {
@@ -145,8 +121,9 @@ function start(): void {
   device.up(now);
   replicas.apply(options.replicas, now);
   if (options.bindings !== undefined) {
-    restored = core.importBindings(options.bindings, now.monotonic);
-    for (const relayId of restored) bound(relayId, core.endpoints.words, core.slotOf(relayId));
+    const relayIds = core.importBindings(options.bindings, now.monotonic);
+    for (const relayId of relayIds) bound(relayId, core.endpoints.words, core.slotOf(relayId));
+    restored.add(relayIds, now);
   }
   const loop = new RelayLoop({
     addon,
