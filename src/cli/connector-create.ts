@@ -22,7 +22,7 @@ export function createCommand(): Command {
     )
     .option('--route <cidr>', 'prefix that is reached through it; may be repeated', collect)
     .option('--auto-approve <cidr>', 'prefixes in it that it advertises need no approval', collect)
-    .option('--max-replicas <number>', 'how many hosts may join with its token (default: 25)')
+    .option('--max-replicas <number>', 'how many hosts may join with its token (default: 8)')
     .option('--comment <text>', 'a line for people')
     .option('--allow-default', 'a route may be 0.0.0.0/0 or ::/0')
     .action(run);

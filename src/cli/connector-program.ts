@@ -1,15 +1,33 @@
 /** The commands of `connector`, one file each. */
 import { Command } from 'commander';
 import { completionCommand } from './completion.ts';
+import { createCommand } from './connector-create.ts';
+import { deleteCommand } from './connector-delete.ts';
+import { lsCommand } from './connector-ls.ts';
+import { renameCommand } from './connector-rename.ts';
+import { rotateTokenCommand } from './connector-rotate-token.ts';
+import { showCommand } from './connector-show.ts';
 import { downCommand } from './down.ts';
+import { edgeInitCommand } from './edge-init.ts';
+import { edgeRunCommand } from './edge-run.ts';
+import { edgeStatusCommand } from './edge-status.ts';
 import { pingCommand } from './ping.ts';
+import { routesAddCommand } from './routes-add.ts';
+import { routesApproveCommand } from './routes-approve.ts';
+import { routesCheckCommand } from './routes-check.ts';
+import { routesGetCommand } from './routes-get.ts';
+import { routesLsCommand } from './routes-ls.ts';
+import { routesOverlapsCommand } from './routes-overlaps.ts';
+import { routesRmCommand } from './routes-rm.ts';
 import { statusCommand } from './status.ts';
+import { tokensCommand } from './tokens.ts';
 import { tunnelDownCommand } from './tunnel-down.ts';
 import { tunnelStatusCommand } from './tunnel-status.ts';
 import { tunnelUpCommand } from './tunnel-up.ts';
 import { upCommand } from './up.ts';
 import { withUsageErrors } from './usage-errors.ts';
 import { packageVersion } from './version.ts';
+import { vnetsCommand } from './vnets.ts';
 
 export const PROGRAM = 'connector';
 
@@ -23,7 +41,10 @@ export function buildProgram(): Command {
       'after',
       `
 Environment:
-  LOG_LEVEL   silent, error, warn, info (default), verbose, debug or trace
+  LOG_LEVEL        silent, error, warn, info (default), verbose, debug or trace
+  CAUSEWAY_EDGE    what --edge is when it is not given
+  CAUSEWAY_TOKEN   API token for the edge; not needed on its own host
+  CAUSEWAY_PIN     pin of the edge's certificate, if no authority vouches for it
 
 Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     );
@@ -32,6 +53,30 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(downCommand())
     .addCommand(statusCommand())
     .addCommand(pingCommand());
+  program
+    .addCommand(createCommand())
+    .addCommand(lsCommand())
+    .addCommand(showCommand())
+    .addCommand(renameCommand())
+    .addCommand(rotateTokenCommand())
+    .addCommand(deleteCommand());
+  program
+    .command('routes')
+    .description('which prefixes go to which connector')
+    .addCommand(routesLsCommand())
+    .addCommand(routesAddCommand())
+    .addCommand(routesRmCommand())
+    .addCommand(routesApproveCommand())
+    .addCommand(routesGetCommand())
+    .addCommand(routesCheckCommand())
+    .addCommand(routesOverlapsCommand());
+  program.addCommand(vnetsCommand()).addCommand(tokensCommand());
+  program
+    .command('edge')
+    .description('the coordinating server: registry, API and relay')
+    .addCommand(edgeInitCommand())
+    .addCommand(edgeRunCommand())
+    .addCommand(edgeStatusCommand());
   program
     .command('tunnel')
     .description('WireGuard tunnels from wg-quick configuration files')

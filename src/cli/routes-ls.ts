@@ -15,6 +15,7 @@ interface Options extends EdgeOptions {
   readonly subsetOf?: string;
   readonly supersetOf?: string;
   readonly state?: string;
+  readonly interface?: string;
 }
 
 export function routesLsCommand(): Command {
@@ -32,10 +33,16 @@ export function routesLsCommand(): Command {
         'serving',
       ]),
     )
+    .option('--interface <name>', 'on a gateway: only of this interface')
     .action(run);
 }
 
 async function run(options: Options): Promise<void> {
+  if (!asksEdge(options)) {
+    const { showGatewayRoutes } = await import('./gateway-routes.ts');
+    await showGatewayRoutes(options);
+    return;
+  }
   if (!asksEdge(options)) {
     const { showGatewayRoutes } = await import('./gateway-routes.ts');
     await showGatewayRoutes(options);

@@ -5,7 +5,6 @@
 import { networkInterfaces } from 'node:os';
 import { z } from 'zod';
 import {
-  edgeIdSchema,
   endpointSchema,
   MAX_ENDPOINTS,
   MAX_URLS,
@@ -23,7 +22,6 @@ const portSchema = z.int().min(0).max(65_535);
 
 export const settingsSchema = z.strictObject({
   version: z.literal(1),
-  id: edgeIdSchema,
   name: nameSchema,
   /** Where the API listens; port 0 = any, for tests. */
   listen: z.strictObject({ host: z.string().min(1).max(253), port: portSchema }),
@@ -41,25 +39,19 @@ export const settingsSchema = z.strictObject({
 });
 export type Settings = z.infer<typeof settingsSchema>;
 export type SettingsChange = {
-  [K in keyof Omit<Settings, 'version' | 'id'>]?: Settings[K] | undefined;
+  [K in keyof Omit<Settings, 'version'>]?: Settings[K] | undefined;
 };
 
 /**
  * Reads the settings, applies the change, and writes them if that changed something.
  *
- * @param createId called on the first start
  * @throws CausewayError CONFIG_VALUE, FILE_ACCESS
  */
-export async function updateSettings(
-  path: string,
-  change: SettingsChange,
-  createId: () => string,
-): Promise<Settings> {
+export async function updateSettings(path: string, change: SettingsChange): Promise<Settings> {
   const text = await readPrivateFile(path);
   const before = text === undefined ? undefined : parse(path, text);
   const defaults = {
     version: 1,
-    id: before?.id ?? createId(),
     name: DEFAULT_NAME,
     listen: parseListen(DEFAULT_LISTEN),
     relayPort: DEFAULT_RELAY_PORT,

@@ -1,0 +1,35 @@
+/** `connector edge run`: the edge in the foreground, for a service manager; SIGTERM ends it. */
+import { Command } from 'commander';
+import { addEdgeSettings, type EdgeSettingsOptions, settingsChange } from './edge-options.ts';
+import { packageVersion } from './version.ts';
+
+export function edgeRunCommand(): Command {
+  return addEdgeSettings(new Command('run'))
+    .description('run the edge in the foreground: registry, API and relay')
+    .action(run);
+}
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+async function run(options: EdgeSettingsOptions): Promise<void> {
+  const { openLog } = await import('../gateway/log.ts');
+  const { openEdge } = await import('../edge/edge.ts');
+  const { openRelay } = await import('../edge/relay/relay-process.ts');
+  const log = openLog(process.env.LOG_LEVEL, { edge: options.name });
+  const { promise: ended, resolve: end } = Promise.withResolvers<string>();
+  for (const signal of ENDING_SIGNALS) process.on(signal, () => end(signal));
+  const edge = await openEdge({
+    directory: options.data,
+    settings: await settingsChange(options),
+    version: packageVersion(),
+    log,
+    openRelay,
+  });
+  const { urls, port, relayPort, tlsPin } = edge;
+  log.info({ urls, port, relayPort, tlsPin }, 'the edge is up');
+  const failure = await Promise.race([ended, edge.failed.then((error) => ({ error }))]);
+  if (typeof failure === 'string') log.info({ signal: failure }, 'the edge ends');
+  await edge.close();
+  if (typeof failure !== 'string') throw failure.error;
+  process.exit();
+}

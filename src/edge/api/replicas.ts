@@ -1,0 +1,104 @@
+/** What replicas use: enrolment, the netmap stream, advertised prefixes (control/api.ts). */
+import {
+  ADVERTISE_PATH,
+  advertiseRequestSchema,
+  advertiseResponseSchema,
+  ENROL_PATH,
+  enrolRequestSchema,
+  enrolResponseSchema,
+  NETMAP_PATH,
+} from '../../control/api.ts';
+import { enrolReplica } from '../../control/registry/replicas.ts';
+import { advertiseRoutes } from '../../control/registry/routes.ts';
+import { CausewayError } from '../../errors.ts';
+import type { Actor } from '../audit-log.ts';
+import { createBearer } from '../bearer.ts';
+import { markStreaming } from '../listeners.ts';
+import { change, type EdgeServices } from '../services.ts';
+import { type Endpoint, endpoint } from './endpoint.ts';
+
+/** Refusals of a join token: they count as failures of the source. */
+const REFUSED = ['JOIN_TOKEN_WRONG', 'JOIN_TOKEN_REVOKED', 'JOIN_TOKEN_DAMAGED'];
+
+export function replicaEndpoints(services: EdgeServices): Endpoint[] {
+  return [
+    endpoint({
+      method: 'POST',
+      path: ENROL_PATH,
+      access: 'public',
+      summary: 'Join as a replica, with the secret of a join token',
+      body: enrolRequestSchema,
+      response: enrolResponseSchema,
+      status: 201,
+      // The netmap is text already.
+      contentType: 'application/json',
+      handle: async ({ body, source }) => {
+        const { connector: id, advertise, allowDefault, ...rest } = body;
+        const credential = createBearer('replica');
+        const actor: Actor = { role: 'enrolling', name: id, source };
+        const input = { ...rest, connector: id, credential };
+        const { result } = await change(services, actor, (at, context) =>
+          enrolReplica(at, { ...input, advertise: { prefixes: advertise, allowDefault } }, context),
+        ).catch((error: unknown) => {
+          if (!(error instanceof CausewayError) || !REFUSED.includes(error.code)) throw error;
+          throw services.authentication.failure(source, error);
+        });
+        const { replica, connector } = result;
+        // It may bind as soon as it has the answer.
+        await services.relayLink.settled();
+        const netmap = services.index.full(replica.id);
+        if (netmap === undefined) {
+          throw new CausewayError('NOT_FOUND', 'The replica was deleted while it joined.');
+        }
+        const head = JSON.stringify({
+          replica: replica.id,
+          connector: connector.id,
+          name: connector.name,
+          relayId: replica.relayId,
+          credential,
+          time: services.now(),
+        });
+        return `${head.slice(0, -1)},"netmap":${netmap}}` as never;
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: NETMAP_PATH,
+      access: 'replica',
+      summary: 'Server-sent events: the netmap, then its changes; resumed by Last-Event-ID',
+      stream: true,
+      contentType: 'text/event-stream',
+      handle: ({ replica, lastEventId }, reply) => {
+        const since = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : undefined;
+        reply.hijack();
+        const { raw } = reply;
+        if (raw.socket !== null) markStreaming(raw.socket);
+        raw.socket?.setKeepAlive(true, 30_000);
+        // The connection is the stream's alone: without chunks an event is written as it is.
+        raw.useChunkedEncodingByDefault = false;
+        raw.writeHead(200, {
+          'content-type': 'text/event-stream',
+          'cache-control': 'no-store',
+          'x-accel-buffering': 'no',
+          connection: 'close',
+        });
+        raw.flushHeaders();
+        services.streams.open(replica!.id, since, raw);
+      },
+    }),
+    endpoint({
+      method: 'PUT',
+      path: ADVERTISE_PATH,
+      access: 'replica',
+      summary: 'What this replica offers from now on, all of it',
+      body: advertiseRequestSchema,
+      response: advertiseResponseSchema,
+      handle: async ({ body, replica, actor }) => {
+        const { result } = await change(services, actor, (at, context) =>
+          advertiseRoutes(at, replica!.id, body, context),
+        );
+        return { approved: [...result.approved], pending: [...result.pending] };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,186 @@
+/**
+ * A running edge: the registry, the relay and the API, opened in the order in which they need each
+ * other and closed in the opposite one, on every way out.
+ */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { NetmapIndex } from '../control/netmap-index.ts';
+import { openSqliteStore } from '../control/node/sqlite-store.ts';
+import { Registry } from '../control/registry/registry.ts';
+import { type ApiServer, createApiServer } from './api/api-server.ts';
+import { Authentication } from './api/authentication.ts';
+import { apiEndpoints } from './api/endpoints.ts';
+import { openAuditLog } from './audit-log.ts';
+import { loadCertificate } from './certificate.ts';
+import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
+import { FailureLimiter } from './failure-limiter.ts';
+import { listenTls, listenUnix } from './listeners.ts';
+import { createMetrics } from './metrics.ts';
+import { NetmapStreams } from './netmap-streams.ts';
+import { SOCKET_NAME } from './paths.ts';
+import { Presence } from './presence.ts';
+import { registerEdge, registerMesh } from './registration.ts';
+import type { RelayOptions, RelayProcess } from './relay/relay.ts';
+import { RelayLink, relayReplicas } from './relay-link.ts';
+import type { EdgeServices } from './services.ts';
+import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
+
+export interface EdgeOptions {
+  readonly directory: string;
+  /** What the operator says now; kept for the next start. */
+  readonly settings: SettingsChange;
+  readonly version: string;
+  readonly log: Logger;
+  readonly openRelay: (options: RelayOptions) => Promise<RelayProcess>;
+  /** How long a predecessor that is just ending is waited for, in ms. */
+  readonly patience?: number;
+}
+
+export interface RunningEdge {
+  /** Of the API, in fact. */
+  readonly port: number;
+  readonly relayPort: number;
+  readonly socketPath: string;
+  readonly urls: readonly string[];
+  /** Hexadecimal; null = an authority vouches for the certificate. */
+  readonly tlsPin: string | null;
+  /** Resolves when it cannot go on: with what failed. Never after `close`. */
+  readonly failed: Promise<unknown>;
+  /** Harmless when called again. */
+  close(): Promise<void>;
+}
+
+/**
+ * Resolves when the API answers and the relay forwards.
+ *
+ * @throws CausewayError what kept it from starting; nothing is left running then
+ */
+export async function openEdge(options: EdgeOptions): Promise<RunningEdge> {
+  const { log } = options;
+  const opened: (() => unknown)[] = [];
+  const own = <T>(resource: T, close: (resource: T) => unknown): T => {
+    opened.push(() => close(resource));
+    return resource;
+  };
+  const close = async (): Promise<void> => {
+    for (let last = opened.pop(); last !== undefined; last = opened.pop()) {
+      try {
+        await last();
+      } catch (error) {
+        log.error({ error }, 'a part of the edge did not close');
+      }
+    }
+  };
+  try {
+    return { ...(await open(options, own)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Own = <T>(resource: T, close: (resource: T) => unknown) => T;
+
+async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, 'close'>> {
+  const { log, version } = options;
+  const { promise: failed, resolve: fail } = Promise.withResolvers<unknown>();
+  const started = Date.now();
+  const directory = own(await openDataDirectory(options.directory, options.patience), (held) =>
+    held.close(),
+  );
+  const settings = await updateSettings(directory.file('edge.json'), options.settings);
+  const privateKey = await loadEdgeKey(directory);
+  const store = own(openSqliteStore(directory.file('registry.db')), (held) => held.close());
+  const registry = own(await Registry.open(store, fail), (held) => held.close());
+  const { view } = registry;
+  const index = new NetmapIndex(view, registry.takeHistory());
+  const streams = own(new NetmapStreams(index), (held) => held.close());
+  registry.onChange((events, revision) => streams.publish(index.update(events, revision)));
+  await registerMesh(registry, settings);
+
+  const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
+  const certificate = await loadCertificate(
+    directory.path,
+    settings.certificate,
+    hosts,
+    new Date(started),
+  );
+  const relay = own(
+    await options.openRelay({
+      port: settings.relayPort,
+      privateKey,
+      bindingsFile: directory.file('bindings'),
+      replicas: relayReplicas(view),
+      log,
+    }),
+    (held) => held.close(),
+  );
+  void relay.closed.then((error) => error !== undefined && fail(error));
+  const relayLink = own(new RelayLink(registry, relay, log), (held) => held.close());
+  // The port is part of what the API says of itself: requests that come early wait for the rest.
+  const { promise: ready, resolve: serve } = Promise.withResolvers<ApiServer>();
+  const listener = own(
+    await listenTls(settings.listen, certificate, (request, response) => {
+      void ready.then((api) => api.handle(request, response));
+    }),
+    (held) => held.close(),
+  );
+
+  const addresses = publicAddresses(settings, { api: listener.port, relay: relay.port });
+  const edge = await registerEdge(registry, {
+    name: settings.name,
+    publicKey: relay.publicKey,
+    endpoints: addresses.endpoints,
+    urls: addresses.urls,
+    tlsPin: certificate.pin,
+  });
+  const presence = own(
+    await Presence.open({
+      registry,
+      relay,
+      edge: edge.id,
+      file: directory.file('presence.json'),
+      log,
+      now: Date.now,
+    }),
+    (held) => held.close(),
+  );
+  const metrics = createMetrics({ view, presence, streams, relay, version });
+  const clock = { unix: Date.now, monotonic: () => performance.now() };
+  const services: EdgeServices = {
+    registry,
+    authentication: new Authentication(view, new FailureLimiter(), clock),
+    audit: openAuditLog(directory.file('audit.jsonl'), log),
+    presence,
+    index,
+    streams,
+    relay,
+    relayLink,
+    edge: edge.id,
+    version,
+    started,
+    now: Date.now,
+    metrics: () => metrics.text(),
+  };
+  const api = own(
+    await createApiServer({
+      endpoints: apiEndpoints(services),
+      authentication: services.authentication,
+      log,
+      onAnswered: (path, method, status, seconds) =>
+        metrics.answered(path, method, status, seconds),
+    }),
+    (held) => held.close(),
+  );
+  serve(api);
+  const socketPath = join(directory.path, SOCKET_NAME);
+  own(await listenUnix(socketPath, api.handleLocal), (held) => held.close());
+  return {
+    port: listener.port,
+    relayPort: relay.port,
+    socketPath,
+    urls: addresses.urls,
+    tlsPin: certificate.pin,
+    failed,
+  };
+}

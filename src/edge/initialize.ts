@@ -1,0 +1,66 @@
+/** An edge made without being started: everything that a first `edge run` would make. */
+import { openSqliteStore } from '../control/node/sqlite-store.ts';
+import { Registry } from '../control/registry/registry.ts';
+import { KEY_SIZE, keyToBase64 } from '../keys.ts';
+import { nobleCurve } from '../wireguard/noble-curve.ts';
+import { loadCertificate } from './certificate.ts';
+import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
+import { registerEdge, registerMesh } from './registration.ts';
+import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
+
+export interface InitializedEdge {
+  readonly directory: string;
+  readonly publicKey: string;
+  readonly endpoints: readonly string[];
+  readonly urls: readonly string[];
+  readonly tlsPin: string | null;
+  readonly meshIpv4: string;
+  readonly meshIpv6: string;
+}
+
+/**
+ * May be called again: what is there stays.
+ *
+ * @throws CausewayError DIRECTORY_IN_USE, FILE_ACCESS, CONFIG_VALUE, CERTIFICATE, STORE_*, VALUE_INVALID
+ */
+export async function initializeEdge(
+  path: string,
+  change: SettingsChange,
+): Promise<InitializedEdge> {
+  const directory = await openDataDirectory(path);
+  try {
+    const settings = await updateSettings(directory.file('edge.json'), change);
+    const ports = { api: settings.listen.port, relay: settings.relayPort };
+    const { hosts, endpoints, urls } = publicAddresses(settings, ports);
+    const publicKey = new Uint8Array(KEY_SIZE);
+    nobleCurve.x25519Base(publicKey, await loadEdgeKey(directory));
+    const { certificate } = settings;
+    const { pin } = await loadCertificate(directory.path, certificate, hosts, new Date());
+    const store = openSqliteStore(directory.file('registry.db'));
+    try {
+      const registry = await Registry.open(store, () => {});
+      const { meshIpv4, meshIpv6 } = await registerMesh(registry, settings);
+      await registerEdge(registry, {
+        name: settings.name,
+        publicKey,
+        endpoints,
+        urls,
+        tlsPin: pin,
+      });
+      registry.close();
+      return {
+        directory: directory.path,
+        publicKey: keyToBase64(publicKey),
+        endpoints,
+        urls,
+        tlsPin: pin,
+        meshIpv4,
+        meshIpv6,
+      };
+    } finally {
+      await store.close();
+    }
+  } finally {
+    directory.close();
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Where the API is served: TLS for everybody, and a unix socket (0600) for whoever may open it. Times,
+ * headers and numbers of connections are bounded, so that a client that is slow or says nothing costs
+ * little and not for long.
+ */
+
+import { unlink } from 'node:fs/promises';
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type RequestListener,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { CausewayError } from '../errors.ts';
+import type { EdgeCertificate } from './certificate.ts';
+import { sourceKey } from './failure-limiter.ts';
+
+const MAX_HEADER_SIZE = 16 * 1_024;
+const LIMITS = {
+  maxHeaderSize: MAX_HEADER_SIZE,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
+} as const;
+/** Streams of replicas included. */
+const MAX_CONNECTIONS = 20_000;
+const MAX_LOCAL_CONNECTIONS = 64;
+/** Connections of one source that are not streams: more would wait for nobody. */
+const MAX_PER_SOURCE = 256;
+const HANDSHAKE_TIMEOUT = 10_000;
+
+export interface Listener {
+  /** TCP port; 0 for a unix socket. */
+  readonly port: number;
+  /** Ends every connection. */
+  close(): Promise<void>;
+}
+
+/** @throws CausewayError PORT_IN_USE, PERMISSION, START_FAILED */
+export async function listenTls(
+  { host, port }: { readonly host: string; readonly port: number },
+  { certificate, key }: EdgeCertificate,
+  onRequest: RequestListener,
+): Promise<Listener> {
+  const server = createHttpsServer({
+    ...LIMITS,
+    cert: certificate,
+    key,
+    minVersion: 'TLSv1.3',
+    handshakeTimeout: HANDSHAKE_TIMEOUT,
+    ALPNProtocols: ['http/1.1'],
+  });
+  server.on('request', onRequest);
+  server.maxConnections = MAX_CONNECTIONS;
+  boundSources(server);
+  return listen(server, { host, port, ipv6Only: false }, `${host}, TCP port ${port}`);
+}
+
+/**
+ * The lock on the data directory is held, so a socket that is there belongs to nobody.
+ *
+ * @throws CausewayError PERMISSION, START_FAILED
+ */
+export async function listenUnix(path: string, onRequest: RequestListener): Promise<Listener> {
+  const server = createHttpServer(LIMITS, onRequest);
+  server.maxConnections = MAX_LOCAL_CONNECTIONS;
+  await unlink(path).catch(() => {});
+  // bind(2) happens inside `listen`, so the umask holds for it and nothing else.
+  const umask = process.umask(0o177);
+  const listening = listen(server, { path }, path);
+  process.umask(umask);
+  return listening;
+}
+
+async function listen(
+  server: HttpServer,
+  where: { host: string; port: number; ipv6Only: boolean } | { path: string },
+  name: string,
+): Promise<Listener> {
+  const sockets = new Set<Socket>();
+  refuseUnreadable(server);
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(where, () => resolve());
+  try {
+    await promise;
+  } catch (error) {
+    throw explain(error as NodeJS.ErrnoException, name);
+  } finally {
+    server.off('error', reject);
+  }
+  const address = server.address();
+  return {
+    port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,
+    close: async () => {
+      const closed = new Promise<void>((done) => server.close(() => done()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** What is no HTTP gets the shortest answer there is, and the connection ends. */
+function refuseUnreadable(server: HttpServer): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (socket.writable && error.code !== 'ECONNRESET') {
+      const status =
+        error.code === 'HPE_HEADER_OVERFLOW'
+          ? '431 Request Header Fields Too Large'
+          : '400 Bad Request';
+      socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    }
+    socket.destroySoon();
+  });
+}
+
+const releases = new WeakMap<Socket, () => void>();
+
+/** The connection is a replica's stream from now on, and counts for its source no longer. */
+export function markStreaming(socket: Socket): void {
+  releases.get(socket)?.();
+}
+
+/** One source cannot take all connections. */
+function boundSources(server: HttpServer): void {
+  const counts = new Map<string, number>();
+  server.on('secureConnection', (socket: Socket) => {
+    const source = sourceKey(socket.remoteAddress ?? '');
+    const count = counts.get(source) ?? 0;
+    if (count >= MAX_PER_SOURCE) {
+      socket.destroy();
+      return;
+    }
+    counts.set(source, count + 1);
+    let counted = true;
+    const release = (): void => {
+      if (!counted) return;
+      counted = false;
+      const left = counts.get(source)! - 1;
+      if (left === 0) counts.delete(source);
+      else counts.set(source, left);
+    };
+    releases.set(socket, release);
+    socket.once('close', release);
+  });
+}
+
+function explain(error: NodeJS.ErrnoException, name: string): CausewayError {
+  if (error.code === 'EADDRINUSE') {
+    const text = `${name} is in use: end what uses it (\`ss -tlnp\` shows it), or give another --listen.`;
+    return new CausewayError('PORT_IN_USE', text, { cause: error });
+  }
+  if (error.code === 'EACCES' || error.code === 'EPERM') {
+    const text = `No permission to listen on ${name}: run as root, or take a port from 1024 on.`;
+    return new CausewayError('PERMISSION', text, { cause: error });
+  }
+  const text = `The API cannot listen on ${name}: ${error.message}.`;
+  return new CausewayError('START_FAILED', text, { cause: error });
+}

@@ -1,0 +1,47 @@
+/** What an edge writes into the registry about itself at each start. */
+import { randomBytes } from 'node:crypto';
+import { GLOBAL_ID_SIZE } from '../control/mesh.ts';
+import type { Edge, Head } from '../control/model.ts';
+import { putEdge } from '../control/registry/edges.ts';
+import type { Registry } from '../control/registry/registry.ts';
+import { initializeRegistry } from '../control/registry/vnets.ts';
+import { keyToBase64 } from '../keys.ts';
+import { ruleContext } from './services.ts';
+import type { Settings } from './settings.ts';
+
+/** The mesh ranges and the default virtual network, on the first start. */
+export async function registerMesh(
+  registry: Registry,
+  { meshIpv4 }: Pick<Settings, 'meshIpv4'>,
+): Promise<Head> {
+  const globalId = new Uint8Array(randomBytes(GLOBAL_ID_SIZE));
+  const { result } = await registry.change((view) =>
+    initializeRegistry(
+      view,
+      { globalId, meshIpv4: meshIpv4 ?? undefined },
+      ruleContext(Date.now()),
+    ),
+  );
+  return result;
+}
+
+export interface EdgeRegistration {
+  readonly name: string;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly endpoints: readonly string[];
+  readonly urls: readonly string[];
+  readonly tlsPin: string | null;
+}
+
+/** Nothing is written if it is what the registry has already. */
+export async function registerEdge(
+  registry: Registry,
+  registration: EdgeRegistration,
+): Promise<Edge> {
+  const publicKey = keyToBase64(registration.publicKey);
+  const { result } = await registry.change((view) =>
+    putEdge(view, { ...registration, publicKey }, ruleContext(Date.now())),
+  );
+  return result;
+}
