@@ -86,6 +86,8 @@ export class MeshGateway implements Attachment {
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
+  /** The stream was open before. */
+  #connected = false;
   /** Serializes what changes the tunnel, the kernel and the fields above. */
   #changing: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -260,8 +262,9 @@ export class MeshGateway implements Attachment {
     if (state.state !== 'open') return;
     void this.#serially(async () => {
       await this.#refreshEndpoints();
-      // An edge that was started anew has lost its session with us.
-      await this.#rehandshake(this.netmap?.edges ?? []);
+      // An edge that was started anew has lost its session with us. At our own start there is none.
+      if (this.#connected) await this.#rehandshake(this.netmap?.edges ?? []);
+      this.#connected = true;
       if (!this.identity.advertisePending) return;
       const { enrolled } = this.options;
       this.identity = await announce(this.options.state, enrolled.client, this.identity);
