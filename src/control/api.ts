@@ -13,7 +13,6 @@
  * credential is void, and reconnecting is no use.
  */
 import { z } from 'zod';
-import { ERROR_CODES } from '../errors.ts';
 import {
   connectorIdSchema,
   hostnameSchema,
@@ -89,7 +88,8 @@ export const advertiseResponseSchema = z.strictObject({
 export type AdvertiseResponse = z.infer<typeof advertiseResponseSchema>;
 
 export const goneEventSchema = z.strictObject({
-  code: z.enum(ERROR_CODES),
+  /** Of docs/errors.md. */
+  code: z.string(),
   /** A sentence for the log. */
   detail: z.string(),
 });

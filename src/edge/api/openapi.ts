@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import * as replicaApi from '../../control/api.ts';
 import { PROBLEM_TYPE, problemSchema, STREAM_EVENTS } from '../../control/api.ts';
+import * as netmap from '../../control/netmap.ts';
 import * as operatorApi from '../../control/operator-api.ts';
 import type { Access, Endpoint } from './endpoint.ts';
 
@@ -17,9 +18,8 @@ const WHO: Readonly<Record<Access, string>> = {
 
 /** As plain JSON. */
 export function describeApi(endpoints: readonly Endpoint[]): Record<string, unknown> {
-  const schemas = new Components();
   const paths: Record<string, Record<string, unknown>> = {};
-  const problem = { content: { [PROBLEM_TYPE]: { schema: schemas.of(problemSchema, 'output') } } };
+  const problem = { content: { [PROBLEM_TYPE]: { schema: schemaOf(problemSchema) } } };
   for (const endpoint of endpoints) {
     const path = endpoint.path.replace(/:([a-z]+)/g, '{$1}');
     const operation = {
@@ -27,21 +27,20 @@ export function describeApi(endpoints: readonly Endpoint[]): Record<string, unkn
       description: WHO[endpoint.access],
       operationId: operationId(endpoint),
       ...(endpoint.access === 'public' ? {} : { security: [{ bearer: [] }] }),
-      ...parametersOf(endpoint, schemas),
+      ...parametersOf(endpoint),
       ...(endpoint.body && {
         requestBody: {
           required: true,
-          content: { 'application/json': { schema: schemas.of(endpoint.body, 'input') } },
+          content: { 'application/json': { schema: schemaOf(endpoint.body) } },
         },
       }),
       responses: {
-        ...responseOf(endpoint, schemas),
+        ...responseOf(endpoint),
         default: { description: 'Error', ...problem },
       },
     };
     paths[path] = { ...paths[path], [endpoint.method.toLowerCase()]: operation };
   }
-  for (const schema of Object.values(STREAM_EVENTS)) schemas.of(schema, 'output');
   return {
     openapi: '3.1.0',
     info: {
@@ -54,7 +53,7 @@ export function describeApi(endpoints: readonly Endpoint[]): Record<string, unkn
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-      schemas: schemas.all(),
+      schemas: components(),
     },
   };
 }
@@ -64,19 +63,19 @@ function operationId({ method, path }: Endpoint): string {
   return [method.toLowerCase(), ...words].join('-');
 }
 
-function parametersOf({ params, query }: Endpoint, schemas: Components): object {
+function parametersOf({ params, query }: Endpoint): object {
   const of = (schema: z.ZodObject | undefined, where: 'path' | 'query'): object[] =>
     Object.entries(schema?.shape ?? {}).map(([name, part]) => ({
       name,
       in: where,
       required: where === 'path' || !(part as z.ZodType).safeParse(undefined).success,
-      schema: schemas.of(part as z.ZodType, 'input'),
+      schema: schemaOf(part as z.ZodType),
     }));
   const parameters = [...of(params, 'path'), ...of(query, 'query')];
   return parameters.length === 0 ? {} : { parameters };
 }
 
-function responseOf(endpoint: Endpoint, schemas: Components): object {
+function responseOf(endpoint: Endpoint): object {
   const { response, contentType = 'application/json', status = 200, stream } = endpoint;
   if (stream) {
     const names = Object.keys(STREAM_EVENTS).join(', ');
@@ -84,46 +83,40 @@ function responseOf(endpoint: Endpoint, schemas: Components): object {
     return { 200: { description, content: { [contentType]: { schema: { type: 'string' } } } } };
   }
   if (response === undefined) return { 204: { description: 'Done' } };
-  const schema = schemas.of(response, 'output');
+  const schema = schemaOf(response);
   return { [status]: { description: 'Done', content: { [contentType]: { schema } } } };
 }
 
-/** Names of schemas: those of the constants that hold them, `routeViewSchema` as `RouteView`. */
-const NAMES: ReadonlyMap<unknown, string> = new Map(
-  Object.entries({ ...replicaApi, ...operatorApi })
-    .filter(([name, value]) => name.endsWith('Schema') && value instanceof z.ZodObject)
-    .map(([name, value]) => [
-      value,
-      name.replace(/Schema$/, '').replace(/^./, (first) => first.toUpperCase()),
-    ]),
-);
-const EVENT_NAMES = new Map<unknown, string>([
-  [STREAM_EVENTS.netmap, 'Netmap'],
-  [STREAM_EVENTS.delta, 'NetmapDelta'],
-]);
-
-/** Named schemas once, referred to by the rest. */
-class Components {
-  readonly #schemas = new Map<string, object>();
-
-  of(schema: z.ZodType, io: 'input' | 'output'): object {
-    const name = NAMES.get(schema) ?? EVENT_NAMES.get(schema);
-    if (name === undefined) return plain(schema, io);
-    if (!this.#schemas.has(name)) this.#schemas.set(name, plain(schema, io));
-    return { $ref: `#/components/schemas/${name}` };
-  }
-
-  all(): object {
-    const sorted = [...this.#schemas].sort(([a], [b]) => (a < b ? -1 : 1));
-    return Object.fromEntries(sorted);
-  }
+/** Schemas that have a name: that of the constant that holds them, `routeViewSchema` as `RouteView`. */
+const NAMED = new Map<z.ZodType, string>();
+for (const [name, value] of Object.entries({ ...netmap, ...replicaApi, ...operatorApi })) {
+  if (value instanceof z.ZodObject) NAMED.set(value, nameOf(name));
 }
 
-function plain(schema: z.ZodType, io: 'input' | 'output'): object {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, {
-    io,
-    reused: 'inline',
-    unrepresentable: 'any',
-  }) as Record<string, unknown>;
-  return json;
+function nameOf(constant: string): string {
+  return constant.replace(/Schema$/, '').replace(/^./, (first) => first.toUpperCase());
+}
+
+function reference(name: string): string {
+  return `#/components/schemas/${name}`;
+}
+
+/** A schema, or where the description has it. */
+function schemaOf(schema: z.ZodType): object {
+  const name = NAMED.get(schema);
+  return name === undefined ? plain(z.toJSONSchema(schema)) : { $ref: reference(name) };
+}
+
+/** All named schemas, in order, each referring to the others. */
+function components(): object {
+  const registry = z.registry<{ id: string }>();
+  for (const [schema, id] of NAMED) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, { uri: reference });
+  const sorted = Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(sorted.map(([name, schema]) => [name, plain(schema)]));
+}
+
+/** Without what the document says once for all. */
+function plain({ $schema: _, $id: __, ...schema }: object & { $schema?: unknown; $id?: unknown }) {
+  return schema;
 }
