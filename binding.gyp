@@ -7,6 +7,7 @@
         "native/addon.cc",
         "native/aead.cc",
         "native/chacha20-poly1305.cc",
+        "native/checksum.cc",
         "native/coalesce.cc",
         "native/netlink.cc",
         "native/split.cc",

@@ -80,7 +80,7 @@ class DirectCipher final : public Cipher {
       p_.chacha20(body, body, size, key_, position);
     }
     authenticate(block, body, size, body + size);
-    OPENSSL_cleanse(block, kKeySize);
+    explicit_bzero(block, kKeySize);
     return true;
   }
 
@@ -91,7 +91,7 @@ class DirectCipher final : public Cipher {
     uint8_t tag[kTagSize];
     one_time_key(block, position);
     authenticate(block, body, size, tag);
-    OPENSSL_cleanse(block, kKeySize);
+    explicit_bzero(block, kKeySize);
     if (CRYPTO_memcmp(tag, body + size, kTagSize) != 0) return false;
     p_.chacha20(body, body, size, key_, position);
     return true;
