@@ -10,6 +10,7 @@
         "native/checksum.cc",
         "native/coalesce.cc",
         "native/netlink.cc",
+        "native/poll.cc",
         "native/split.cc",
         "native/tun.cc",
         "native/udp.cc"

@@ -25,6 +25,7 @@ export const DROP_REASONS = {
   in_inner_malformed: 'decrypted packet is no IPv4 or IPv6 packet of the length it claims',
   in_inner_options: 'decrypted packet carries IPv4 options',
   in_source_not_allowed: 'decrypted packet whose source is outside the allowed IPs of its peer',
+  in_socket_full: 'datagrams that came while the receive buffer was full (counted by the kernel)',
   in_tun_error: 'the TUN device refused the packet (down, or out of memory)',
   out_malformed: 'packet on the TUN is no IPv4 or IPv6 packet of the length it claims',
   out_options: 'packet on the TUN carries IPv4 options',

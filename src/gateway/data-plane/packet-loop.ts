@@ -30,6 +30,8 @@ const INBOUND_MESSAGES = INBOUND_BUFFERS * 128;
 /** Handshake messages handled in one visit, so that packets get their turn between them. */
 const HANDSHAKES_PER_VISIT = 2;
 
+const SOCKET_COUNT_INTERVAL = 1_000; // ms
+
 export interface PacketLoopParts {
   readonly addon: Addon;
   readonly tun: TunDevice;
@@ -57,6 +59,9 @@ export class PacketLoop {
   readonly #tunPoll: PollHandle;
   #sockets: UdpSockets | undefined;
   #socketPolls: { readonly fd: number; readonly poll: PollHandle }[] = [];
+  /** Datagrams that the open sockets' buffers had no room for, when they were counted last. */
+  #socketDrops = 0;
+  #countSocketAt = 0;
   /** The outbound vector waits for a socket to become writable. */
   #blocked = false;
   #timer: NodeJS.Timeout | undefined;
@@ -85,6 +90,7 @@ export class PacketLoop {
     this.#socketPolls = [];
     this.#sockets?.close();
     this.#sockets = sockets;
+    this.#socketDrops = 0;
     this.#unblock();
     if (sockets === undefined) return;
     for (const fd of [sockets.fd4, sockets.fd6]) {
@@ -156,6 +162,7 @@ export class PacketLoop {
     const started = now.monotonic;
     sockets.receive(fd, vector, INBOUND_BUFFERS);
     if (vector.length === 0) return;
+    if (started >= this.#countSocketAt) this.#countSocketDrops(sockets, started);
     device.handleInbound(vector, now);
     aead.openVector(vector);
     device.handleOpened(vector, now);
@@ -176,6 +183,16 @@ export class PacketLoop {
     this.#share.addPackets(performance.now() - started);
     // The kernel answers in the write itself (acknowledgements, echo): send that in this visit.
     if (groups.length > 0) this.#readTun();
+  }
+
+  /** What the kernel dropped before we could read it; asked for once a second while data comes. */
+  #countSocketDrops(sockets: UdpSockets, now: number): void {
+    const dropped = sockets.kernelDrops();
+    if (dropped > this.#socketDrops) {
+      this.#parts.drops.add('in_socket_full', dropped - this.#socketDrops);
+    }
+    this.#socketDrops = dropped;
+    this.#countSocketAt = now + SOCKET_COUNT_INTERVAL;
   }
 
   /** Sends the outbound vector, or goes on with it; what a socket does not take now waits. */
