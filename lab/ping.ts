@@ -13,7 +13,11 @@ export async function isSilent(from: Namespace, address: string, ...options: str
   return / 0 received/.test(stdout);
 }
 
-/** Round-trip times in milliseconds of the answers to `count` probes `interval` seconds apart. */
+/**
+ * Round-trip times in milliseconds of the answers to the first `count` probes, `interval` seconds
+ * apart. Waits a few seconds for the last of them: by itself ping waits two round trips, which a busy
+ * machine may take longer than.
+ */
 export async function ping(
   from: Namespace,
   address: string,
@@ -21,8 +25,15 @@ export async function ping(
   interval = 0.01,
   size = 56,
 ): Promise<number[]> {
-  const options = ['-c', count, '-i', interval, '-s', size, '-W', 2].map(String);
-  const seconds = 30 + count * interval;
-  const { stdout } = await from.attempt(['ping', '-n', ...options, address], { seconds });
-  return [...stdout.matchAll(/time=([\d.]+) ms/g)].map(([, time]) => Number(time));
+  const process = from.start(['ping', '-n', '-i', `${interval}`, '-s', `${size}`, address]);
+  const times = new Map<number, number>();
+  const look = (line: string): true | undefined => {
+    const answer = /icmp_seq=(\d+) .*time=([\d.]+) ms/.exec(line);
+    if (answer && Number(answer[1]) <= count) times.set(Number(answer[1]), Number(answer[2]));
+    return times.size === count ? true : undefined;
+  };
+  // What is missing when the time is up is lost, which is for the caller to judge.
+  await process.until(look, `${count} answers`, count * interval + 5).catch(() => undefined);
+  await process.stop('SIGINT');
+  return [...times.values()];
 }

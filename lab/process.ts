@@ -60,11 +60,6 @@ export async function run(command: readonly string[], options: RunOptions = {}):
 /** Lines kept of a background process: enough to explain a failure. */
 const KEPT_LINES = 1000;
 
-interface Waiter {
-  readonly pattern: RegExp;
-  readonly resolve: (match: RegExpExecArray) => void;
-}
-
 /** A program in the background. Its pid is the program's own, not a wrapper's. */
 export class Process {
   readonly pid: number;
@@ -73,7 +68,8 @@ export class Process {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
   readonly #title: string;
-  readonly #waiters = new Set<Waiter>();
+  /** Called with each line; gone when they return true. */
+  readonly #waiters = new Set<(line: string) => boolean>();
   #running = true;
 
   constructor(child: ChildProcess, title: string) {
@@ -101,10 +97,7 @@ export class Process {
     this.lines.push(line);
     if (this.lines.length > KEPT_LINES) this.lines.shift();
     for (const waiter of this.#waiters) {
-      const match = waiter.pattern.exec(line);
-      if (!match) continue;
-      this.#waiters.delete(waiter);
-      waiter.resolve(match);
+      if (waiter(line)) this.#waiters.delete(waiter);
     }
   }
 
@@ -118,14 +111,23 @@ export class Process {
   }
 
   /** The next line to come that matches. */
-  async nextLine(pattern: RegExp, seconds = 10): Promise<RegExpExecArray> {
-    const seen = new Promise<RegExpExecArray>((resolve) => {
-      this.#waiters.add({ pattern, resolve });
+  nextLine(pattern: RegExp, seconds = 10): Promise<RegExpExecArray> {
+    return this.until((line) => pattern.exec(line) ?? undefined, String(pattern), seconds);
+  }
+
+  /** Looks at the lines to come until one of them gives a result. */
+  async until<T>(look: (line: string) => T | undefined, what: string, seconds: number): Promise<T> {
+    const seen = new Promise<{ found: T }>((resolve) => {
+      this.#waiters.add((line) => {
+        const found = look(line);
+        if (found !== undefined) resolve({ found });
+        return found !== undefined;
+      });
     });
     const ended = this.exited.then((code) => `ended with ${code}`);
-    const found = await before(seconds, Promise.race([seen, ended]), `${this.#title}: ${pattern}`);
-    if (typeof found !== 'string') return found;
-    throw new Error(`${this.#title}: ${found} before ${pattern}\n${this.lines.join('\n')}`);
+    const first = await before(seconds, Promise.race([seen, ended]), `${this.#title}: ${what}`);
+    if (typeof first !== 'string') return first.found;
+    throw new Error(`${this.#title}: ${first} before ${what}\n${this.lines.join('\n')}`);
   }
 
   write(text: string): void {
