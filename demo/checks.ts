@@ -1,7 +1,15 @@
 /** What one host asks of the other: each check is a row of the table. */
+import type { Namespace } from '../lab/namespace.ts';
 import { ping } from '../lab/ping.ts';
+import { pingedBy } from '../lab/seen.ts';
 import { ServiceClient } from '../lab/service.ts';
-import { pingedBy, type Site } from './two-sites.ts';
+
+/** A host and its address in each family. */
+export interface Site {
+  readonly name: string;
+  readonly host: Namespace;
+  readonly address: Readonly<Record<4 | 6, string>>;
+}
 
 export interface Check {
   readonly sent: string;

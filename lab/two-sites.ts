@@ -9,9 +9,10 @@
  * The hosts have an address and a default route to their gateway, nothing else.
  */
 import { join } from 'node:path';
-import { generateKeyPair } from '../lab/keys.ts';
-import { Lab } from '../lab/lab.ts';
-import { connect, type Namespace } from '../lab/namespace.ts';
+import { generateKeyPair } from './keys.ts';
+import { Lab } from './lab.ts';
+import { connect, type Namespace } from './namespace.ts';
+import { watchPings } from './seen.ts';
 
 export const CONNECTOR = join(import.meta.dirname, '../bin/connector');
 const PORT = 51820;
@@ -113,20 +114,6 @@ Endpoint = ${other.wan}.2:${PORT}
   return { name: plan.name, gateway, host, address, file };
 }
 
-/** Has a host remember who pinged it. */
-function watchPings(host: Namespace): Promise<void> {
-  return host.nft(`
-    table inet seen {
-      set ping4 { type ipv4_addr; size 16; flags dynamic; }
-      set ping6 { type ipv6_addr; size 16; flags dynamic; }
-      chain input {
-        type filter hook input priority 0
-        icmp type echo-request add @ping4 { ip saddr }
-        icmpv6 type echo-request add @ping6 { ip6 saddr }
-      }
-    }`);
-}
-
 /** Has the internet count what passes: WireGuard, and anything else. */
 function watchInternet(internet: Namespace): Promise<void> {
   return internet.nft(`
@@ -139,16 +126,6 @@ function watchInternet(internet: Namespace): Promise<void> {
         counter name other
       }
     }`);
-}
-
-/** The addresses that pinged a host, as it saw them. */
-export async function pingedBy(host: Namespace, family: 4 | 6): Promise<string[]> {
-  const text = await host.run(['nft', 'list', 'set', 'inet', 'seen', `ping${family}`]);
-  const elements = /elements = \{([^}]*)\}/.exec(text)?.[1] ?? '';
-  return elements
-    .split(',')
-    .map((element) => element.trim())
-    .filter(Boolean);
 }
 
 /** Packets that crossed the internet. */
