@@ -1,0 +1,142 @@
+/** The netmap stream over TLS: full, deltas, resumption, the end; and readers that are too slow. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EnrolResponse } from '../../../src/control/api.ts';
+import type { Netmap } from '../../../src/control/netmap.ts';
+import { applyDelta } from '../../../src/control/netmap-delta.ts';
+import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
+import { routeViewSchema } from '../../../src/control/operator-api.ts';
+import { EdgeUnderTest, until } from './edge-under-test.ts';
+import { EventReader } from './event-reader.ts';
+
+let edge: EdgeUnderTest;
+let berlin: EnrolResponse;
+let paris: EnrolResponse;
+beforeAll(async () => {
+  edge = await EdgeUnderTest.start();
+  berlin = await edge.join({ name: 'berlin', routes: ['10.1.0.0/16'] });
+  paris = await edge.join({ name: 'paris', routes: ['10.2.0.0/16'] });
+});
+afterAll(() => edge.stop());
+
+async function open(replica: EnrolResponse, lastEventId?: number): Promise<EventReader> {
+  const response = await edge.open('GET', '/v1/netmap', {
+    token: replica.credential,
+    headers: lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) },
+  });
+  expect(response.statusCode).toBe(200);
+  expect(response.headers['content-type']).toBe('text/event-stream');
+  return new EventReader(response);
+}
+
+function netmapOf(data: unknown): Netmap {
+  const decoded = decodeNetmap(JSON.stringify(data));
+  if (!decoded.ok) throw new Error(decoded.message);
+  return decoded.value;
+}
+
+function withDelta(netmap: Netmap, data: unknown): Netmap {
+  const decoded = decodeDelta(JSON.stringify(data));
+  if (!decoded.ok) throw new Error(decoded.message);
+  return applyDelta(netmap, decoded.value);
+}
+
+function addRoute(prefix: string, connector: string) {
+  return edge.admin('POST', '/v1/routes', routeViewSchema, { prefix, connector });
+}
+
+describe('one reader', () => {
+  test('gets the whole netmap, then what changes', async () => {
+    const reader = await open(berlin);
+    const first = (await reader.next())!;
+    expect(first.event).toBe('netmap');
+    let netmap = netmapOf(first.data);
+    expect(Number(first.id)).toBe(netmap.revision);
+    expect(netmap.self.name).toBe('berlin');
+    expect(netmap.edges).toHaveLength(1);
+    expect(netmap.peers).toMatchObject([{ name: 'paris', prefixes: [{ prefix: '10.2.0.0/16' }] }]);
+    await addRoute('10.3.0.0/16', 'paris');
+    const delta = (await reader.next())!;
+    expect(delta.event).toBe('delta');
+    netmap = withDelta(netmap, delta.data);
+    expect(netmap.peers[0]!.prefixes.map(({ prefix }) => prefix)).toContain('10.3.0.0/16');
+    expect(Number(delta.id)).toBe(netmap.revision);
+    reader.close();
+  });
+
+  test('that was away gets only what it missed', async () => {
+    const reader = await open(berlin);
+    const netmap = netmapOf((await reader.next())!.data);
+    reader.close();
+    await addRoute('10.4.0.0/16', 'berlin');
+    const again = await open(berlin, netmap.revision);
+    const delta = (await again.next())!;
+    expect(delta.event).toBe('delta');
+    const routes = withDelta(netmap, delta.data).self.routes.map(({ prefix }) => prefix);
+    expect(routes).toContain('10.4.0.0/16');
+    again.close();
+  });
+
+  test('with a revision from the future, or none, gets the whole netmap', async () => {
+    for (const revision of [1e12, Number.NaN, -1]) {
+      const reader = await open(berlin, revision);
+      expect((await reader.next())!.event).toBe('netmap');
+      reader.close();
+    }
+  });
+
+  test('of another virtual network hears nothing of this one', async () => {
+    await edge.call('POST', '/v1/vnets', { local: true, body: { name: 'lab' } });
+    const lab = await edge.join({ name: 'lab', vnet: 'lab', routes: ['10.1.0.0/16'] });
+    const reader = await open(lab);
+    const first = netmapOf((await reader.next())!.data);
+    expect(first.peers).toEqual([]);
+    await addRoute('10.5.0.0/16', 'berlin');
+    await addRoute('10.6.0.0/16', 'lab');
+    const next = (await reader.next())!;
+    expect(JSON.stringify(next.data)).toContain('10.6.0.0/16');
+    expect(JSON.stringify(next.data)).not.toContain('10.5.0.0/16');
+    reader.close();
+  });
+
+  test('that opens a second stream ends its first', async () => {
+    const first = await open(paris);
+    await first.next();
+    const second = await open(paris);
+    await second.next();
+    expect(await first.next()).toBeUndefined();
+    second.close();
+  });
+});
+
+test('a deleted connector: its stream ends with `gone`, and the relay forgets it, within 2 s', async () => {
+  const { relayId, credential, ...rest } = await edge.join({ name: 'doomed' });
+  const reader = await open({ relayId, credential, ...rest });
+  await reader.next();
+  const start = performance.now();
+  await edge.call('DELETE', '/v1/connectors/doomed', { local: true });
+  const gone = (await reader.next())!;
+  expect(gone).toMatchObject({ event: 'gone', data: { code: 'NOT_FOUND' } });
+  expect(await reader.next()).toBeUndefined();
+  await until(() => !edge.relay.replicas.has(relayId));
+  expect(performance.now() - start).toBeLessThan(2_000);
+  const refused = await edge.call('GET', '/v1/netmap', { token: credential });
+  expect(refused.status).toBe(401);
+});
+
+test('many changes at once arrive in order, and as their sum', async () => {
+  const reader = await open(berlin);
+  let netmap = netmapOf((await reader.next())!.data);
+  const prefixes = Array.from({ length: 200 }, (_, i) => `172.16.${i}.0/24`);
+  await Promise.all(prefixes.map((prefix) => addRoute(prefix, 'paris')));
+  const last = `172.16.199.0/24`;
+  while (!netmap.peers.some((peer) => peer.prefixes.some(({ prefix }) => prefix === last))) {
+    const { data, event } = (await reader.next())!;
+    expect(event).toBe('delta');
+    expect(data.revision).toBeGreaterThan(netmap.revision);
+    netmap = withDelta(netmap, data);
+  }
+  const fresh = await open(berlin);
+  expect(netmapOf((await fresh.next())!.data).peers).toEqual(netmap.peers);
+  fresh.close();
+  reader.close();
+}, 30_000);
