@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util';
 import { missing, ours, stock } from '../lab/implementation.ts';
 import { attempt } from '../lab/process.ts';
+import { fanout10k } from './fanout-10k.ts';
 import { flood } from './flood.ts';
 import { handshakes } from './handshakes.ts';
 import { latency } from './latency.ts';
@@ -33,6 +34,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   flood,
   relay,
   'relay-pps': relayPps,
+  'fanout-10k': fanout10k,
 };
 
 function number(value: number): string {

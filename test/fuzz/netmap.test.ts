@@ -10,19 +10,16 @@ const id = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
 const key = (n: number): string => Buffer.alloc(32, n).toString('base64');
 const mesh = (n: number): object => ({ ipv4: `100.96.0.${n}/32`, ipv6: `fd00::${n}/128` });
 
-const peer = (n: number): object => (
-  {
-    replica: id(n),
-    connector: id(n),
-    name: `site-${n}`,
-    publicKey: key(n),
-    relayId: n,
-    mesh: mesh(n),
-    serving: true,
-    prefixes: [{ prefix: `10.${n}.0.0/16`, priority: 100 }],
-  },
-  60_000
-);
+const peer = (n: number): object => ({
+  replica: id(n),
+  connector: id(n),
+  name: `site-${n}`,
+  publicKey: key(n),
+  relayId: n,
+  mesh: mesh(n),
+  serving: true,
+  prefixes: [{ prefix: `10.${n}.0.0/16`, priority: 100 }],
+});
 const NETMAP = {
   format: 1,
   revision: 5,
