@@ -384,7 +384,7 @@ CAUSEWAY_TEST(coalesce_conversations, 500) {
     }
   }
   std::vector<Input> inputs;
-  const size_t total = random.between(1, 500);
+  const size_t total = random.between(1, random.one_in(4) ? 500 : 150);
   while (inputs.size() < total) {
     Sender& sender = senders[random.below(senders.size())];
     const size_t burst = random.between(1, 60);

@@ -1,10 +1,13 @@
 /** What the tests of the addon share: the addon, ways to fill its vectors, programs around it. */
 import { readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
 import { run } from '../../lab/process.ts';
 import { type Addon, loadAddon } from '../../src/native/addon.ts';
 import { InboundVector, MESSAGE_OVERHEAD, OutboundVector } from '../../src/vector.ts';
+
+// Starting a node takes its time where others want the processor too.
+vi.setConfig({ testTimeout: 60_000 });
 
 export const addon: Addon = loadAddon();
 
@@ -82,5 +85,3 @@ export function inboundOf(sent: OutboundVector): InboundVector {
   vector.length = sent.length;
   return vector;
 }
-
-export const requireAddon = (path: string): Addon => createRequire(import.meta.url)(path) as Addon;

@@ -15,7 +15,7 @@ async function answer(worker: Worker): Promise<unknown> {
   return message;
 }
 
-describe('worker threads', { timeout: 30_000 }, () => {
+describe('worker threads', () => {
   it('seal, open and send at the same time, each with its own handles', async () => {
     const workers = Array.from({ length: 4 }, () => start('traffic'));
     expect(await Promise.all(workers.map(answer))).toEqual(new Array(4).fill('done'));
