@@ -141,6 +141,37 @@ export class MeshGateway {
   }
 }
 
+/** Sends datagrams to the relay as they stand, from wherever it is told to pretend to be. */
+export class Attacker {
+  readonly #process: Process;
+
+  private constructor(process: Process) {
+    this.#process = process;
+  }
+
+  static async start(
+    namespace: Namespace,
+    from?: { address: string; port: number },
+  ): Promise<Attacker> {
+    const target = [EDGE[4], String(RELAY_PORT)];
+    const source = from ? [from.address, String(from.port)] : [];
+    const command = [process.execPath, join(PROGRAMS, 'datagrams.ts'), ...target, ...source];
+    const started = namespace.start(command);
+    await started.line(/^ready/, START_SECONDS);
+    return new Attacker(started);
+  }
+
+  /** Sends each `times` times; how many datagrams came back, ever. */
+  async send(datagrams: readonly Uint8Array[], times = 1): Promise<number> {
+    const answer = this.#process.nextLine(/^sent \d+ answered (\d+)/, START_SECONDS);
+    for (const bytes of datagrams) {
+      this.#process.write(`${Buffer.from(bytes).toString('hex')} ${times}\n`);
+    }
+    this.#process.write('\n');
+    return Number((await answer)[1]);
+  }
+}
+
 export interface MeshSettings {
   /** IP version under the tunnels; default 4. */
   readonly underlay?: 4 | 6;

@@ -1,0 +1,63 @@
+/**
+ * What changes under a mesh that is in use: the relay's process, a gateway's address. The gaps are
+ * printed; a TCP connection lives through all of it.
+ */
+import { expect, test } from 'vitest';
+import { Probe } from '../../lab/probe.ts';
+import { RelayMesh } from '../../lab/relay-mesh.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import { INNER } from '../../lab/tunnel-pair.ts';
+import { netnsSuite } from './suite.ts';
+
+function note(what: string, gap: number): void {
+  process.stderr.write(`${what}: longest gap ${gap.toFixed(0)} ms\n`);
+}
+
+/** A TCP connection that is there before and must be there after. */
+async function openStream(mesh: RelayMesh) {
+  await startService(mesh.east.namespace, 7);
+  const stream = new ServiceClient(mesh.west.namespace, INNER.right, 7).stream();
+  const echo = async (text: string): Promise<void> => {
+    const back = stream.nextLine(new RegExp(`^${text}$`), 20);
+    stream.write(`${text}\n`);
+    await back;
+  };
+  await echo('before');
+  return { echo };
+}
+
+netnsSuite('relay outage', ['nft'], () => {
+  test.each(['SIGTERM', 'SIGKILL'] as const)('the relay restarts after %s', async (signal) => {
+    await using mesh = await RelayMesh.open();
+    const stream = await openStream(mesh);
+    const probe = await Probe.start(mesh.west.namespace, INNER.right);
+    // A killed one leaves what it wrote some seconds after the last change.
+    for (let i = 0; signal === 'SIGKILL' && i < 60; i++) await probe.answered();
+    await mesh.relay.stop(signal);
+    await mesh.startRelay();
+    const gap = await probe.longestGap();
+    note(`relay restarted after ${signal}`, gap);
+    expect(gap).toBeLessThan(3_000);
+    await stream.echo('after');
+    const { bound, drops } = await mesh.statistics();
+    expect(bound).toBe(2);
+    expect(Object.fromEntries(drops).relay_unbound_source ?? 0).toBe(0);
+  });
+
+  test('a gateway gets another address', async () => {
+    await using mesh = await RelayMesh.open();
+    const stream = await openStream(mesh);
+    const probe = await Probe.start(mesh.west.namespace, INNER.right);
+    const moved = mesh.relay.nextLine(/^bound 101/);
+    await mesh.west.namespace.ip(
+      'address del 192.168.1.2/24 dev eth0',
+      'address add 192.168.1.77/24 dev eth0',
+      'route replace default via 192.168.1.254',
+    );
+    await moved;
+    const gap = await probe.longestGap();
+    note('another address', gap);
+    expect(gap).toBeLessThan(2_000);
+    await stream.echo('after');
+  });
+});
