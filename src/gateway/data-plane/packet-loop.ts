@@ -74,11 +74,6 @@ export class PacketLoop {
     this.#tunPoll = parts.addon.createPoll(parts.tun.fd, (events) => this.#onTun(events));
   }
 
-  /** Starts reading the TUN, so that its end is noticed even while the link is down. */
-  start(): void {
-    this.#parts.addon.setPoll(this.#tunPoll, READABLE);
-  }
-
   get sockets(): UdpSockets | undefined {
     return this.#sockets;
   }
@@ -91,7 +86,10 @@ export class PacketLoop {
     this.#sockets?.close();
     this.#sockets = sockets;
     this.#socketDrops = 0;
-    this.#unblock();
+    this.#blocked = false;
+    // Without sockets the TUN is not read: the kernel hands over packets before we have heard that the
+    // link is up, and a handshake that they start would be lost and tried again 5 s later.
+    addon.setPoll(this.#tunPoll, sockets === undefined ? 0 : READABLE);
     if (sockets === undefined) return;
     for (const fd of [sockets.fd4, sockets.fd6]) {
       if (fd < 0) continue;
@@ -200,10 +198,7 @@ export class PacketLoop {
     const { addon, drops } = this.#parts;
     const vector = this.#outbound;
     const sockets = this.#sockets;
-    if (sockets === undefined) {
-      for (let i = 0; i < vector.length; i++) drops.add('out_send_error', vector.count[i]!);
-      return;
-    }
+    if (sockets === undefined) return;
     const family = sockets.send(vector, resume);
     if (sockets.refused > 0) drops.add('out_send_error', sockets.refused);
     if (sockets.tooLong > 0) drops.add('out_too_long', sockets.tooLong);
@@ -219,7 +214,6 @@ export class PacketLoop {
 
   #unblock(): void {
     this.#blocked = false;
-    if (this.#closed) return;
     const { addon } = this.#parts;
     for (const { poll } of this.#socketPolls) addon.setPoll(poll, READABLE);
     addon.setPoll(this.#tunPoll, READABLE);
@@ -254,7 +248,7 @@ export class PacketLoop {
   #transmit(): void {
     const { device, aead, clock } = this.#parts;
     let more = true;
-    while (more && !this.#blocked) {
+    while (more && !this.#blocked && this.#sockets !== undefined) {
       const vector = this.#outbound;
       vector.clear();
       more = device.pollTransmit(vector, clock);

@@ -209,5 +209,4 @@ const makeAead = (slots: number): VectorAead =>
 warmUp({ makeAead, curve, random });
 // The compiler's threads leave 5 MB of freed memory in their arenas.
 setTimeout(() => addon.trimMemory(), COMPILED_AFTER).unref();
-loop.start();
 report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });
