@@ -1,7 +1,7 @@
 /** Join tokens: whole, damaged in every way, of another version; and secrets. */
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   decodeJoinToken,
   encodeJoinToken,
@@ -15,6 +15,9 @@ import {
   joinSecretText,
   joinSecretVersion,
 } from '../../../src/control/secrets.ts';
+
+// Many runs each; the machine may have other work.
+vi.setConfig({ testTimeout: 60_000 });
 
 const uuid = fc.uuid().map((id) => id as ConnectorId);
 const bytes = (size: number): fc.Arbitrary<Uint8Array> =>

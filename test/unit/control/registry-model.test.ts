@@ -4,7 +4,7 @@
  * deltas that it was sent, whatever it missed meanwhile.
  */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { computeNetmap } from '../../../src/control/compute-netmap.ts';
 import { MemoryStore } from '../../../src/control/memory-store.ts';
 import { maxMeshIndex } from '../../../src/control/mesh.ts';
@@ -32,6 +32,9 @@ import type { RegistryView } from '../../../src/control/registry/view.ts';
 import { createVnet, deleteVnet } from '../../../src/control/registry/vnets.ts';
 import { CausewayError } from '../../../src/errors.ts';
 import { bytesOf, keyText, RegistryWorld } from './registry-world.ts';
+
+// Many runs each; the machine may have other work.
+vi.setConfig({ testTimeout: 60_000 });
 
 const PREFIXES = ['10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '2001:db8::/32', '192.168.0.0/24'];
 const NAMES = ['a', 'b', 'c', 'd'];

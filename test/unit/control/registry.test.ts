@@ -1,5 +1,5 @@
 /** Each rule of the registry, and that several processes may change one store. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../../../src/control/memory-store.ts';
 import { meshAddresses } from '../../../src/control/mesh.ts';
 import type { Connector } from '../../../src/control/model.ts';
@@ -38,6 +38,9 @@ import {
 import type { Store } from '../../../src/control/store.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
 import { bytesOf, keyText, RegistryWorld, uuid } from './registry-world.ts';
+
+// Many runs each; the machine may have other work.
+vi.setConfig({ testTimeout: 60_000 });
 
 let world: RegistryWorld;
 beforeEach(async () => {

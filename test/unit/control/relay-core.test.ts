@@ -1,6 +1,6 @@
 /** The relay's decisions: each reason once, and any sequence of events against a naive model. */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   DROPPED,
   FOR_EDGE,
@@ -9,6 +9,9 @@ import {
 } from '../../../src/control/relay/relay-core.ts';
 import type { RelayDropReason } from '../../../src/control/relay/relay-drops.ts';
 import { ENDPOINT_RECORD_WORDS, InboundVector } from '../../../src/vector.ts';
+
+// Many runs each; the machine may have other work.
+vi.setConfig({ testTimeout: 60_000 });
 
 const LIMITS: Partial<RelayLimits> = { capacity: 64, pairs: 64 };
 

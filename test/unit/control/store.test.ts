@@ -4,11 +4,14 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../../../src/control/memory-store.ts';
 import { openSqliteStore } from '../../../src/control/node/sqlite-store.ts';
 import type { StoreChanges } from '../../../src/control/store.ts';
 import { describeStore } from './store-contract.ts';
+
+// Many runs each; the machine may have other work.
+vi.setConfig({ testTimeout: 60_000 });
 
 const directory = mkdtempSync(join(tmpdir(), 'causeway-store-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
