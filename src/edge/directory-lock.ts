@@ -3,7 +3,6 @@
  * it dies. Node has no flock(2), but its SQLite locks files with fcntl(2); so the lock is the write
  * lock of an empty database, held in a transaction that never ends.
  */
-import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CausewayError } from '../errors.ts';
@@ -26,14 +25,17 @@ export interface DirectoryLock {
 export function lockDirectory(directory: string, patience: number = PATIENCE): DirectoryLock {
   const path = join(directory, LOCK_FILE);
   let database: DatabaseSync | undefined;
+  // SQLite alone touches the file: closing any other descriptor of it would drop our own lock.
+  const umask = process.umask(0o177);
   try {
-    closeSync(openSync(path, 'a', 0o600));
     database = new DatabaseSync(path, { timeout: patience });
     // The journal stays in memory: the lock leaves one file, and it stays empty.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
     throw explain(error as Error, directory);
+  } finally {
+    process.umask(umask);
   }
   const held = database;
   return {

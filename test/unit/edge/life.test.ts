@@ -1,0 +1,196 @@
+/** Starts, ends, crashes and restarts of an edge, and what it does with a data directory. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { initializeEdge } from '../../../src/edge/initialize.ts';
+import { EdgeUnderTest, temporaryDirectory, until } from './edge-under-test.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+
+let directory: string;
+beforeEach(() => {
+  directory = temporaryDirectory();
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+describe('the data directory', () => {
+  test('init makes it, again changes nothing, and run goes on with it', async () => {
+    const change = { listen: { host: '127.0.0.1', port: 0 }, public: ['127.0.0.1'] };
+    const first = await initializeEdge(directory, change);
+    expect(await initializeEdge(directory, {})).toEqual(first);
+    const edge = await EdgeUnderTest.start(directory);
+    expect(edge.edge.tlsPin).toBe(first.tlsPin);
+    for (const file of readdirSync(directory)) {
+      expect(statSync(join(directory, file)).mode & 0o077, file).toBe(0);
+    }
+    expect(statSync(directory).mode & 0o777).toBe(0o700);
+    await edge.edge.close();
+    expect(existsSync(join(directory, 'edge.sock'))).toBe(false);
+  });
+
+  test('a second process on it is refused, and the first goes on', async () => {
+    const edge = await EdgeUnderTest.start(directory);
+    const refused = { code: 'DIRECTORY_IN_USE', message: expect.stringContaining(directory) };
+    await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject(refused);
+    const { code, stderr } = await run('edge', 'init', '--data', directory);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Another process uses .* \[DIRECTORY_IN_USE\]\n$/);
+    expect((await edge.call('GET', '/healthz', { local: true })).status).toBe(200);
+    await edge.edge.close();
+    const next = await EdgeUnderTest.start(directory);
+    await next.edge.close();
+  }, 60_000);
+
+  test('what cannot be used is said, and left as it is', async () => {
+    await initializeEdge(directory, {});
+    writeFileSync(join(directory, 'edge.key'), 'no key\n');
+    await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject({ code: 'FILE_ACCESS' });
+    writeFileSync(join(directory, 'edge.json'), '{}');
+    await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject({ code: 'CONFIG_VALUE' });
+  });
+
+  test('a registry of a newer version, a damaged one, and one that is locked', async () => {
+    await initializeEdge(directory, {});
+    const path = join(directory, 'registry.db');
+    const database = new DatabaseSync(path);
+    database.exec('PRAGMA user_version = 99');
+    await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject({ code: 'STORE_NEWER' });
+    database.exec('PRAGMA user_version = 1');
+    const edge = await EdgeUnderTest.start(directory);
+    database.exec('BEGIN IMMEDIATE');
+    const body = { name: 'later' };
+    const refused = await edge.call('POST', '/v1/vnets', { local: true, body });
+    expect(refused.status).toBe(503);
+    expect(refused.json.code).toBe('STORE_LOCKED');
+    database.exec('ROLLBACK');
+    expect((await edge.call('POST', '/v1/vnets', { local: true, body })).status).toBe(201);
+    await edge.edge.close();
+    database.close();
+    writeFileSync(path, 'x'.repeat(8_192));
+    for (const file of readdirSync(directory)) {
+      if (/-(wal|shm)$/.test(file)) rmSync(join(directory, file));
+    }
+    await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+  }, 60_000);
+});
+
+test('after a restart tokens, credentials and health are as they were', async () => {
+  const edge = await EdgeUnderTest.start(directory);
+  const token = await edge.token('admin');
+  const joined = await edge.join({ name: 'berlin' });
+  edge.relay.bind(joined.relayId);
+  await edge.edge.close();
+  const next = await EdgeUnderTest.start(directory);
+  const { status, json } = await next.call('GET', '/v1/connectors/berlin', { token });
+  expect(status).toBe(200);
+  // It was up, and nobody has heard it since.
+  expect(json.health).toMatchObject({ state: 'DOWN' });
+  expect(json.health.since).not.toBeNull();
+  const body = { prefixes: ['10.1.0.0/16'] };
+  const advertise = await next.call('PUT', '/v1/advertise', { token: joined.credential, body });
+  expect(advertise.json).toEqual({ approved: [], pending: ['10.1.0.0/16'] });
+  expect(next.relay.replicas.has(joined.relayId)).toBe(true);
+  await next.edge.close();
+});
+
+test('killed in the middle of changes, three times over: nothing acknowledged is lost', async () => {
+  const acknowledged: string[] = [];
+  let number = 0;
+  for (let round = 0; round < 3; round++) {
+    const child = await startProgram();
+    const writing = Array.from({ length: 8 }, async () => {
+      for (;;) {
+        const name = `n${number++}`;
+        const status = await post('/v1/vnets', { name }).catch(() => undefined);
+        if (status !== 201) return;
+        acknowledged.push(name);
+      }
+    });
+    const before = acknowledged.length;
+    await until(() => acknowledged.length > before + 40);
+    child.kill('SIGKILL');
+    await Promise.all([...writing, once(child, 'exit')]);
+  }
+  const edge = await EdgeUnderTest.start(directory, 2_000);
+  const { json } = await edge.call('GET', '/v1/vnets', { local: true });
+  const names = new Set(json.vnets.map(({ name }: { name: string }) => name));
+  expect(acknowledged.length).toBeGreaterThan(120);
+  expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
+  await edge.edge.close();
+}, 120_000);
+
+test('SIGTERM ends it in order, with exit code 0', async () => {
+  const child = await startProgram();
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(existsSync(join(directory, 'edge.sock'))).toBe(false);
+}, 120_000);
+
+test('a port that is taken', async () => {
+  const edge = await EdgeUnderTest.start(directory);
+  const other = temporaryDirectory();
+  const listen = `127.0.0.1:${edge.edge.port}`;
+  const { code, stderr } = await run(
+    ...['edge', 'run', '--data', other, '--listen', listen, '--relay-port', '0'],
+  );
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/is in use: .*\[PORT_IN_USE\]\n$/);
+  rmSync(other, { recursive: true });
+  await edge.edge.close();
+}, 120_000);
+
+/** `connector edge run` as a process of its own, when it answers. */
+async function startProgram(): Promise<ChildProcess> {
+  const args = ['edge', 'run', '--data', directory, '--listen', '127.0.0.1:0', '--relay-port', '0'];
+  const child = spawn(join(ROOT, 'bin/connector'), args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, LOG_LEVEL: 'error' },
+  });
+  let errors = '';
+  child.stderr.on('data', (part) => {
+    errors += part;
+  });
+  await until(async () => {
+    if (child.exitCode !== null) throw new Error(errors);
+    return (await post('/healthz').catch(() => undefined)) !== undefined;
+  });
+  return child;
+}
+
+/** Over the unix socket; the status of the answer. */
+function post(path: string, body?: unknown): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const sent = request(
+    {
+      socketPath: join(directory, 'edge.sock'),
+      path,
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { 'content-type': 'application/json' },
+      agent: false,
+    },
+    (response) => {
+      response.resume();
+      response.once('end', () => resolve(response.statusCode!));
+      response.once('error', reject);
+    },
+  );
+  sent.once('error', reject);
+  sent.end(body === undefined ? undefined : JSON.stringify(body));
+  return promise;
+}
+
+async function run(...args: string[]): Promise<{ code: number; stderr: string }> {
+  const child = spawn(join(ROOT, 'bin/connector'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr.on('data', (part) => {
+    stderr += part;
+  });
+  const [code] = (await once(child, 'exit')) as [number];
+  return { code, stderr };
+}
