@@ -11,6 +11,7 @@ import { attempt } from '../lab/process.ts';
 import { fanout10k } from './fanout-10k.ts';
 import { flood } from './flood.ts';
 import { handshakes } from './handshakes.ts';
+import { join } from './join.ts';
 import { latency } from './latency.ts';
 import { lpm } from './lookups.ts';
 import { note } from './measure.ts';
@@ -35,6 +36,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   relay,
   'relay-pps': relayPps,
   'fanout-10k': fanout10k,
+  join,
 };
 
 function number(value: number): string {

@@ -64,6 +64,12 @@ export class Site {
     await this.gateway.run([CONNECTOR, 'down']);
   }
 
+  /** As `down`, and the host is nobody any more. */
+  async forget(): Promise<void> {
+    const command = [CONNECTOR, 'down', '--forget', '--state-dir', this.stateDirectory];
+    await this.gateway.run(command);
+  }
+
   /** `connector status --json`. */
   async status(): Promise<SiteStatus> {
     const text = await this.gateway.run([CONNECTOR, 'status', '--json']);
@@ -134,9 +140,9 @@ export class MeshLab implements AsyncDisposable {
   }
 
   /** `connector edge run` in the foreground; returns when its API and relay are there. */
-  async startEdge(...options: string[]): Promise<Process> {
+  async startEdge(address: string = EDGE[4], ...options: string[]): Promise<Process> {
     const command = [CONNECTOR, 'edge', 'run', '--data', this.dataDirectory];
-    const process = this.edge.start([...command, '--public', EDGE[4], ...options]);
+    const process = this.edge.start([...command, '--public', address, ...options]);
     this.#process = process;
     await process.line(/"msg":"the edge is up"/, 30);
     return process;

@@ -1,0 +1,257 @@
+/**
+ * Gateways join an edge that knows them only by their token, and carry their sites' traffic
+ * (lab/mesh-lab.ts): what works, what is refused with which code, and what is left of it in the kernel.
+ */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { CONNECTOR, EDGE, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { isSilent, ping, reach } from '../../lab/ping.ts';
+import { pingedBy, watchPings } from '../../lab/seen.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import { decodeJoinToken, encodeJoinToken } from '../../src/control/join-token.ts';
+import { networkState } from './network-state.ts';
+import { netnsSuite } from './suite.ts';
+
+const PORT = 7;
+const SECONDS = 120_000;
+const CALLBACK = join(import.meta.dirname, '../../lab/programs/callback.ts');
+
+async function twoSites(): Promise<MeshLab> {
+  const mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+  await mesh.startEdge();
+  return mesh;
+}
+
+async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
+    await delay(50);
+  }
+}
+
+netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
+  test('traffic both ways with true sources, of every size', { timeout: SECONDS }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await mesh.joinAll();
+    await Promise.all([startService(a.host, PORT), startService(b.host, PORT)]);
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      for (const family of [4, 6] as const) {
+        const client = new ServiceClient(from.host, to.address[family], PORT);
+        expect((await client.who('tcp')).from).toBe(from.address[family]);
+        expect((await client.who('udp')).from).toBe(from.address[family]);
+        await client.echo(2_000_000);
+      }
+    }
+    const client = new ServiceClient(a.host, b.address[4], PORT);
+    // Each host learns from its gateway that its 1500 bytes are too many: one datagram is lost for it.
+    for (let i = 0; i < 2; i++) await client.datagrams(1_400).catch(() => {});
+    const small = Array.from({ length: 64 }, (_, i) => i + 1);
+    await client.datagrams(...small, 1_251, 1_252, 1_253, 1_472, 9_000, 40_001, 65_506, 65_507);
+    // The whole of one packet, unfragmented, and not a byte more.
+    const whole = ['-M', 'do', '-s', String(1_280 - 28)];
+    await b.host.run(['ping', '-c', '1', '-W', '5', ...whole, a.address[4]]);
+    const more = ['-M', 'do', '-s', String(1_281 - 28)];
+    const { code, stdout, stderr } = await b.host.attempt([
+      'ping',
+      '-c',
+      '2',
+      '-W',
+      '2',
+      ...more,
+      a.address[4],
+    ]);
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toMatch(/mtu ?[=:] ?1280/);
+    const status = await a.status();
+    expect(status.peers).toMatchObject([
+      { connector: 'b', path: { kind: 'relayed', edge: 'edge' } },
+    ]);
+    expect(status.problems).toEqual([]);
+    const said = await a.gateway.run([CONNECTOR, 'ping', 'b', '-c', '1']);
+    expect(said).toContain(`relayed via edge (${EDGE[4]}:51820)`);
+    expect(said).toContain('1 received');
+  });
+
+  test('a service calls a client back, as SIP does', { timeout: SECONDS }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await mesh.joinAll();
+    const service = b.host.start([process.execPath, CALLBACK, 'serve', '5060']);
+    await service.line(/ready/);
+    const register = [process.execPath, CALLBACK, 'register', b.address[4], '5060'];
+    const client = a.host.start(register);
+    await client.line(/registered/, 20);
+    await service.line(new RegExp(`client ${a.address[4]}`));
+    // Long after its NAT has forgotten flows of UDP that one side alone keeps up.
+    await delay(3_000);
+    service.write('INVITE\n');
+    await client.line(new RegExp(`${b.address[4]} INVITE`));
+  });
+
+  test('IPv6 between gateways and edge', { timeout: SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    await mesh.startEdge(EDGE[6]);
+    const [a, b] = mesh.sites as [Site, Site];
+    for (const { gateway } of mesh.sites) await gateway.ip('route del default');
+    await mesh.joinAll();
+    await reach(a.host, b.address[4]);
+    await reach(b.host, a.address[6]);
+    const said = await a.gateway.run([CONNECTOR, 'status']);
+    expect(said).toContain(`[${EDGE[6]}]:51820`);
+  });
+
+  test('the same addresses in another virtual network are unreachable', {
+    timeout: SECONDS,
+  }, async () => {
+    await using mesh = await MeshLab.open(
+      { name: 'a', number: 1 },
+      { name: 'b', number: 2 },
+      { name: 'c', number: 3, lan: 2 },
+    );
+    await mesh.startEdge();
+    const [a, b, c] = mesh.sites as [Site, Site, Site];
+    await mesh.connector('vnets', 'add', 'other');
+    await Promise.all([b, c].map(({ host }) => watchPings(host)));
+    await a.up('--token', await mesh.create(a));
+    await b.up('--token', await mesh.create(b));
+    await c.up('--token', await mesh.create(c, '--vnet', 'other'));
+    await reach(a.host, b.address[4]);
+    expect(await isSilent(c.host, a.address[4])).toBe(true);
+    const { mesh: own } = await a.status();
+    expect(await isSilent(c.gateway, own!.ipv4)).toBe(true);
+    expect(await pingedBy(b.host, 4)).toEqual([a.address[4]]);
+    expect(await pingedBy(c.host, 4)).toEqual([]);
+    expect((await c.status()).peers).toEqual([]);
+  });
+
+  test('a delta changes what it names, and nothing else', { timeout: SECONDS }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await mesh.joinAll();
+    await startService(b.host, PORT);
+    const connection = new ServiceClient(a.host, b.address[4], PORT).stream();
+    await connection.line(/from/);
+    const before = (await a.status()).peers[0]!.lastHandshake;
+    const way = async (to: string): Promise<string> => {
+      const { stdout } = await a.gateway.attempt(['ip', 'route', 'get', to]);
+      return / dev (\S+)/.exec(stdout)?.[1] ?? 'none';
+    };
+    await mesh.connector('routes', 'add', '172.20.0.0/16', '--connector', 'b');
+    await eventually(async () => (await way('172.20.1.1')) === INTERFACE, 'the route is there');
+    await mesh.connector('routes', 'rm', '172.20.0.0/16', '--connector', 'b');
+    await eventually(async () => (await way('172.20.1.1')) !== INTERFACE, 'the route is gone');
+    // A subnet of our own wins, and is said.
+    await mesh.connector('routes', 'add', '192.168.0.0/16', '--connector', 'b');
+    await eventually(async () => (await way('192.168.99.1')) === INTERFACE, 'the route is there');
+    expect(await way('192.168.1.1')).toBe('wan0');
+    const { routes, problems } = await a.status();
+    expect(routes).toContainEqual(
+      expect.objectContaining({ prefix: '192.168.0.0/16', state: 'partly local' }),
+    );
+    expect(problems.join()).toContain('the part 192.168.1.0/24 (connected to wan0) stays local');
+    connection.write('alive\n');
+    await connection.line(/alive/);
+    expect((await a.status()).peers[0]!.lastHandshake).toBe(before);
+  });
+
+  test('advertised prefixes wait for approval; a pending one is said', {
+    timeout: SECONDS,
+  }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await b.up('--token', await mesh.create(b));
+    const created = await mesh.connector('create', 'a', '--json');
+    const { joinToken } = JSON.parse(created) as { joinToken: string };
+    await a.up('--token', joinToken, '--advertise', ...a.prefixes);
+    expect((await a.status()).problems.join()).toContain('10.1.0.0/24 waits for approval');
+    expect(await isSilent(b.host, a.address[4])).toBe(true);
+    for (const prefix of a.prefixes) {
+      await mesh.connector('routes', 'approve', prefix, '--connector', 'a');
+    }
+    await eventually(async () => (await a.status()).problems.length === 0, 'nothing is wrong');
+    await reach(b.host, a.address[4]);
+  });
+
+  test('what is refused: each with its code, and nothing is left', {
+    timeout: SECONDS,
+  }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    const before = await networkState(a.gateway);
+    const refused = async (site: Site, ...options: string[]): Promise<string | undefined> => {
+      const command = [CONNECTOR, 'up', '--state-dir', site.stateDirectory, ...options];
+      const { code, stderr } = await site.gateway.attempt(command);
+      expect(code).toBe(1);
+      return /^connector: .*\[([A-Z_]+)\]\n$/.exec(stderr)?.[1];
+    };
+    expect(await refused(a)).toBe('NOT_ENROLLED');
+    const token = await mesh.create(a);
+    expect(await refused(a, '--token', token.slice(0, -6))).toBe('JOIN_TOKEN_DAMAGED');
+    const decoded = decodeJoinToken(token);
+    if (!decoded.ok) throw new Error(decoded.message);
+    const elsewhere = encodeJoinToken({ ...decoded.value, tlsPin: '0'.repeat(64) });
+    expect(await refused(a, '--token', elsewhere)).toBe('EDGE_UNTRUSTED');
+    const nowhere = encodeJoinToken({ ...decoded.value, urls: [`https://${EDGE[4]}:1`] });
+    expect(await refused(a, '--token', nowhere)).toBe('EDGE_UNREACHABLE');
+    const other = decoded.value.connector.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+    const foreign = encodeJoinToken({ ...decoded.value, connector: other as never });
+    expect(await refused(a, '--token', foreign)).toMatch(/^JOIN_TOKEN_WRONG|NOT_FOUND$/);
+    await mesh.connector('rotate-token', 'a');
+    expect(await refused(a, '--token', token)).toBe('JOIN_TOKEN_REVOKED');
+    expect(await networkState(a.gateway)).toBe(before);
+
+    const used = await mesh.create(b, '--max-replicas', '1');
+    await b.up('--token', used);
+    expect(await refused(a, '--token', used)).toBe('REPLICA_LIMIT');
+    const second = ['--interface', 'causeway1'];
+    expect(await refused(b, ...second)).toBe('DIRECTORY_IN_USE');
+    expect((await b.status()).stream.state).toBe('open');
+    expect(await networkState(a.gateway)).toBe(before);
+  });
+
+  test('the kernel: what is added, and that nothing is left', { timeout: SECONDS }, async () => {
+    await using mesh = await twoSites();
+    const [a] = mesh.sites as [Site, Site];
+    const forwarding = ['sysctl', '-n', 'net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
+    const state = async (): Promise<string> =>
+      (await networkState(a.gateway)) + (await a.gateway.run(forwarding));
+    const before = await state();
+    await mesh.joinAll();
+    const rules = await a.gateway.run(['nft', 'list', 'ruleset']);
+    expect(rules).toContain('maxseg size set 1240');
+    expect(rules).not.toMatch(/masquerade|snat|dnat/);
+    expect(await a.gateway.run(forwarding)).toBe('1\n1\n');
+    await a.down();
+    expect(await state()).toBe(before);
+
+    await a.up('--no-forwarding');
+    expect(await a.gateway.run(forwarding)).toBe('0\n0\n');
+    expect((await a.status()).problems.join()).toContain('net.ipv4.ip_forward is 0');
+    process.kill((await a.status()).pid, 'SIGKILL');
+    await eventually(
+      async () => !(await a.gateway.run(['ip', '-o', 'link'])).includes(INTERFACE),
+      'the interface is gone',
+    );
+    expect(await state()).not.toBe(before);
+    await a.down();
+    expect(await state()).toBe(before);
+
+    await a.up();
+    await a.gateway.nft(`
+      table inet strict {
+        chain forward { type filter hook forward priority 0; policy drop; }
+      }`);
+    const { problems } = await a.status();
+    expect(problems.join()).toContain(
+      'The chain inet strict forward drops what it does not accept',
+    );
+    expect(await ping(a.gateway, '100.96.0.2', 3)).toHaveLength(3);
+    await a.down();
+  });
+});
