@@ -30,6 +30,9 @@ export type { DeviceOptions } from './device-state.ts';
 export { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from './device-state.ts';
 export type { DeviceEvent, DeviceEventType } from './events.ts';
 
+/** Milliseconds in which an answer to an initiation comes, if it comes. */
+const ANSWER_TIME = 1_000;
+
 export class Device {
   readonly #state: DeviceState;
   readonly #sessions: Sessions;
@@ -197,12 +200,14 @@ export class Device {
 
   /**
    * Tells every peer with a persistent keepalive where we are now, as after the network changed. A
-   * handshake that went into the void is not waited for.
+   * handshake that went into the void is not waited for, but one that may still be answered is.
    */
   sendKeepalives(now: Instant): void {
     for (const peer of this.#state.byKey.values()) {
       if (peer.persistentKeepalive === 0) continue;
-      if (peer.current === undefined) peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+      if (peer.current === undefined && now.monotonic - peer.lastSentHandshake > ANSWER_TIME) {
+        peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
+      }
       this.#sessions.sendKeepalive(peer, now.monotonic);
     }
   }

@@ -207,6 +207,22 @@ describe('gateways behind a relay', () => {
   });
 });
 
+describe('a network that changes all the time', () => {
+  it('keeps nobody from shaking hands', () => {
+    const { world, edge, a, b } = mesh();
+    const next = restart(world, edge, a, b);
+    a.down();
+    Object.assign(world.link, { delayMin: 300, delayMax: 300 });
+    a.up();
+    for (let i = 0; i < 20; i++) {
+      world.run(250);
+      a.device.sendKeepalives(world.now);
+      a.flush();
+    }
+    expect(next.bound).toEqual([1]);
+  });
+});
+
 describe('a restart of the edge', () => {
   it('is not noticed when the bindings were kept: the edge makes new sessions', () => {
     const { world, edge, a, b } = mesh();

@@ -37,6 +37,8 @@ const OUTBOUND_ARENA = 16 << 10;
 const HANDSHAKES_PER_VISIT = 2;
 /** Milliseconds between looks at what has come to its time. */
 const TICK = 1_000;
+/** Ticks after which paths that refused segmentation may try again. */
+const FORGET_PATHS = 60;
 
 export interface RelayLoopParts {
   readonly addon: Addon;
@@ -71,6 +73,7 @@ export class RelayLoop {
   /** What waits for a socket to become writable. */
   #blocked: 'forwarded' | 'own' | undefined;
   #kernelDrops = 0;
+  #ticks = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #handshakesScheduled = false;
@@ -231,6 +234,7 @@ export class RelayLoop {
       core.drops.add('relay_receive_full', dropped - this.#kernelDrops);
     }
     this.#kernelDrops = dropped;
+    if (++this.#ticks % FORGET_PATHS === 0) sockets.forgetPaths(core.endpoints);
     onTick();
     this.#finishVisit();
   }
