@@ -21,5 +21,5 @@ test.skipIf(lack)(
     const { stdout } = await run(program);
     expect(stdout.trim().split('\n').at(-1)).toMatch(/^\d+ passed, 0 failed, \d+ skipped$/);
   },
-  120_000,
+  300_000,
 );
