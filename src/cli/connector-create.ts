@@ -1,5 +1,6 @@
 /** `connector create NAME`: registers a connector at the edge and prints its join token. */
 import type { Command } from 'commander';
+import { numberFrom } from './number-argument.ts';
 import { collect, print } from './output.ts';
 import { type EdgeOptions, edgeCommand } from './where.ts';
 
@@ -7,7 +8,7 @@ interface Options extends EdgeOptions {
   readonly vnet?: string;
   readonly route?: readonly string[];
   readonly autoApprove?: readonly string[];
-  readonly maxReplicas?: string;
+  readonly maxReplicas?: number;
   readonly comment?: string;
   readonly allowDefault?: true;
 }
@@ -22,7 +23,11 @@ export function createCommand(): Command {
     )
     .option('--route <cidr>', 'prefix that is reached through it; may be repeated', collect)
     .option('--auto-approve <cidr>', 'prefixes in it that it advertises need no approval', collect)
-    .option('--max-replicas <number>', 'how many hosts may join with its token (default: 8)')
+    .option(
+      '--max-replicas <number>',
+      'how many hosts may join with its token (default: 8)',
+      numberFrom(1, 25),
+    )
     .option('--comment <text>', 'a line for people')
     .option('--allow-default', 'a route may be 0.0.0.0/0 or ::/0')
     .action(run);
@@ -36,7 +41,7 @@ async function run(name: string, options: Options): Promise<void> {
     vnet: options.vnet,
     routes: options.route,
     autoApprove: options.autoApprove,
-    maxReplicas: options.maxReplicas === undefined ? undefined : Number(options.maxReplicas),
+    maxReplicas: options.maxReplicas,
     comment: options.comment,
     allowDefault: options.allowDefault,
   });

@@ -36,6 +36,8 @@ export function buildProgram(): Command {
   const program = new Command(PROGRAM)
     .description('Joins sites by encrypted CIDR routes, with their true source addresses.')
     .version(packageVersion(), '--version', 'print the version')
+    // Without `[options]` and arguments, so that what a command does has room beside its name.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError(`(${PROGRAM} --help says how it is used)`)
     .addHelpText(
       'after',
@@ -49,11 +51,13 @@ Environment:
 Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     );
   program
+    .commandsGroup('On a gateway:')
     .addCommand(upCommand())
     .addCommand(downCommand())
     .addCommand(statusCommand())
     .addCommand(pingCommand());
   program
+    .commandsGroup('On the edge, or for one (--edge):')
     .addCommand(createCommand())
     .addCommand(lsCommand())
     .addCommand(showCommand())
@@ -78,6 +82,7 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(edgeRunCommand())
     .addCommand(edgeStatusCommand());
   program
+    .commandsGroup('On any host:')
     .command('tunnel')
     .description('WireGuard tunnels from wg-quick configuration files')
     .addCommand(tunnelUpCommand())

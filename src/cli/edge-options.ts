@@ -3,13 +3,14 @@ import type { Command } from 'commander';
 import { DEFAULT_DATA_DIRECTORY } from '../edge/paths.ts';
 import type { SettingsChange } from '../edge/settings.ts';
 import { CausewayError } from '../errors.ts';
+import { numberFrom } from './number-argument.ts';
 import { collect } from './output.ts';
 
 export interface EdgeSettingsOptions {
   readonly data: string;
   readonly name?: string;
   readonly listen?: string;
-  readonly relayPort?: string;
+  readonly relayPort?: number;
   readonly public?: readonly string[];
   readonly endpoint?: readonly string[];
   readonly url?: readonly string[];
@@ -24,7 +25,7 @@ export function addEdgeSettings(command: Command): Command {
     .option('--data <directory>', 'data directory', DEFAULT_DATA_DIRECTORY)
     .option('--public <host>', 'name or address that gateways reach this host by', collect)
     .option('--listen <host:port>', 'where the API listens (default: [::]:8443)')
-    .option('--relay-port <port>', 'UDP port of the relay (default: 51820)')
+    .option('--relay-port <port>', 'UDP port of the relay (default: 51820)', numberFrom(0, 65_535))
     .option('--endpoint <host:port>', 'the relay as seen from outside, if ports differ', collect)
     .option('--url <url>', 'the API as seen from outside, if ports differ', collect)
     .option('--certificate <file>', 'certificate in PEM with its chain (default: self-signed)')
@@ -45,7 +46,7 @@ export async function settingsChange(options: EdgeSettingsOptions): Promise<Sett
   return {
     name: options.name,
     listen: options.listen === undefined ? undefined : parseListen(options.listen),
-    relayPort: options.relayPort === undefined ? undefined : Number(options.relayPort),
+    relayPort: options.relayPort,
     public: options.public && [...options.public],
     endpoints: options.endpoint && [...options.endpoint],
     urls: options.url && [...options.url],

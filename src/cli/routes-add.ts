@@ -1,5 +1,6 @@
 /** `connector routes add CIDR --connector NAME`: what an operator adds needs no approval. */
 import type { Command } from 'commander';
+import { numberFrom } from './number-argument.ts';
 import { print } from './output.ts';
 import { formatRoutes } from './routes-ls.ts';
 import { type EdgeOptions, edgeCommand } from './where.ts';
@@ -7,7 +8,7 @@ import { type EdgeOptions, edgeCommand } from './where.ts';
 interface Options extends EdgeOptions {
   readonly connector: string;
   readonly vnet?: string;
-  readonly priority?: string;
+  readonly priority?: number;
   readonly comment?: string;
   readonly allowDefault?: true;
 }
@@ -18,7 +19,7 @@ export function routesAddCommand(): Command {
     .argument('<cidr>', 'as 10.1.0.0/16 or 2001:db8::/32')
     .requiredOption('--connector <connector>', 'name or id')
     .option('--vnet <vnet>', 'the virtual network, to be sure: must be the one of the connector')
-    .option('--priority <number>', 'the lower is preferred (default: 100)')
+    .option('--priority <number>', 'the lower is preferred (default: 100)', numberFrom(0, 65_535))
     .option('--comment <text>', 'a line for people')
     .option('--allow-default', 'the prefix may be 0.0.0.0/0 or ::/0')
     .action(run);
@@ -31,7 +32,7 @@ async function run(prefix: string, options: Options): Promise<void> {
     prefix,
     connector: options.connector,
     vnet: options.vnet,
-    priority: options.priority === undefined ? undefined : Number(options.priority),
+    priority: options.priority,
     comment: options.comment,
     allowDefault: options.allowDefault,
   });

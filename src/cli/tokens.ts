@@ -1,13 +1,14 @@
 /** `connector tokens create | ls | rm`: tokens with which operators and programs use the API. */
 import { Command, Option } from 'commander';
 import type { TokenView } from '../control/operator-api.ts';
+import { numberFrom } from './number-argument.ts';
 import { print } from './output.ts';
 import { formatTable } from './table.ts';
 import { type EdgeOptions, edgeCommand } from './where.ts';
 
 interface CreateOptions extends EdgeOptions {
   readonly role: string;
-  readonly days?: string;
+  readonly days?: number;
 }
 
 export function tokensCommand(): Command {
@@ -22,7 +23,11 @@ export function tokensCommand(): Command {
             .choices(['admin', 'read-only'])
             .default('read-only'),
         )
-        .option('--days <number>', 'expires after so many days (default: never)')
+        .option(
+          '--days <number>',
+          'expires after so many days (default: never)',
+          numberFrom(1, 3_650),
+        )
         .action(create),
     )
     .addCommand(edgeCommand('ls').description('list them').action(ls))
@@ -37,8 +42,7 @@ export function tokensCommand(): Command {
 async function create(name: string, options: CreateOptions): Promise<void> {
   const { openEdge } = await import('./edge-request.ts');
   const { tokenCreatedSchema } = await import('../control/operator-api.ts');
-  const days = options.days === undefined ? undefined : Number(options.days);
-  const body = { name, role: options.role, days };
+  const body = { name, role: options.role, days: options.days };
   const answer = await openEdge(options).call('POST', '/v1/tokens', tokenCreatedSchema, body);
   print(options, answer, () => `${answer.secret}\n`);
 }
