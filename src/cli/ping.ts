@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
-import { describePath, type MeshPeer, type MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import { describePath } from '../gateway/mesh/path-text.ts';
 import { formatAddress, parseAddress } from '../routing/address.ts';
 import { runningGateways } from './this-gateway.ts';
 

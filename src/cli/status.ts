@@ -1,6 +1,7 @@
 /** `connector status`: a gateway's identity, its edge, its peers, and what is wrong, in words. */
 import { Command } from 'commander';
-import { describePath, type MeshPeer, type MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
+import { describePath } from '../gateway/mesh/path-text.ts';
 import { formatFields, formatTable, wrap } from './table.ts';
 import { runningGateways } from './this-gateway.ts';
 import { formatBytes, formatDuration } from './tunnel-status.ts';

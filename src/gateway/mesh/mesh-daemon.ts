@@ -157,10 +157,9 @@ export class MeshGateway implements Attachment {
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await this.kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
     await this.tunnel.apply({ ...this.#deviceSettings(), ...changeBetween(undefined, edges)! });
-    await this.#bound();
+    await Promise.all([this.#bound(), this.kernel.apply(this.#kernelOf(netmap, wanted))]);
     const rest = changeBetween(edges, wanted);
     if (rest !== undefined) await this.tunnel.apply(rest);
-    await this.kernel.apply(this.#kernelOf(netmap, wanted));
     this.netmap = netmap;
     this.wanted = wanted;
     this.source = fresh ? 'edge' : 'cache';

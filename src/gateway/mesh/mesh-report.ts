@@ -6,13 +6,8 @@ import { formatEndpoint } from '../endpoint-text.ts';
 import type { PeerSnapshot } from '../tunnel.ts';
 import { diagnose } from './diagnosis.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
-import {
-  describePath,
-  type MeshEdge,
-  type MeshPeer,
-  type MeshStatus,
-  type RouteInForce,
-} from './mesh-status.ts';
+import type { MeshEdge, MeshPeer, MeshStatus, RouteInForce } from './mesh-status.ts';
+import { describePath } from './path-text.ts';
 
 export async function describeMesh(gateway: MeshGateway): Promise<MeshStatus> {
   const snapshot = gateway.tunnel.snapshot();

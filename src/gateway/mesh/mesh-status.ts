@@ -1,4 +1,7 @@
-/** What `connector status` shows of a gateway; the same shape is what `--json` prints. */
+/**
+ * What `connector status` shows of a gateway; the same shape is what `--json` prints. For who validates
+ * it; others import types only, because the schemas' library takes its time to load.
+ */
 import { z } from 'zod';
 
 const timeSchema = z.string();
@@ -84,10 +87,3 @@ export type MeshEdge = z.infer<typeof meshEdgeSchema>;
 export type MeshPeer = z.infer<typeof meshPeerSchema>;
 export type RouteInForce = z.infer<typeof routeInForceSchema>;
 export type MeshStatus = z.infer<typeof meshStatusSchema>;
-
-/** `relayed via edge-1 (192.0.2.1:51820)`. */
-export function describePath({ kind, edge, endpoint }: MeshPeer['path']): string {
-  if (kind === 'none') return 'none yet';
-  if (kind === 'direct') return `direct (${endpoint})`;
-  return `relayed via ${edge ?? 'an edge'} (${endpoint})`;
-}

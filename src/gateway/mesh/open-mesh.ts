@@ -3,8 +3,7 @@ import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { openTunnel } from '../open-tunnel.ts';
 import type { TunnelOptions } from '../tunnel.ts';
-import { type EnrolmentOptions, enrol } from './enrolment.ts';
-import { joinMesh } from './mesh-daemon.ts';
+import type { EnrolmentOptions } from './enrolment.ts';
 import { openStateDirectory } from './state-directory.ts';
 
 export interface OpenMeshOptions {
@@ -21,15 +20,22 @@ export interface OpenMeshOptions {
 }
 
 /**
- * Enrols if need be and says how to run the daemon. The state directory stays locked until the
- * daemon's interface is gone, or this process is.
+ * Enrols if need be and says how to run the daemon. The data plane takes half of the start: it is
+ * opened meanwhile. The state directory stays locked until the daemon's interface is gone, or this
+ * process is.
  *
- * @throws CausewayError as `openStateDirectory` and `enrol`
+ * @throws CausewayError as `openStateDirectory` and `enrol`; nothing is left behind then
  */
 export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
   const { interfaceName, mtu, listenPort, crypto, forwarding, enrolment, log, onWarning } = options;
   const state = await openStateDirectory(options.stateDirectory);
+  const opening = openTunnel({ interfaceName, mtu, crypto, log });
+  // Whoever awaits it gets the error.
+  opening.catch(() => {});
   try {
+    // Loaded while the data plane's thread starts: the schemas' library is large.
+    const { enrol } = await import('./enrolment.ts');
+    const { joinMesh } = await import('./mesh-daemon.ts');
     const enrolled = await enrol(state, { ...enrolment, log, onWarning });
     const { version } = enrolment;
     const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
@@ -38,10 +44,11 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       mtu,
       crypto,
       log,
-      openTunnel,
+      openTunnel: () => opening,
       attach: (tunnel, signal) => joinMesh(tunnel, mesh, signal),
     };
   } catch (error) {
+    await opening.then((tunnel) => tunnel.close()).catch(() => {});
     await state.close();
     throw error;
   }
