@@ -13,7 +13,7 @@ export const DEFAULT_INTERFACE = 'causeway0';
 export const DEFAULT_STATE_DIRECTORY = '/var/lib/causeway';
 /**
  * Fits through every path that carries IPv6 at all, with 80 bytes to spare for WireGuard's own
- * headers on all but the narrowest: nothing is known of the path behind the edge (decision 007).
+ * headers on all but the narrowest: nothing is known of the path behind the edge (decision 014).
  */
 const DEFAULT_MTU = 1_280;
 
