@@ -9,7 +9,7 @@ import type { RouteConflict } from '../../tun/route-plan.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import { advertisedRouters, FORWARDING } from './forwarding.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
-import type { MeshPeer, MeshStatus } from './mesh-status.ts';
+import type { MeshStatus } from './mesh-status.ts';
 
 /** ms of clock difference worth a word: certificates and handshakes take more. */
 const MOST_CLOCK_OFFSET = 60_000;
@@ -27,7 +27,8 @@ export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promis
   return [
     ...sayEdge(status, now),
     ...sayClock(gateway),
-    ...sayPeers(status, now),
+    ...sayKernel(gateway),
+    ...sayPeers(gateway, status),
     ...(await sayForwarding(status)),
     ...(await sayFilters(status.interface)),
     ...(await sayReversePath(status.interface)),
@@ -73,17 +74,20 @@ function sayClock({ options }: MeshGateway): string[] {
   ];
 }
 
-/** Only peers that we sent something to and heard nothing from: a silent mesh is not a broken one. */
-function sayPeers({ peers }: MeshStatus, now: number): string[] {
-  const unanswered = (peer: MeshPeer): boolean =>
-    peer.serving &&
-    peer.txBytes > 0 &&
-    (peer.lastHandshake === null || now - Date.parse(peer.lastHandshake) > 2 * EDGE_SILENT) &&
-    peer.rxBytes === 0;
-  return peers.filter(unanswered).map(({ connector, lastHandshake, path }) => {
-    const since = lastHandshake === null ? 'yet' : `since ${lastHandshake}`;
-    return `No handshake with ${connector} ${since}, although there is traffic for it: is it up, and bound to ${path.edge ?? 'an edge'}?`;
+/** Only peers that something was sent to: a mesh in which nobody speaks is not a broken one. */
+function sayPeers({ silence }: MeshGateway, { peers }: MeshStatus): string[] {
+  return peers.flatMap(({ connector, publicKey, lastHandshake, path }) => {
+    const since = silence.since(publicKey);
+    if (since === undefined) return [];
+    const last = lastHandshake === null ? 'never' : `at ${lastHandshake}`;
+    return `Nothing was heard from ${connector} since ${new Date(since).toISOString()}, although there is traffic for it; the last handshake with it was ${last}. Is it up, and bound to ${path.edge ?? 'an edge'}?`;
   });
+}
+
+function sayKernel({ kernelFault }: MeshGateway): string[] {
+  return kernelFault === undefined
+    ? []
+    : [`Not all of the netmap is installed, and it is tried again: ${kernelFault}`];
 }
 
 async function sayForwarding({ routes }: MeshStatus): Promise<string[]> {

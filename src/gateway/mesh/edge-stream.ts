@@ -48,6 +48,8 @@ export interface EdgeStreamOptions {
 }
 
 export class EdgeStream {
+  /** Netmaps and deltas that did not validate or could not be applied. */
+  refused = 0;
   readonly #options: EdgeStreamOptions;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
@@ -97,7 +99,10 @@ export class EdgeStream {
           await this.#end({ code: coded.code, detail: coded.message });
           return;
         }
-        this.#whole ||= coded.code === 'NETMAP_INVALID';
+        if (coded.code === 'NETMAP_INVALID') {
+          this.#whole = true;
+          this.refused++;
+        }
         log.warn({ code: coded.code }, coded.message);
         onState({ state: 'connecting', since: this.#since, error: coded });
       }

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Netmap } from '../../control/netmap.ts';
 import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
-import { keyFromBase64 } from '../../keys.ts';
+import { keyFromBase64, keyToBase64 } from '../../keys.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { parsePrefix, prefixOf } from '../../routing/prefix.ts';
 import { type RouteMonitor, watchMainRoutes } from '../../tun/route-monitor.ts';
@@ -27,6 +27,7 @@ import { describeMesh } from './mesh-report.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import { removeNetmap, saveNetmap } from './netmap-cache.ts';
 import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
+import { LOOK_INTERVAL, SilenceWatch } from './silence.ts';
 import type { StateDirectory } from './state-directory.ts';
 
 /** The first handshake with the edge is waited for this long, so that peers are reached at once. */
@@ -34,6 +35,8 @@ const BIND_TIMEOUT_MS = 1_000;
 const BIND_POLL_MS = 5;
 /** Replicas that may still have a session with our predecessor, and are told that it is no more. */
 const MOST_REHANDSHAKES = 64;
+/** Until what the kernel refused is tried again. */
+const RETRY_AFTER_MS = 5_000;
 /** A netmap that keeps changing is written to disk at most so often. */
 const SAVE_AFTER_MS = 500;
 
@@ -79,13 +82,16 @@ export class MeshGateway implements Attachment {
   wanted: Wanted | undefined;
   /** Whether the netmap in force came from the disk or from an edge. */
   source: 'cache' | 'edge' = 'cache';
-  /** Netmaps and deltas that did not validate or could not be applied. */
-  refused = 0;
+  /** What the kernel, or its tools, refused last; undefined = all is in place. */
+  kernelFault: string | undefined;
+  readonly silence = new SilenceWatch();
   streamState: StreamState = { state: 'connecting', since: Date.now() };
   readonly since = Date.now();
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Timeout | undefined;
   /** The stream was open before. */
   #connected = false;
   /** Serializes what changes the tunnel, the kernel and the fields above. */
@@ -118,6 +124,20 @@ export class MeshGateway implements Attachment {
       onState: (state) => this.#onStreamState(state),
       log,
     });
+    this.#looking = setInterval(() => this.#look(), LOOK_INTERVAL).unref();
+  }
+
+  #look(): void {
+    const { peers } = this.tunnel.snapshot();
+    const counters = peers.map(({ publicKey, txBytes, rxBytes }) => {
+      return { key: keyToBase64(publicKey), txBytes, rxBytes };
+    });
+    this.silence.look(counters, Date.now());
+  }
+
+  /** Netmaps and deltas that did not validate or could not be applied. */
+  get refused(): number {
+    return this.#stream?.refused ?? 0;
   }
 
   meshStatus(): Promise<MeshStatus> {
@@ -127,6 +147,8 @@ export class MeshGateway implements Attachment {
   async close(): Promise<void> {
     this.#closed = true;
     this.#monitor?.close();
+    clearTimeout(this.#retry);
+    clearInterval(this.#looking);
     await this.#stream?.close();
     await this.#changing;
     if (this.#saving !== undefined) await this.#save();
@@ -182,14 +204,9 @@ export class MeshGateway implements Attachment {
   }
 
   async #take(event: EdgeEvent): Promise<void> {
-    try {
-      if (event.kind === 'gone') await this.#gone(event.gone.detail);
-      else if (event.kind === 'netmap') await this.#apply(event.netmap);
-      else await this.#apply(applyDelta(this.#base(), event.delta));
-    } catch (error) {
-      if (error instanceof CausewayError && error.code === 'NETMAP_INVALID') this.refused++;
-      throw error;
-    }
+    if (event.kind === 'gone') await this.#gone(event.gone.detail);
+    else if (event.kind === 'netmap') await this.#apply(event.netmap);
+    else await this.#apply(applyDelta(this.#base(), event.delta));
   }
 
   #base(): Netmap {
@@ -224,11 +241,25 @@ export class MeshGateway implements Attachment {
     if (change !== undefined) await this.tunnel.apply(change);
     this.netmap = netmap;
     this.wanted = wanted;
-    await this.kernel.apply(this.#kernelOf(netmap, wanted));
+    await this.#applyKernel(this.#kernelOf(netmap, wanted));
     this.options.log.info(
       { revision: netmap.revision, peers: change?.peers.length ?? 0 },
       'netmap changed',
     );
+  }
+
+  /** What the kernel refuses is tried again: a netmap is in force whether or not all of it fits. */
+  async #applyKernel(wanted: WantedKernel): Promise<void> {
+    clearTimeout(this.#retry);
+    try {
+      await this.kernel.apply(wanted);
+      this.kernelFault = undefined;
+    } catch (error) {
+      this.kernelFault = (error as Error).message;
+      this.options.log.error({ err: error }, 'the netmap could not be installed as a whole');
+      const again = (): void => void this.#serially(() => this.#applyKernel(wanted));
+      this.#retry = setTimeout(again, RETRY_AFTER_MS).unref();
+    }
   }
 
   #kernelOf(netmap: Netmap, { addresses, prefixes }: Wanted): WantedKernel {
@@ -253,7 +284,7 @@ export class MeshGateway implements Attachment {
     this.#saving = undefined;
     await saveIdentity(state, this.identity);
     await removeNetmap(state);
-    await this.kernel.apply(NOTHING);
+    await this.#applyKernel(NOTHING);
   }
 
   #onStreamState(state: StreamState): void {
