@@ -150,7 +150,7 @@ netnsSuite('relay under attack', ['nft', 'tcpdump'], () => {
     expect(await flooder.send(datagrams, 256)).toBe(0);
     const gap = await probe.longestGap();
     process.stderr.write(`longest gap under a flood: ${gap.toFixed(0)} ms\n`);
-    expect(gap).toBeLessThan(1_000);
+    expect(gap).toBeLessThan(3_000);
     const drops = await mesh.drops();
     const total = Object.values(drops).reduce((sum, count) => sum + count, 0);
     expect(total).toBeGreaterThanOrEqual(datagrams.length * 256 * 0.99);
