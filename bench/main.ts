@@ -8,6 +8,8 @@
 import { parseArgs } from 'node:util';
 import { missing, ours, stock } from '../lab/implementation.ts';
 import { attempt } from '../lab/process.ts';
+import { edgeMemory } from './edge-memory.ts';
+import { fanout } from './fanout.ts';
 import { fanout10k } from './fanout-10k.ts';
 import { flood } from './flood.ts';
 import { handshakes } from './handshakes.ts';
@@ -35,7 +37,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   flood,
   relay,
   'relay-pps': relayPps,
+  fanout,
   'fanout-10k': fanout10k,
+  'edge-memory': edgeMemory,
   join,
 };
 

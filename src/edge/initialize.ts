@@ -40,13 +40,11 @@ export async function initializeEdge(
     try {
       const registry = await Registry.open(store, () => {});
       const { meshIpv4, meshIpv6 } = await registerMesh(registry, settings);
-      await registerEdge(registry, {
-        name: settings.name,
-        publicKey,
-        endpoints,
-        urls,
-        tlsPin: pin,
-      });
+      // With a port that the kernel will choose, nobody can be told yet where the edge is.
+      if (ports.api !== 0 && ports.relay !== 0) {
+        const { name } = settings;
+        await registerEdge(registry, { name, publicKey, endpoints, urls, tlsPin: pin });
+      }
       registry.close();
       return {
         directory: directory.path,

@@ -17,20 +17,27 @@ import type { NetmapIndex, NetmapUpdate } from '../control/netmap-index.ts';
 const MAX_QUEUED = 256 * 1_024;
 /** Whole netmaps or long deltas under way at a time. */
 const MAX_LARGE = 8;
-/** Characters from which on an event is large. */
+/** Bytes from which on an event is large. */
 const LARGE = 64 * 1_024;
+/**
+ * Bytes written at a time, a TLS record: Node keeps for each TLS connection a buffer as large as the
+ * largest single write was, for as long as the connection lives.
+ */
+const PIECE = 16 * 1_024;
 const MIN_RUN_INTERVAL = 10;
 /** A run's length times this is the shortest time from its end to the next run. */
 const RUN_SHARE = 4;
 const TICK = 1_000;
+/** Ms in which a reader that is dismissed may read the rest. */
+const LINGER = 2_000;
 /** Ms in which a reader with a queue reads nothing of it. */
 const STALLED = 20_000;
 
 /** The part of a response that a stream uses. */
-export type StreamSink = Pick<
-  ServerResponse,
-  'write' | 'end' | 'destroy' | 'writableLength' | 'once' | 'on'
->;
+export interface StreamSink extends Pick<ServerResponse, 'end' | 'destroy' | 'once' | 'on'> {
+  /** Calls back when the data has left this process. */
+  write(data: Buffer, callback: () => void): boolean;
+}
 
 interface Stream {
   readonly replica: ReplicaId;
@@ -43,9 +50,12 @@ interface Stream {
   state: 'current' | 'behind' | 'waiting' | 'large';
   /** Monotonic, ms. */
   lastWrite: number;
-  /** Bytes queued at the last look, and since when there is no fewer. */
+  /** What is to be written yet, and how much that is; a piece of the first is under way. */
+  readonly queue: Buffer[];
   queued: number;
-  queuedSince: number;
+  writing: boolean;
+  /** Since when nothing was taken, if something is queued. */
+  stuckSince: number;
 }
 
 const GONE: GoneEvent = {
@@ -97,13 +107,14 @@ export class NetmapStreams {
       pending: [],
       state: 'behind',
       lastWrite: now,
+      queue: [],
       queued: 0,
-      queuedSince: now,
+      writing: false,
+      stuckSince: now,
     };
     this.#streams.set(replica, stream);
     sink.once('close', () => this.#forget(stream));
     sink.on('error', () => sink.destroy());
-    sink.on('drain', () => this.#drained(stream));
     this.#catchUp(stream);
   }
 
@@ -114,7 +125,7 @@ export class NetmapStreams {
       for (const replica of recipients) {
         const stream = this.#streams.get(replica);
         if (stream === undefined || stream.state !== 'current') continue;
-        event ??= Buffer.from(formatEvent('delta', revision, data));
+        event ??= formatEvent('delta', revision, data);
         stream.pending.push(event);
         this.#pending.add(stream);
       }
@@ -123,8 +134,7 @@ export class NetmapStreams {
     for (const replica of gone) {
       const stream = this.#streams.get(replica);
       if (stream === undefined) continue;
-      stream.sink.write(formatEvent('gone', revision, JSON.stringify(GONE)));
-      this.#end(stream);
+      this.#end(stream, formatEvent('gone', revision, JSON.stringify(GONE)));
     }
     if (this.#pending.size > 0) {
       this.#run ??= setTimeout(() => this.#flush(), this.#runInterval);
@@ -155,11 +165,32 @@ export class NetmapStreams {
     this.#runInterval = Math.max(MIN_RUN_INTERVAL, duration * RUN_SHARE);
   }
 
-  #write(stream: Stream, data: Buffer | string): void {
-    stream.lastWrite = this.#now();
-    const flowing = stream.sink.write(data);
-    if (flowing || stream.sink.writableLength <= MAX_QUEUED) return;
-    this.#leaveRun(stream, 'behind');
+  #write(stream: Stream, data: Buffer): void {
+    const now = this.#now();
+    stream.lastWrite = now;
+    if (stream.queued === 0) stream.stuckSince = now;
+    stream.queue.push(data);
+    stream.queued += data.length;
+    this.#pump(stream);
+    if (stream.queued > MAX_QUEUED) this.#leaveRun(stream, 'behind');
+  }
+
+  /** Writes piece by piece: the next one when the one before has left. */
+  #pump(stream: Stream): void {
+    const [first] = stream.queue;
+    if (stream.writing || first === undefined) return;
+    const piece = first.subarray(0, PIECE);
+    if (piece.length === first.length) stream.queue.shift();
+    else stream.queue[0] = first.subarray(PIECE);
+    stream.writing = true;
+    stream.sink.write(piece, () => {
+      stream.writing = false;
+      stream.queued -= piece.length;
+      stream.stuckSince = this.#now();
+      if (this.#streams.get(stream.replica) !== stream) return;
+      if (stream.queued === 0) this.#drained(stream);
+      else this.#pump(stream);
+    });
   }
 
   /** No more events until it has caught up: then it gets what it missed in one. */
@@ -171,7 +202,6 @@ export class NetmapStreams {
 
   /** What was queued has been read. */
   #drained(stream: Stream): void {
-    if (this.#streams.get(stream.replica) !== stream) return;
     if (stream.state === 'large') {
       this.#large--;
       stream.state = 'behind';
@@ -192,9 +222,9 @@ export class NetmapStreams {
     const start = this.#index.start(stream.replica, stream.revision);
     if (start === undefined) return;
     stream.revision = start.revision;
-    this.#write(stream, formatEvent(start.event, start.revision, start.data));
-    // What the socket took at once needs no turn.
-    if (start.data.length <= LARGE || stream.sink.writableLength === 0) return;
+    const event = formatEvent(start.event, start.revision, start.data);
+    this.#write(stream, event);
+    if (event.length <= LARGE) return;
     this.#leaveRun(stream, 'large');
     this.#large++;
   }
@@ -210,19 +240,21 @@ export class NetmapStreams {
   #heartbeat(): void {
     const now = this.#now();
     for (const stream of this.#streams.values()) {
-      const queued = stream.sink.writableLength;
-      if (queued < stream.queued || queued === 0) stream.queuedSince = now;
-      stream.queued = queued;
-      if (now - stream.queuedSince > STALLED) stream.sink.destroy();
-      else if (queued === 0 && now - stream.lastWrite > HEARTBEAT_INTERVAL - TICK) {
-        this.#write(stream, ':\n\n');
+      if (stream.queued > 0) {
+        if (now - stream.stuckSince > STALLED) stream.sink.destroy();
+      } else if (now - stream.lastWrite > HEARTBEAT_INTERVAL - TICK) {
+        this.#write(stream, HEARTBEAT);
       }
     }
   }
 
-  #end(stream: Stream): void {
+  #end(stream: Stream, last?: Buffer): void {
+    const { sink, queue } = stream;
     this.#forget(stream);
-    stream.sink.end();
+    // After a part of an event nothing can be said; who comes back is told then.
+    if (queue.length === 0) sink.end(last);
+    else sink.end();
+    setTimeout(() => sink.destroy(), LINGER).unref();
   }
 
   #forget(stream: Stream): void {
@@ -233,7 +265,9 @@ export class NetmapStreams {
   }
 }
 
+const HEARTBEAT = Buffer.from(':\n\n');
+
 /** @param data JSON on one line */
-function formatEvent(event: string, revision: number, data: string): string {
-  return `id: ${revision}\nevent: ${event}\ndata: ${data}\n\n`;
+function formatEvent(event: string, revision: number, data: string): Buffer {
+  return Buffer.from(`id: ${revision}\nevent: ${event}\ndata: ${data}\n\n`);
 }
