@@ -19,10 +19,12 @@ export async function runHooks(
   log: Log,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (const command of commands) {
+  const options = { group: true, ...(signal && { signal }) };
+  for (const [index, command] of commands.entries()) {
     const expanded = command.replaceAll('%i', interfaceName);
-    log.info({ kind, command: expanded }, 'running hook');
-    const options = signal === undefined ? {} : { signal };
+    log.info({ kind, number: index + 1 }, 'running hook');
+    // It may hold a secret.
+    log.debug({ kind, number: index + 1, command: expanded }, 'hook');
     const { code, stdout, stderr } = await tryCommand('bash', ['-c', expanded], options);
     const output = `${stdout}${stderr}`.trim();
     if (output !== '') log.info({ kind, output }, 'hook printed');

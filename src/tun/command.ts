@@ -3,10 +3,17 @@
  * no name or address is ever a command.
  */
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { CausewayError } from '../errors.ts';
 
 /** What a tool may print before it is cut off. */
 const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/** How long a tool may take to end after SIGTERM. */
+const KILL_AFTER_MS = 1_000;
+
+/** How long the output of an ended shell is still read: what it left running may hold the pipes. */
+const DRAIN_MS = 100;
 
 /** Debian package by tool, for the sentence that says what to install. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -19,8 +26,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
 export interface CommandOptions {
   /** Written to its standard input, which is empty otherwise. */
   readonly input?: string;
-  /** Ends it (SIGTERM) when aborted. */
+  /** Ends it (SIGTERM, then SIGKILL) when aborted. */
   readonly signal?: AbortSignal;
+  /**
+   * It may start others: it gets a process group of its own, all of which is ended on `signal`, and
+   * what it leaves in the background is not waited for.
+   */
+  readonly group?: boolean;
 }
 
 export interface CommandResult {
@@ -43,10 +55,33 @@ export function tryCommand(
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
   // A service's PATH often lacks the directories of the administrator's tools.
   const path = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
-  const child = spawn(file, args, { env: { ...process.env, PATH: path }, stdio: 'pipe' });
-  const onAbort = (): void => void child.kill('SIGTERM');
+  const group = options.group === true;
+  const child = spawn(file, args, {
+    env: { ...process.env, PATH: path },
+    stdio: 'pipe',
+    detached: group,
+  });
+  const kill = (signal: NodeJS.Signals): void => {
+    if (!group || child.pid === undefined) return void child.kill(signal);
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // All of the group has ended.
+    }
+  };
+  let killTimer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    kill('SIGTERM');
+    killTimer = setTimeout(kill, KILL_AFTER_MS, 'SIGKILL');
+  };
   options.signal?.addEventListener('abort', onAbort, { once: true });
   if (options.signal?.aborted) onAbort();
+  let drainTimer: NodeJS.Timeout | undefined;
+  const stopWaiting = (): void => {
+    options.signal?.removeEventListener('abort', onAbort);
+    clearTimeout(killTimer);
+    clearTimeout(drainTimer);
+  };
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8');
@@ -57,16 +92,26 @@ export function tryCommand(
   child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
   child.on('error', (error: NodeJS.ErrnoException) => {
+    stopWaiting();
     if (error.code !== 'ENOENT') reject(error);
     const name = PACKAGES[file];
     const cure =
       name === undefined ? 'Install it.' : `Install it, on Debian with \`apt install ${name}\`.`;
     reject(new CausewayError('COMMAND_MISSING', `The command ${file} is not here. ${cure}`));
   });
-  child.on('close', (code, signal) => {
-    options.signal?.removeEventListener('abort', onAbort);
-    resolve({ code: code ?? (signal === null ? 1 : 143), ...output });
-  });
+  const onEnd = (code: number | null, signal: NodeJS.Signals | null): void => {
+    stopWaiting();
+    // Whoever of the group has not ended on SIGTERM.
+    if (group && options.signal?.aborted) kill('SIGKILL');
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy();
+    resolve({ code: code ?? (signal === null ? 1 : 128 + constants.signals[signal]), ...output });
+  };
+  child.on('close', onEnd);
+  if (group) {
+    child.on('exit', (code, signal) => {
+      drainTimer = setTimeout(onEnd, DRAIN_MS, code, signal);
+    });
+  }
   return promise;
 }
 
