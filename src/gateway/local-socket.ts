@@ -16,6 +16,8 @@ import { openUnixSocket, type UnixSocket } from './unix-socket.ts';
 export const SUFFIX = '.sock';
 const MAX_CONNECTIONS = 16;
 const MAX_REQUEST_LENGTH = 4_096;
+/** Unanswered requests of one connection, which is dropped beyond. */
+const MAX_PENDING = 16;
 
 const REQUESTS = ['status', 'mesh', 'stop'] as const;
 
@@ -54,17 +56,24 @@ export function openLocalSocket(
 function serve(socket: Socket, handlers: LocalHandlers): void {
   let partial = '';
   let stopping = false;
+  let pending = 0;
   /** Answers go out in the order of their requests. */
   let answering: Promise<void> = Promise.resolve();
   const answer = async (line: string): Promise<void> => {
+    if (socket.destroyed) return;
     const response = await respond(line, handlers);
     stopping ||= 'stopping' in response;
-    if (!socket.destroyed) socket.write(`${JSON.stringify(response)}\n`);
+    if (socket.destroyed) return;
+    // The next answer is not made before this one is read: a status may be long.
+    if (!socket.write(`${JSON.stringify(response)}\n`)) await drained(socket);
+    pending--;
   };
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     const lines = (partial + text).split('\n');
     partial = lines.pop()!;
+    pending += lines.length;
+    if (pending > MAX_PENDING) return void socket.destroy();
     for (const line of lines) {
       answering = answering.then(() => answer(line)).catch(() => void socket.destroy());
     }
@@ -78,6 +87,14 @@ function serve(socket: Socket, handlers: LocalHandlers): void {
     void answering.then(() => {
       if (!stopping) socket.end();
     });
+  });
+}
+
+/** Resolves when all that was written is taken, or never will be. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('drain', resolve);
+    socket.once('close', () => resolve());
   });
 }
 

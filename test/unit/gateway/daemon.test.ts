@@ -230,6 +230,18 @@ describe('sockets', () => {
     expect(await requestStatus('wg0', [join(folder, 'run')])).toBeUndefined();
   });
 
+  test('who asks without end and does not wait is dropped; a few at once are answered', async () => {
+    const { ended } = await start();
+    const path = join(folder, 'run/wg0.sock');
+    const few = await ask(path, '{"request":"status"}\n'.repeat(8));
+    expect(few.trim().split('\n')).toHaveLength(8);
+    const many = await ask(path, '{"request":"status"}\n'.repeat(1_000)).catch(() => '');
+    expect(many).toBe('');
+    expect(await requestStatus('wg0', [join(folder, 'run')])).toBeDefined();
+    process.emit('SIGTERM', 'SIGTERM');
+    await ended;
+  });
+
   test.each(['', 'x', 'null', '5', '{}', '{"request":"reboot"}', '{"request":', 'x'.repeat(5_000)])(
     'a wrong local request is answered with an error: %j',
     async (line) => {
