@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +23,9 @@ namespace {
 int make_socket(uint32_t groups) {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0) return -errno;
+  // A routing daemon changes thousands of routes at once. FORCE needs CAP_NET_ADMIN.
+  const int buffer = 1 << 20;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = groups;
@@ -33,12 +37,27 @@ int make_socket(uint32_t groups) {
   return fd;
 }
 
+// Whether the descriptor names the namespace that this thread is in.
+bool is_our_namespace(int space) {
+  struct stat theirs, ours;
+  return fstat(space, &theirs) == 0 && stat("/proc/thread-self/ns/net", &ours) == 0 &&
+         theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
 }  // namespace
 
 int open_netlink(uint32_t groups, int tun) {
   if (tun < 0) return make_socket(groups);
   const int space = ioctl(tun, TUNGETDEVNETNS);
-  if (space < 0) return -errno;
+  if (space < 0) {
+    // Before Linux 5.2 there is no telling: where it was made, then.
+    return errno == EINVAL || errno == ENOTTY ? make_socket(groups) : -errno;
+  }
+  if (is_our_namespace(space)) {
+    // The usual case, and without the privilege that setns takes (CAP_SYS_ADMIN).
+    close(space);
+    return make_socket(groups);
+  }
   int result = -EIO;
   // A namespace belongs to a thread: one of its own enters it and ends, this one never moves.
   try {

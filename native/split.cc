@@ -30,6 +30,10 @@ size_t put_message(uint8_t* message, const uint8_t* header, size_t header_size,
 
 SplitResult put_single(const VirtioNetHeader& header, uint8_t* packet, const IpPacket& ip,
                        size_t mtu, uint8_t* to, size_t room, SplitRun* run) {
+  // Room first: a packet that has to wait must be as it was when its turn comes.
+  const size_t padded = padded_size(ip.size, mtu);
+  if (padded + kOverhead > kMaxDatagram) return SplitResult::kMalformed;
+  if (padded + kOverhead > room) return SplitResult::kNoRoom;
   if (header.flags & kVirtioNeedsCsum) {
     const size_t start = header.csum_start;
     const size_t field = start + header.csum_offset;
@@ -40,9 +44,6 @@ SplitResult put_single(const VirtioNetHeader& header, uint8_t* packet, const IpP
     if (sum == 0) sum = 0xffff;  // 0 would mean "none" for UDP; equal to it for everything else
     std::memcpy(packet + field, &sum, 2);
   }
-  const size_t padded = padded_size(ip.size, mtu);
-  if (padded + kOverhead > kMaxDatagram) return SplitResult::kMalformed;
-  if (padded + kOverhead > room) return SplitResult::kNoRoom;
   run->count = 1;
   run->stride = run->last_size = put_message(to, packet, ip.size, packet, 0, padded);
   return SplitResult::kOk;

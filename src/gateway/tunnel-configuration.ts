@@ -80,6 +80,11 @@ export class TunnelConfiguration {
     return this.#peers.size;
   }
 
+  /** By the public key's hexadecimal form. */
+  hasPeer(publicKey: string): boolean {
+    return this.#peers.has(publicKey);
+  }
+
   get allowedIpCount(): number {
     return this.#owners.size;
   }

@@ -3,11 +3,9 @@
  * device into another network namespace. A second socket, in our own namespace, tells when routes
  * or addresses of the underlay change.
  */
-import { constants } from 'node:os';
-import { type Addon, type PollHandle, READABLE } from '../native/addon.ts';
-import { decodeNetlink, encodeLinkRequest, NETLINK_GROUPS } from './rtnetlink.ts';
-
-const { EAGAIN, EINTR } = constants.errno;
+import type { Addon } from '../native/addon.ts';
+import { NetlinkSocket } from './netlink-socket.ts';
+import { encodeLinkRequest, NETLINK_GROUPS } from './rtnetlink.ts';
 
 export interface LinkListener {
   onLink(up: boolean, mtu: number): void;
@@ -17,42 +15,15 @@ export interface LinkListener {
   onGone(): void;
 }
 
-const BUFFER_SIZE = 64 << 10;
-
-class NetlinkSocket {
-  readonly #addon: Addon;
-  readonly #fd: number;
-  readonly #poll: PollHandle;
-  readonly #buffer = new Uint8Array(BUFFER_SIZE);
-
-  /** @param tun -1: in our own namespace */
-  constructor(addon: Addon, groups: number, tun: number, onMessages: (lost: boolean) => void) {
-    this.#addon = addon;
-    this.#fd = addon.openNetlink(groups, tun);
-    if (this.#fd < 0) throw new Error(`netlink socket: errno ${-this.#fd}`);
-    this.#poll = addon.createPoll(this.#fd, () => onMessages(false));
-    addon.setPoll(this.#poll, READABLE);
-  }
-
-  request(message: Uint8Array): void {
-    this.#addon.send(this.#fd, message);
-  }
-
-  /** Everything that waits, and whether messages were lost before (ENOBUFS). */
-  *read(): Generator<ReturnType<typeof decodeNetlink>[number] | 'lost'> {
-    for (;;) {
-      const size = this.#addon.receive(this.#fd, this.#buffer);
-      if (size === -EAGAIN || size === 0) return;
-      if (size === -EINTR) continue;
-      if (size < 0) yield 'lost';
-      else yield* decodeNetlink(this.#buffer, size);
-    }
-  }
-
-  close(): void {
-    this.#addon.closePoll(this.#poll);
-    this.#addon.close(this.#fd);
-  }
+function openSocket(
+  addon: Addon,
+  groups: number,
+  tun: number,
+  onMessages: () => void,
+): NetlinkSocket {
+  const socket = NetlinkSocket.open(addon, groups, tun, onMessages);
+  if (typeof socket === 'number') throw new Error(`netlink socket: errno ${-socket}`);
+  return socket;
 }
 
 export class LinkMonitor {
@@ -71,7 +42,7 @@ export class LinkMonitor {
     this.#listener = listener;
     const { ipv4Address, ipv4Route, ipv6Address, ipv6Route } = NETLINK_GROUPS;
     const groups = ipv4Address | ipv4Route | ipv6Address | ipv6Route;
-    this.#underlay = new NetlinkSocket(addon, groups, -1, () => this.#readUnderlay());
+    this.#underlay = openSocket(addon, groups, -1, () => this.#readUnderlay());
     this.#follow();
   }
 
@@ -91,7 +62,7 @@ export class LinkMonitor {
       return;
     }
     this.#index = 0;
-    this.#device = new NetlinkSocket(this.#addon, NETLINK_GROUPS.link, this.#tun, () =>
+    this.#device = openSocket(this.#addon, NETLINK_GROUPS.link, this.#tun, () =>
       this.#readDevice(),
     );
     this.#device.request(encodeLinkRequest(name, 1));
@@ -99,11 +70,12 @@ export class LinkMonitor {
 
   #readDevice(): void {
     if (this.#device === undefined) return;
-    for (const event of this.#device.read()) {
-      if (event === 'lost') {
-        this.#follow();
-        return;
-      }
+    const { events, lost } = this.#device.read();
+    if (lost) {
+      this.#follow();
+      return;
+    }
+    for (const event of events) {
       // It was renamed or moved between asking for its name and asking for its state.
       if (event.kind === 'error' && event.errno !== 0) {
         this.#follow();
@@ -124,9 +96,8 @@ export class LinkMonitor {
   }
 
   #readUnderlay(): void {
-    let changed = false;
-    for (const event of this.#underlay.read()) if (event) changed = true;
-    if (changed) this.#listener.onRoutes();
+    const { events, lost } = this.#underlay.read();
+    if (lost || events.length > 0) this.#listener.onRoutes();
   }
 
   #gone(): void {

@@ -32,6 +32,8 @@ export class UdpSockets {
   readonly fd4: number;
   readonly fd6: number;
   readonly offloads: readonly string[];
+  /** Datagrams of the last `receive` for which the vector had no room. */
+  uncut = 0;
   /** Counts of the last `send`. */
   refused = 0;
   tooLong = 0;
@@ -86,10 +88,12 @@ export class UdpSockets {
   receive(fd: number, vector: InboundVector, maxBuffers: number): boolean {
     const results = this.#results;
     vector.clear();
+    this.uncut = 0;
     this.#addon.udpReceive(fd, bindInbound(this.#addon, vector), maxBuffers);
     if (results[0] !== 0 && results[0] !== EAGAIN) return false;
     vector.length = results[1]!;
     vector.messages = results[2]!;
+    this.uncut = results[3]!;
     return results[0] === 0;
   }
 

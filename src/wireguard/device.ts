@@ -23,6 +23,7 @@ import { type DeviceOptions, DeviceState } from './device-state.ts';
 import type { DeviceEvent } from './events.ts';
 import { Handshakes } from './handshakes.ts';
 import { Sessions } from './sessions.ts';
+import { REKEY_TIMEOUT } from './timers.ts';
 import { Transmitter } from './transmitter.ts';
 import { Transport } from './transport.ts';
 
@@ -200,12 +201,18 @@ export class Device {
 
   /**
    * Tells every peer with a persistent keepalive where we are now, as after the network changed. A
-   * handshake that went into the void is not waited for, but one that may still be answered is.
+   * handshake that went into the void is not waited for, but one that may still be answered is; and
+   * however often the network changes, that happens once in REKEY_TIMEOUT.
    */
   sendKeepalives(now: Instant): void {
     for (const peer of this.#state.byKey.values()) {
       if (peer.persistentKeepalive === 0) continue;
-      if (peer.current === undefined && now.monotonic - peer.lastSentHandshake > ANSWER_TIME) {
+      if (
+        peer.current === undefined &&
+        now.monotonic - peer.lastSentHandshake > ANSWER_TIME &&
+        now.monotonic - peer.lastHurried > REKEY_TIMEOUT
+      ) {
+        peer.lastHurried = now.monotonic;
         peer.lastSentHandshake = Number.NEGATIVE_INFINITY;
       }
       this.#sessions.sendKeepalive(peer, now.monotonic);

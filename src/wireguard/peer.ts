@@ -30,6 +30,8 @@ export class Peer {
   lastTimestampSent = 0;
   /** Monotonic time of our last initiation or response. */
   lastSentHandshake = NEVER;
+  /** When a change of the network cut the wait for a handshake short last. */
+  lastHurried = NEVER;
   /** Retries of the current initiation. */
   attempts = 0;
 

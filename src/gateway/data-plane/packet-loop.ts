@@ -43,6 +43,8 @@ export interface PacketLoopParts {
   readonly onGone: () => void;
   /** The device has events to tell. */
   readonly onEvents: () => void;
+  /** The kernel took a socket away (an administrator may, with `ss -K`): open new ones. */
+  readonly onSocketsLost: () => void;
 }
 
 export class PacketLoop {
@@ -142,7 +144,10 @@ export class PacketLoop {
   }
 
   #onSocket(fd: number, events: number): void {
-    if (events < 0) return;
+    if (events < 0) {
+      this.#parts.onSocketsLost();
+      return;
+    }
     if ((events & WRITABLE) !== 0 && this.#blocked) {
       this.#send(true);
       if (!this.#blocked) this.#unblock();
@@ -159,6 +164,7 @@ export class PacketLoop {
     const now = clock.read();
     const started = now.monotonic;
     sockets.receive(fd, vector, INBOUND_BUFFERS);
+    if (sockets.uncut > 0) drops.add('in_socket_full', sockets.uncut);
     if (vector.length === 0) return;
     if (started >= this.#countSocketAt) this.#countSocketDrops(sockets, started);
     device.handleInbound(vector, now);

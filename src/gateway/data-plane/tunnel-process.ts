@@ -110,6 +110,11 @@ class TunnelProcess implements Tunnel {
     this.#post({ kind: 'apply', id, change });
     await promise;
     this.#configuration.apply(change);
+    if (change.replacePeers === true || change.peers.some(({ remove }) => remove === true)) {
+      for (const hex of this.#numbers.keys()) {
+        if (!this.#configuration.hasPeer(hex)) this.#numbers.delete(hex);
+      }
+    }
   }
 
   snapshot(): TunnelSnapshot {

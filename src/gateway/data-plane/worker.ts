@@ -5,11 +5,13 @@
 import { getRandomValues } from 'node:crypto';
 import { constants } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { bytesToHex } from '../../bytes.ts';
+import { bytesToHex, wipe } from '../../bytes.ts';
 import { Clock } from '../../clock.ts';
 import { DropCounters } from '../../drops.ts';
+import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { OpensslAead } from '../../native/openssl-aead.ts';
+import type { Instant } from '../../time.ts';
 import { TunDevice } from '../../tun/tun-device.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
 import { EndpointTable, type VectorAead } from '../../vector.ts';
@@ -60,6 +62,10 @@ const loop = new PacketLoop({
   clock,
   onGone: () => report({ kind: 'gone' }),
   onEvents: reportEvents,
+  onSocketsLost: () => {
+    useSockets(undefined);
+    bind();
+  },
 });
 
 /** Milliseconds after which what the warm-up made hot is compiled. */
@@ -68,8 +74,13 @@ const COMPILED_AFTER = 1_000;
 /** Milliseconds between a change of routes or addresses and the news of it to the peers. */
 const ANNOUNCE_AFTER = 50;
 /** Milliseconds from one such news to the next at the least: routes may change all the time. */
-const ANNOUNCE_INTERVAL = 250;
+const ANNOUNCE_INTERVAL = 1_000;
 
+/** Milliseconds until a port that was in use is tried again. */
+const BIND_AGAIN_AFTER = 5_000;
+
+/** The interface is up; so are we, as soon as there are sockets. */
+let linkUp = false;
 let up = false;
 let listenPort = 0;
 let fwmark = 0;
@@ -92,9 +103,15 @@ const errnoNames = Object.entries(constants.errno);
 
 /** The change is checked by the main thread; what can still fail is the port and the mark. */
 function apply(id: number, change: DeviceChange): void {
+  const now = clock.read();
   try {
-    applySockets(change);
+    applySockets(change, now);
+    device.configure(change, now);
   } catch (error) {
+    if (error instanceof CausewayError) {
+      report({ kind: 'refused', id, errno: 'EINVAL', message: error.message });
+      return;
+    }
     if (!(error instanceof SocketError)) throw error;
     const name = errnoNames.find(([, value]) => value === error.errno)?.[0];
     const errno =
@@ -106,10 +123,10 @@ function apply(id: number, change: DeviceChange): void {
     report({ kind: 'refused', id, errno, message: what });
     return;
   }
-  const now = clock.read();
-  device.configure(change, now);
   const peers: PeerNumber[] = [];
-  for (const { publicKey } of change.peers) {
+  if (change.privateKey !== undefined) wipe(change.privateKey);
+  for (const { publicKey, presharedKey } of change.peers) {
+    if (presharedKey !== undefined) wipe(presharedKey);
     const hex = bytesToHex(publicKey);
     const number = device.peerNumber(hex);
     if (number >= 0) peers.push({ publicKey: hex, number });
@@ -118,16 +135,17 @@ function apply(id: number, change: DeviceChange): void {
   loop.afterChange();
 }
 
-function applySockets(change: DeviceChange): void {
+function applySockets(change: DeviceChange, now: Instant): void {
   const wantedPort = change.listenPort ?? listenPort;
   const wantedMark = change.fwmark ?? fwmark;
   const sockets = loop.sockets;
   if (change.listenPort !== undefined && change.listenPort !== sockets?.port) {
     // While the link is down nothing is bound, but a port that is taken is said at once.
     const opened = UdpSockets.open(addon, wantedPort, wantedMark, endpoints);
-    if (up) {
+    if (linkUp) {
       useSockets(opened);
       device.clearStickySources();
+      goUp(now);
     } else {
       opened.close();
     }
@@ -160,23 +178,37 @@ function announceAddress(): void {
   }, wait).unref();
 }
 
-function setLink(linkUp: boolean, mtu: number): void {
+function goUp(now: Instant): void {
+  if (up) return;
+  up = true;
+  device.up(now);
+}
+
+/** Binds the port, or says that it cannot and tries again. */
+function bind(): void {
   const now = clock.read();
+  try {
+    useSockets(UdpSockets.open(addon, listenPort, fwmark, endpoints));
+    listenPort = loop.sockets?.port ?? listenPort;
+    goUp(now);
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error;
+    const message = `UDP port ${listenPort} could not be bound (errno ${error.errno})`;
+    report({ kind: 'bind-failed', message });
+    setTimeout(() => {
+      if (linkUp && loop.sockets === undefined) bind();
+    }, BIND_AGAIN_AFTER).unref();
+  }
+}
+
+function setLink(isUp: boolean, mtu: number): void {
   device.mtu = mtu;
-  if (linkUp && !up) {
-    try {
-      useSockets(UdpSockets.open(addon, listenPort, fwmark, endpoints));
-      listenPort = loop.sockets?.port ?? listenPort;
-      up = true;
-      device.up(now);
-    } catch (error) {
-      if (!(error instanceof SocketError)) throw error;
-      const message = `UDP port ${listenPort} could not be bound (errno ${error.errno})`;
-      report({ kind: 'bind-failed', message });
-    }
-  } else if (!linkUp && up) {
+  linkUp = isUp;
+  if (isUp && loop.sockets === undefined) {
+    bind();
+  } else if (!isUp && up) {
     up = false;
-    device.down(now);
+    device.down(clock.read());
     useSockets(undefined);
   }
   loop.afterChange();

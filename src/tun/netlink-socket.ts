@@ -1,0 +1,73 @@
+/**
+ * A route netlink socket on the event loop (netlink(7)): drains what waits, and survives an overrun.
+ *
+ * When messages come faster than they are read, the kernel drops some and marks the socket with
+ * ENOBUFS. The event loop takes the mark for the end of the descriptor and stops watching it, so it is
+ * watched anew each time.
+ */
+import { constants } from 'node:os';
+import { type Addon, type PollHandle, READABLE } from '../native/addon.ts';
+import { decodeNetlink, type LinkEvent } from './rtnetlink.ts';
+
+const { EAGAIN, EINTR, ENOBUFS } = constants.errno;
+
+const BUFFER_SIZE = 64 << 10;
+
+export class NetlinkSocket {
+  readonly #addon: Addon;
+  readonly #fd: number;
+  readonly #poll: PollHandle;
+  readonly #buffer = new Uint8Array(BUFFER_SIZE);
+
+  private constructor(addon: Addon, fd: number, onMessages: () => void) {
+    this.#addon = addon;
+    this.#fd = fd;
+    this.#poll = addon.createPoll(fd, (events) => {
+      onMessages();
+      if (events < 0) addon.setPoll(this.#poll, READABLE);
+    });
+    addon.setPoll(this.#poll, READABLE);
+  }
+
+  /**
+   * Subscribes to groups (`NETLINK_GROUPS`).
+   *
+   * @param tun the namespace to listen in is this device's; -1 = our own
+   * @param onMessages something waits: `read` it
+   * @returns the socket, or a negative errno
+   */
+  static open(
+    addon: Addon,
+    groups: number,
+    tun: number,
+    onMessages: () => void,
+  ): NetlinkSocket | number {
+    const fd = addon.openNetlink(groups, tun);
+    return fd < 0 ? fd : new NetlinkSocket(addon, fd, onMessages);
+  }
+
+  request(message: Uint8Array): void {
+    this.#addon.send(this.#fd, message);
+  }
+
+  /** Everything that waits, and whether messages were lost. */
+  read(): { readonly events: readonly LinkEvent[]; readonly lost: boolean } {
+    const events: LinkEvent[] = [];
+    let lost = false;
+    for (;;) {
+      const size = this.#addon.receive(this.#fd, this.#buffer);
+      if (size === -EINTR) continue;
+      if (size === -ENOBUFS) {
+        lost = true;
+        continue;
+      }
+      if (size <= 0) return { events, lost: lost || (size < 0 && size !== -EAGAIN) };
+      events.push(...decodeNetlink(this.#buffer, size));
+    }
+  }
+
+  close(): void {
+    this.#addon.closePoll(this.#poll);
+    this.#addon.close(this.#fd);
+  }
+}
