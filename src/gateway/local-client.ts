@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { CausewayError } from '../errors.ts';
 import { SUFFIX } from './local-socket.ts';
 import { type MeshStatus, meshStatusSchema } from './mesh/mesh-status.ts';
-import { RUNTIME_ROOT, runtimeDirectories } from './runtime-directory.ts';
+import { RUNTIME_ROOT, runtimeDirectories, runtimeDirectory } from './runtime-directory.ts';
 import type { TunnelStatus } from './status.ts';
 
 /** A status of many peers is long; nothing legitimate is longer. */
@@ -79,10 +79,13 @@ export async function requestMesh(
   );
 }
 
-/** Ends a daemon and waits until it has removed everything; false if none runs. */
+/**
+ * Ends a daemon and waits until it has removed everything; false if none runs. In our own network
+ * namespace only: another's tunnel of the same name is not ours to end.
+ */
 export async function requestStop(
   interfaceName: string,
-  directories: readonly string[] = knownDirectories(),
+  directories: readonly string[] = [runtimeDirectory()],
 ): Promise<boolean> {
   return (await askFirst(interfaceName, 'stop', directories)) !== undefined;
 }
