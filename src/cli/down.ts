@@ -21,17 +21,15 @@ export function downCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   checkInterfaceName(options.interface);
-  const { requestStop } = await import('../gateway/local-client.ts');
-  const { reclaimSetup } = await import('../gateway/setup-state.ts');
-  // A predecessor that was killed may have left rules behind.
-  const ended = (await requestStop(options.interface)) || (await reclaimSetup(options.interface));
+  const { takeDown } = await import('../gateway/take-down.ts');
+  const ended = await takeDown(options.interface);
   if (options.forget) {
     const { forgetIdentity } = await import('../gateway/mesh/forget.ts');
     await forgetIdentity(options.stateDir);
   } else if (!ended) {
     throw new CausewayError(
       'INTERFACE_MISSING',
-      `No gateway runs on ${options.interface}: \`connector status\` shows those that do.`,
+      `No gateway runs on ${options.interface} in this network namespace: \`connector status\` shows those that do.`,
     );
   }
 }

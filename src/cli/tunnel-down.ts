@@ -12,13 +12,10 @@ export function tunnelDownCommand(): Command {
 
 async function run(fileOrName: string): Promise<void> {
   const interfaceName = interfaceOf(fileOrName);
-  const { requestStop } = await import('../gateway/local-client.ts');
-  const { reclaimSetup } = await import('../gateway/setup-state.ts');
-  if (await requestStop(interfaceName)) return;
-  // Nobody runs; a predecessor that was killed may have left rules behind.
-  if (await reclaimSetup(interfaceName)) return;
+  const { takeDown } = await import('../gateway/take-down.ts');
+  if (await takeDown(interfaceName)) return;
   throw new CausewayError(
     'INTERFACE_MISSING',
-    `No tunnel ${interfaceName} is up: \`connector tunnel status\` shows those that are.`,
+    `No tunnel ${interfaceName} is up in this network namespace: \`connector tunnel status\` shows those that are.`,
   );
 }

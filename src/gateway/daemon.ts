@@ -18,6 +18,9 @@ import { openUapi } from './uapi/server.ts';
 
 /** What is added to a tunnel beyond the interface itself, and taken away again. */
 export interface Attachment {
+  /** What others want done first, hooks for example; may fail or be cut off, `close` follows anyway. */
+  beforeClose?(): Promise<void>;
+  /** Takes everything away. */
   close(): Promise<void>;
   /** Called when the interface is gone. */
   afterInterface?(): Promise<void>;
@@ -47,11 +50,20 @@ type EndingSignal = (typeof ENDING_SIGNALS)[number];
 /** Longest wait for one part to close, so that a stuck one cannot keep the others. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
+/** The same for parts that wait for commands of the operator. */
+const HOOKS_TIMEOUT_MS = 20_000;
+
 export type DaemonEnd =
   | TunnelEnd
   | { readonly cause: 'signal'; readonly signal: EndingSignal }
   | { readonly cause: 'socket-removed' }
   | { readonly cause: 'stop-requested' };
+
+interface OpenPart {
+  readonly what: string;
+  readonly close: () => Promise<void>;
+  readonly timeoutMs?: number;
+}
 
 /**
  * Runs until something ends the tunnel; by then everything is removed. Resolves with the reason.
@@ -65,7 +77,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
   const ending = new AbortController();
   void ended.then(() => ending.abort());
   const stopSignals = onEnding(end);
-  const opened: { readonly what: string; readonly close: () => Promise<void> }[] = [];
+  const opened: OpenPart[] = [];
   try {
     const tunnel = await options.openTunnel(options);
     opened.push({ what: 'tunnel', close: () => tunnel.close() });
@@ -91,9 +103,15 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       const attached = await options.attach(tunnel, ending.signal);
       attachment = attached;
       opened.push({ what: 'attachment', close: () => attached.close() });
+      opened.push({
+        what: 'attachment, before all',
+        close: async () => attached.beforeClose?.(),
+        timeoutMs: HOOKS_TIMEOUT_MS,
+      });
       opened.splice(1, 0, {
         what: 'attachment, after the interface',
         close: async () => attached.afterInterface?.(),
+        timeoutMs: HOOKS_TIMEOUT_MS,
       });
     }
     if (!ending.signal.aborted) {
@@ -109,8 +127,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');
     return reason;
   } finally {
-    for (const { what, close } of opened.reverse()) {
-      await withinTimeout(close()).catch((error: unknown) => {
+    for (const { what, close, timeoutMs = CLOSE_TIMEOUT_MS } of opened.reverse()) {
+      await withinTimeout(close(), timeoutMs).catch((error: unknown) => {
         log.error({ err: error, what }, 'could not be closed');
       });
     }
@@ -133,9 +151,9 @@ function onEnding(end: (reason: DaemonEnd) => void): () => void {
   };
 }
 
-async function withinTimeout(closing: Promise<void>): Promise<void> {
+async function withinTimeout(closing: Promise<void>, timeoutMs: number): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('timed out')), CLOSE_TIMEOUT_MS);
+  const timer = setTimeout(() => reject(new Error('timed out')), timeoutMs);
   try {
     await Promise.race([closing, promise]);
   } finally {

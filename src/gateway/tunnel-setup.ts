@@ -46,6 +46,9 @@ import {
 import { type Tunnel, TunnelError } from './tunnel.ts';
 import { interfaceIndexOf } from './uapi/server.ts';
 
+/** What all hooks of one kind may take while the tunnel ends; then they are killed. */
+const ENDING_HOOKS_MS = 10_000;
+
 const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
 
 export interface SetupOptions {
@@ -116,17 +119,23 @@ class TunnelSetup implements Attachment {
     await runHooks('PostUp', configuration.postUp, this.#name, log, signal);
   }
 
-  async close(): Promise<void> {
+  async beforeClose(): Promise<void> {
     const { file, log } = this.#options;
-    const warn = (error: unknown): void => log.error({ err: error }, 'while ending');
-    await runHooks('PreDown', file.configuration.preDown, this.#name, log).catch(warn);
-    if (file.configuration.saveConfig) await this.#save().catch(warn);
+    const limit = AbortSignal.timeout(ENDING_HOOKS_MS);
+    await runHooks('PreDown', file.configuration.preDown, this.#name, log, limit).catch(
+      (error: unknown) => log.error({ err: error }, 'while ending'),
+    );
+    if (file.configuration.saveConfig) await this.#save();
+  }
+
+  async close(): Promise<void> {
     await this.remove();
   }
 
   async afterInterface(): Promise<void> {
     const { file, log } = this.#options;
-    await runHooks('PostDown', file.configuration.postDown, this.#name, log);
+    const limit = AbortSignal.timeout(ENDING_HOOKS_MS);
+    await runHooks('PostDown', file.configuration.postDown, this.#name, log, limit);
   }
 
   /** Everything but hooks; also after a set-up that failed half-way. */

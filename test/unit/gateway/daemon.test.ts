@@ -141,6 +141,21 @@ describe('attachment', () => {
     expectNothingLeft();
   });
 
+  test('is closed, too, when what comes before fails', async () => {
+    const order: string[] = [];
+    const { ended } = await start(async () => ({
+      beforeClose: async () => {
+        order.push('before');
+        throw new Error('a hook failed');
+      },
+      close: async () => void order.push('close'),
+    }));
+    process.emit('SIGTERM', 'SIGTERM');
+    await ended;
+    expect(order).toEqual(['before', 'close']);
+    expectNothingLeft();
+  });
+
   test('a signal while it is set up aborts it', async () => {
     const started = start(async (signal) => {
       process.emit('SIGTERM', 'SIGTERM');
