@@ -55,7 +55,15 @@ export async function listenTls(
   server.on('request', onRequest);
   server.maxConnections = MAX_CONNECTIONS;
   boundSources(server);
-  return listen(server, { host, port, ipv6Only: false }, `${host}, TCP port ${port}`);
+  const where = { host, port, ipv6Only: false };
+  try {
+    return await listen(server, where, `${host}, TCP port ${port}`);
+  } catch (error) {
+    const { code } = (error as Error).cause as NodeJS.ErrnoException;
+    if (host !== '::' || code !== 'EAFNOSUPPORT') throw error;
+    // A kernel without IPv6.
+    return await listen(server, { ...where, host: '0.0.0.0' }, `TCP port ${port}`);
+  }
 }
 
 /**
@@ -79,12 +87,6 @@ async function listen(
   where: { host: string; port: number; ipv6Only: boolean } | { path: string },
   name: string,
 ): Promise<Listener> {
-  const sockets = new Set<Socket>();
-  refuseUnreadable(server);
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
   server.listen(where, () => resolve());
@@ -95,6 +97,12 @@ async function listen(
   } finally {
     server.off('error', reject);
   }
+  const sockets = new Set<Socket>();
+  refuseUnreadable(server);
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const address = server.address();
   return {
     port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,

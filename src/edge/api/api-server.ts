@@ -21,7 +21,7 @@ import {
 import type { Endpoint } from './endpoint.ts';
 
 export const BODY_LIMIT = 256 * 1_024;
-/** What is left of a refused body is read and thrown away up to here; then the connection ends. */
+/** Of an id or a name in a path. */
 const MAX_PARAM_LENGTH = 128;
 
 export interface ApiServer {
@@ -88,7 +88,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
           return;
         }
         const { authorization } = request.headers;
-        const source = socket.remoteAddress ?? '';
+        // An IPv4 address as such, also on a socket of both families.
+        const source = socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, '') ?? '';
         identities.set(
           request,
           authentication.authenticate(endpoint.access, authorization, source),
