@@ -2,79 +2,188 @@
  * What a tunnel added to the system, written down before it is added: IFNAME.json in the
  * runtime directory.
  * An orderly end removes the file with the rest; after a kill -9 the next start, or `down`, finds it
- * and takes everything away. The directory is on a tmpfs, so a reboot clears both.
+ * and takes everything away. The directory is on a tmpfs, so a reboot clears both; where it is not,
+ * the notes of another boot are not believed.
+ *
+ * Tunnels read each other's notes: a table that one has noted is taken, and a kernel setting that
+ * several need is set back by the last of them.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { removeFirewall } from '../tun/nftables.ts';
-import { removeRoutes } from '../tun/routes.ts';
-import { setSysctl } from '../tun/sysctl.ts';
+import { chooseTable, removeRoutes } from '../tun/routes.ts';
+import { readSysctl, setSysctl } from '../tun/sysctl.ts';
 import { unsetResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
+import { withSetupLock, withSetupLockIfFree } from './setup-lock.ts';
 
 export interface SetupState {
   /** Table and mark of our rules. */
   readonly routes?: { readonly table: number; readonly mark: number };
   readonly firewall: boolean;
   readonly resolver: boolean;
-  /** Values to set back, by name. */
+  /** Settings that we need switched on, with the values to set back. */
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
 export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
 
+const SUFFIX = '.json';
+/** All settings that tunnels touch are switches. */
+const ON = '1';
+
 function pathOf(interfaceName: string): string {
-  return join(runtimeDirectory(), `${interfaceName}.json`);
+  return join(runtimeDirectory(), interfaceName + SUFFIX);
 }
 
-/** Replaces the file in one step. */
-export async function writeState(interfaceName: string, state: SetupState): Promise<void> {
-  const path = pathOf(interfaceName);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+/** One per boot of the machine. */
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
-/** Undefined if there is none, or none that can be understood. */
+/** Undefined if there is none, or none that can be understood, or one of another boot. */
 export async function readState(interfaceName: string): Promise<SetupState | undefined> {
   try {
-    return await parseState(await readFile(pathOf(interfaceName), 'utf8'));
+    return parseState(JSON.parse(await readFile(pathOf(interfaceName), 'utf8')));
   } catch {
     return undefined;
   }
 }
 
-/** Rare enough to load the schemas' library for it. */
-async function parseState(text: string): Promise<SetupState | undefined> {
-  const { z } = await import('zod');
-  const routes = z.object({ table: z.int().positive(), mark: z.int().nonnegative() });
-  const state = z
-    .object({
-      routes: routes.optional(),
-      firewall: z.boolean(),
-      resolver: z.boolean(),
-      sysctls: z.record(z.string().regex(/^net\.[\w.]+$/), z.string().max(64)),
-    })
-    .parse(JSON.parse(text));
-  const { firewall, resolver, sysctls } = state;
-  return { firewall, resolver, sysctls, ...(state.routes && { routes: state.routes }) };
+/** By hand: a library of schemas would cost the daemon a fifth of its memory. */
+function parseState(value: unknown): SetupState | undefined {
+  if (!isObject(value) || value.boot !== bootId() || !isObject(value.sysctls)) return undefined;
+  const { firewall, resolver, routes } = value;
+  if (typeof firewall !== 'boolean' || typeof resolver !== 'boolean') return undefined;
+  const sysctls: Record<string, string> = {};
+  for (const [name, before] of Object.entries(value.sysctls)) {
+    if (!/^net\.[\w.]+$/.test(name) || typeof before !== 'string') return undefined;
+    sysctls[name] = before;
+  }
+  if (routes === undefined) return { firewall, resolver, sysctls };
+  if (!isObject(routes) || !isCount(routes.table) || !isCount(routes.mark)) return undefined;
+  if (routes.table === 0) return undefined;
+  return { firewall, resolver, sysctls, routes: { table: routes.table, mark: routes.mark } };
 }
 
-/** Takes away all that the state names, then the state. Goes on after what is gone already. */
-export async function removeSetup(interfaceName: string, state: SetupState): Promise<void> {
-  if (state.resolver) await unsetResolver(interfaceName);
-  if (state.firewall) await removeFirewall(interfaceName);
-  if (state.routes !== undefined) await removeRoutes(state.routes);
-  for (const [name, value] of Object.entries(state.sysctls)) {
-    await setSysctl(name, value).catch(() => {});
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
+
+/** Replaces the file in one step. */
+async function writeState(interfaceName: string, state: SetupState): Promise<void> {
+  const path = pathOf(interfaceName);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(`${path}.new`, JSON.stringify({ boot: bootId(), ...state }), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** The notes of the other tunnels in this network namespace. */
+async function neighbours(interfaceName: string): Promise<[name: string, SetupState][]> {
+  const names = readdirSync(runtimeDirectory())
+    .filter((file) => file.endsWith(SUFFIX))
+    .map((file) => file.slice(0, -SUFFIX.length))
+    .filter((name) => name !== interfaceName);
+  const found: [string, SetupState][] = [];
+  for (const name of names) {
+    const state = await readState(name);
+    if (state !== undefined) found.push([name, state]);
   }
-  await rm(pathOf(interfaceName), { force: true });
+  return found;
+}
+
+/** Adds to the notes. Settings are noted by `switchOn`. */
+export function noteSetup(
+  interfaceName: string,
+  part: Partial<Omit<SetupState, 'sysctls'>>,
+): Promise<SetupState> {
+  return withSetupLock(async () => {
+    const state = { ...((await readState(interfaceName)) ?? EMPTY_STATE), ...part };
+    await writeState(interfaceName, state);
+    return state;
+  });
+}
+
+/**
+ * Finds a routing table that nobody uses and notes it, so that it is ours from then on.
+ *
+ * @param fwmark of the tunnel's own datagrams; 0: the table's number
+ */
+export function reserveTable(
+  interfaceName: string,
+  fwmark = 0,
+): Promise<{ readonly table: number; readonly mark: number }> {
+  return withSetupLock(async () => {
+    const others = await neighbours(interfaceName);
+    const taken = others.flatMap(([, { routes }]) => (routes ? [routes.table, routes.mark] : []));
+    const table = await chooseTable(taken);
+    const routes = { table, mark: fwmark || table };
+    await writeState(interfaceName, { ...EMPTY_STATE, routes });
+    return routes;
+  });
+}
+
+/**
+ * Switches a kernel setting on for as long as this tunnel is there; noted even if it is on already,
+ * because another tunnel may have done that, and ends earlier.
+ *
+ * @returns whether it was off
+ * @throws CausewayError PERMISSION
+ */
+export function switchOn(interfaceName: string, setting: string): Promise<boolean> {
+  return withSetupLock(async () => {
+    const before = await readSysctl(setting);
+    if (before === undefined) return false;
+    const state = (await readState(interfaceName)) ?? EMPTY_STATE;
+    if (!(setting in state.sysctls)) {
+      const sysctls = { ...state.sysctls, [setting]: before };
+      await writeState(interfaceName, { ...state, sysctls });
+    }
+    return (await setSysctl(setting, ON)) !== undefined;
+  });
+}
+
+/**
+ * Takes away all that the notes name, then the notes. Goes on after what is gone already, and after
+ * what fails: then the notes stay for the next attempt.
+ *
+ * @throws what failed first
+ */
+export async function removeSetup(interfaceName: string): Promise<void> {
+  const noted = await readState(interfaceName);
+  if (noted === undefined) return rm(pathOf(interfaceName), { force: true });
+  const failures: unknown[] = [];
+  const attempt = (step: Promise<void>): Promise<unknown> =>
+    step.catch((error: unknown) => failures.push(error));
+  if (noted.resolver) await attempt(unsetResolver(interfaceName));
+  if (noted.firewall) await attempt(removeFirewall(interfaceName));
+  await withSetupLockIfFree(async () => {
+    // Read again: another tunnel may have handed a setting over.
+    const { routes, sysctls } = (await readState(interfaceName)) ?? noted;
+    if (routes !== undefined) await attempt(removeRoutes(routes));
+    for (const [setting, before] of Object.entries(sysctls)) {
+      if (before !== ON) await attempt(setBack(interfaceName, setting, before));
+    }
+    if (failures.length === 0) await rm(pathOf(interfaceName), { force: true });
+  });
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Sets a setting back, or leaves that to another tunnel that still needs it. */
+async function setBack(interfaceName: string, setting: string, before: string): Promise<void> {
+  for (const [name, state] of await neighbours(interfaceName)) {
+    if (!(setting in state.sysctls)) continue;
+    await writeState(name, { ...state, sysctls: { ...state.sysctls, [setting]: before } });
+    return;
+  }
+  await setSysctl(setting, before);
 }
 
 /** Removes what a killed predecessor left; whether there was anything. */
 export async function reclaimSetup(interfaceName: string): Promise<boolean> {
-  const state = await readState(interfaceName);
-  if (state === undefined) return false;
-  await removeSetup(interfaceName, state);
+  if ((await readState(interfaceName)) === undefined) return false;
+  await removeSetup(interfaceName);
   return true;
 }

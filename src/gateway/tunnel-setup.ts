@@ -19,13 +19,12 @@ import { installFirewall } from '../tun/nftables.ts';
 import { type RouteMonitor, watchMainRoutes } from '../tun/route-monitor.ts';
 import { planRoutes, type RouteConflict, type RoutePlan } from '../tun/route-plan.ts';
 import {
-  chooseTable,
   installPlainRoutes,
   installRoutes,
   type RouteTable,
   readLocalRoutes,
 } from '../tun/routes.ts';
-import { readSysctl, setSysctl } from '../tun/sysctl.ts';
+import { readSysctl } from '../tun/sysctl.ts';
 import type { DeviceChange, PeerChange, PeerEndpoint } from '../wireguard/configuration.ts';
 import { packAllowedIps } from './allowed-ip-records.ts';
 import type { ConfigurationFile } from './configuration-file.ts';
@@ -36,13 +35,8 @@ import type { Log } from './log.ts';
 import { checkResolvconf, setResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 import { encodeWgQuickConfiguration, replaceFile } from './save-configuration.ts';
-import {
-  EMPTY_STATE,
-  reclaimSetup,
-  removeSetup,
-  type SetupState,
-  writeState,
-} from './setup-state.ts';
+import { withSetupLock } from './setup-lock.ts';
+import { noteSetup, reclaimSetup, removeSetup, reserveTable, switchOn } from './setup-state.ts';
 import { type Tunnel, TunnelError } from './tunnel.ts';
 import { interfaceIndexOf } from './uapi/server.ts';
 
@@ -78,7 +72,6 @@ class TunnelSetup implements Attachment {
   readonly #tunnel: Tunnel;
   readonly #options: SetupOptions;
   readonly #name: string;
-  #state: SetupState = EMPTY_STATE;
   #target: RouteTable | undefined;
   #plan: RoutePlan | undefined;
   #monitor: RouteMonitor | undefined;
@@ -102,8 +95,10 @@ class TunnelSetup implements Attachment {
     const mtu = configuration.mtu ?? (await chooseMtu(endpoints.flatMap(addressText)));
     const prefixes = configuration.peers.flatMap((peer) => peer.allowedIps);
     const routed = configuration.table === 'auto' && prefixes.length > 0;
-    const table = routed ? await chooseTable() : 0;
-    const mark = configuration.fwmark || table;
+    const reserved = routed
+      ? await reserveTable(this.#name, configuration.fwmark)
+      : { table: 0, mark: configuration.fwmark ?? 0 };
+    const { table, mark } = reserved;
     await this.#configure(mark, endpoints);
     await configureLink(this.#name, configuration.addresses, mtu);
     if (configuration.dnsServers.length > 0) await this.#setResolver();
@@ -143,7 +138,7 @@ class TunnelSetup implements Attachment {
     this.#removed = true;
     this.#monitor?.close();
     await this.#replanning;
-    await removeSetup(this.#name, this.#state);
+    await removeSetup(this.#name);
   }
 
   async #resolveEndpoints(signal: AbortSignal): Promise<(PeerEndpoint | undefined)[]> {
@@ -196,22 +191,17 @@ class TunnelSetup implements Attachment {
     return new CausewayError('CONFIG_VALUE', message, { cause: error });
   }
 
-  async #remember(part: Partial<SetupState>): Promise<void> {
-    this.#state = { ...this.#state, ...part };
-    await writeState(this.#name, this.#state);
-  }
-
   async #setResolver(): Promise<void> {
     const { dnsServers, dnsSearch } = this.#options.file.configuration;
-    await this.#remember({ resolver: true });
+    await noteSetup(this.#name, { resolver: true });
     await setResolver(this.#name, dnsServers, dnsSearch);
   }
 
   async #addRoutes(target: RouteTable, prefixes: readonly Prefix[]): Promise<void> {
-    await this.#remember({ routes: { table: target.table, mark: target.mark } });
-    this.#plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
-    this.#report(this.#plan.conflicts);
-    await installRoutes(target, this.#plan);
+    const plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
+    this.#plan = plan;
+    this.#report(plan.conflicts);
+    await withSetupLock(() => installRoutes(target, plan));
     this.#monitor = watchMainRoutes(loadAddon(), () => {
       this.#replanning = this.#replanning.then(() => this.#replan(target, prefixes));
     });
@@ -223,7 +213,7 @@ class TunnelSetup implements Attachment {
     try {
       const before = this.#plan!;
       const plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
-      await installRoutes(target, plan, before);
+      await withSetupLock(() => installRoutes(target, plan, before));
       this.#plan = plan;
       const known = new Set(before.conflicts.map(describeConflict));
       this.#report(plan.conflicts.filter((conflict) => !known.has(describeConflict(conflict))));
@@ -251,14 +241,8 @@ class TunnelSetup implements Attachment {
       prefixes.some((prefix) => endpoint && containsAddress(prefix, endpoint.address)),
     );
     const needsMark = mark !== undefined && (whole.length > 0 || inside);
-    if (needsMark) {
-      const before = await readSysctl(VALID_MARK);
-      if (before !== undefined && before !== '1') {
-        await this.#remember({ sysctls: { [VALID_MARK]: before } });
-        await setSysctl(VALID_MARK, '1');
-      }
-    }
-    await this.#remember({ firewall: true });
+    if (needsMark) await switchOn(this.#name, VALID_MARK);
+    await noteSetup(this.#name, { firewall: true });
     const firewall = {
       interfaceName: this.#name,
       mtu,

@@ -45,9 +45,13 @@ export async function readLocalRoutes(exceptInterface: string): Promise<LocalRou
   return routes;
 }
 
-/** A table number that no rule names and no route is in; to be used as a mark as well. */
-export async function chooseTable(): Promise<number> {
-  const used = new Set<number>();
+/**
+ * A table number that no rule names and no route is in; to be used as a mark as well.
+ *
+ * @param taken numbers that others will use
+ */
+export async function chooseTable(taken: readonly number[] = []): Promise<number> {
+  const used = new Set(taken);
   for (const family of FAMILIES) {
     for (const entry of await ipJson([`-${family}`, 'rule', 'show'])) {
       used.add(Number(stringOf(entry, 'table')));
@@ -56,10 +60,10 @@ export async function chooseTable(): Promise<number> {
   }
   for (let table = FIRST_TABLE; ; table++) {
     if (used.has(table)) continue;
-    const taken = await Promise.all(
+    const found = await Promise.all(
       FAMILIES.map((family) => ipJson([`-${family}`, 'route', 'show', 'table', String(table)])),
     );
-    if (taken.every((routes) => routes.length === 0)) return table;
+    if (found.every((routes) => routes.length === 0)) return table;
   }
 }
 

@@ -16,17 +16,12 @@ import {
   type RouteConflict,
   type RoutePlan,
 } from '../../tun/route-plan.ts';
-import { chooseTable, installRoutes, type RouteTable, readLocalRoutes } from '../../tun/routes.ts';
-import { readSysctl, setSysctl } from '../../tun/sysctl.ts';
+import { installRoutes, type RouteTable, readLocalRoutes } from '../../tun/routes.ts';
+import { readSysctl } from '../../tun/sysctl.ts';
 import type { Log } from '../log.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
-import {
-  EMPTY_STATE,
-  reclaimSetup,
-  removeSetup,
-  type SetupState,
-  writeState,
-} from '../setup-state.ts';
+import { withSetupLock } from '../setup-lock.ts';
+import { noteSetup, reclaimSetup, removeSetup, reserveTable, switchOn } from '../setup-state.ts';
 import { forwardingSettings } from './forwarding.ts';
 
 const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
@@ -55,7 +50,8 @@ export const NOTHING: WantedKernel = { addresses: [], prefixes: [], outside: [],
 export class MeshKernel {
   readonly #options: KernelOptions;
   readonly #target: RouteTable;
-  #state: SetupState = EMPTY_STATE;
+  /** Kernel settings that are noted as ours. */
+  readonly #switched = new Set<string>();
   #wanted = NOTHING;
   #plan: RoutePlan | undefined;
   #firewall = '';
@@ -68,12 +64,11 @@ export class MeshKernel {
     this.#target = target;
   }
 
-  /** Takes away what a killed predecessor left, and finds a table. Adds nothing yet. */
+  /** Takes away what a killed predecessor left, and reserves a table. Adds nothing yet. */
   static async open(options: KernelOptions): Promise<MeshKernel> {
     const { interfaceName, log } = options;
     if (await reclaimSetup(interfaceName)) log.info('removed what a killed predecessor left');
-    const table = await chooseTable();
-    return new MeshKernel(options, { interfaceName, table, mark: table });
+    return new MeshKernel(options, { interfaceName, ...(await reserveTable(interfaceName)) });
   }
 
   /** SO_MARK for the datagrams of the data plane: those never see our table. */
@@ -110,7 +105,7 @@ export class MeshKernel {
   async remove(): Promise<void> {
     this.#removed = true;
     await this.#changing;
-    await removeSetup(this.#options.interfaceName, this.#state);
+    await removeSetup(this.#options.interfaceName);
   }
 
   #serially(step: () => Promise<void>): Promise<void> {
@@ -119,11 +114,6 @@ export class MeshKernel {
     });
     this.#changing = done.catch(() => {});
     return done;
-  }
-
-  async #remember(part: Partial<SetupState>): Promise<void> {
-    this.#state = { ...this.#state, ...part };
-    await writeState(this.#options.interfaceName, this.#state);
   }
 
   async #applyAddresses(addresses: readonly InterfaceAddress[]): Promise<void> {
@@ -146,16 +136,13 @@ export class MeshKernel {
   async #applyRoutes(): Promise<void> {
     const { prefixes, outside } = this.#wanted;
     if (prefixes.length === 0 && this.#plan === undefined) return;
-    if (this.#state.routes === undefined) {
-      await this.#remember({ routes: { table: this.#target.table, mark: this.#target.mark } });
-    }
     const local = await readLocalRoutes(this.#target.interfaceName);
     // An edge is reached by its own way, even when a site's prefix covers its address.
     const edges = outside.map((prefix): LocalRoute => {
       return { prefix, connected: false, interfaceName: 'an edge' };
     });
     const plan = planRoutes(prefixes, [...local, ...edges]);
-    await installRoutes(this.#target, plan, this.#plan);
+    await withSetupLock(() => installRoutes(this.#target, plan, this.#plan));
     this.#plan = plan;
   }
 
@@ -164,7 +151,7 @@ export class MeshKernel {
     const { prefixes, addresses } = this.#wanted;
     if (prefixes.length === 0) return;
     const whole = prefixes.filter(({ length }) => length === 0);
-    if (whole.length > 0) await this.#setSysctls({ [VALID_MARK]: '1' });
+    if (whole.length > 0) await this.#switchOn([VALID_MARK]);
     const firewall: Firewall = {
       interfaceName,
       mtu,
@@ -173,7 +160,7 @@ export class MeshKernel {
     };
     const text = JSON.stringify({ ...firewall, shielded: firewall.shielded.map(formatPrefix) });
     if (text === this.#firewall) return;
-    await this.#remember({ firewall: true });
+    await noteSetup(interfaceName, { firewall: true });
     try {
       await installFirewall(firewall, join(runtimeDirectory(), `${interfaceName}.nft`));
       this.#firewall = text;
@@ -189,20 +176,17 @@ export class MeshKernel {
     const { served } = this.#wanted;
     if (!forwarding || served.length === 0) return;
     const wanted = await forwardingSettings(new Set(served.map(({ family }) => family)));
-    const changed = await this.#setSysctls(wanted);
+    const changed = await this.#switchOn(Object.keys(wanted));
     for (const name of changed) log.info({ setting: name }, 'switched on, until the end');
   }
 
-  /** Sets what is another, and remembers what it was. Names of those that were changed. */
-  async #setSysctls(wanted: Readonly<Record<string, string>>): Promise<string[]> {
+  /** Names of those settings that were off. */
+  async #switchOn(settings: readonly string[]): Promise<string[]> {
     const changed: string[] = [];
-    for (const [name, value] of Object.entries(wanted)) {
-      const before = await readSysctl(name);
-      if (before === undefined || before === value) continue;
-      const sysctls = this.#state.sysctls;
-      if (!(name in sysctls)) await this.#remember({ sysctls: { ...sysctls, [name]: before } });
-      await setSysctl(name, value);
-      changed.push(name);
+    for (const setting of settings) {
+      if (this.#switched.has(setting) && (await readSysctl(setting)) === '1') continue;
+      if (await switchOn(this.#options.interfaceName, setting)) changed.push(setting);
+      this.#switched.add(setting);
     }
     return changed;
   }
