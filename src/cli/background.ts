@@ -10,6 +10,9 @@ import { CausewayError, ERROR_CODES, type ErrorCode } from '../errors.ts';
 /** Set for the child: the file descriptor to report on. */
 const READY_VARIABLE = 'CAUSEWAY_READY_FD';
 const READY_FD = 3;
+/** Set for the child of a command with a join token. */
+const TOKEN_VARIABLE = 'CAUSEWAY_JOIN_TOKEN';
+const TOKEN_OPTION = '--token';
 /** A failure is one sentence. */
 const MAX_REPORT_LENGTH = 65_536;
 /** The log has them all. */
@@ -58,10 +61,15 @@ export function inheritedReadinessPipe(): ReadinessPipe | undefined {
  * @throws CausewayError the child's own, or START_FAILED if it died without a word
  */
 export async function startInBackground(): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+  const { words, secret } = withoutSecret(process.argv.slice(1));
+  const child = spawn(process.execPath, [...process.execArgv, ...words], {
     detached: true,
     stdio: ['ignore', 'ignore', keepsStderr() ? 'inherit' : 'ignore', 'pipe'],
-    env: { ...process.env, [READY_VARIABLE]: String(READY_FD) },
+    env: {
+      ...process.env,
+      [READY_VARIABLE]: String(READY_FD),
+      ...(secret === undefined ? {} : { [TOKEN_VARIABLE]: secret }),
+    },
   });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on('SIGINT', forward);
@@ -73,6 +81,29 @@ export async function startInBackground(): Promise<readonly string[]> {
     process.removeListener('SIGTERM', forward);
     child.unref();
   }
+}
+
+/**
+ * A command line without its join token: everybody can read a process's command line, for as long as
+ * the daemon runs, but only its owner the environment.
+ */
+function withoutSecret(words: readonly string[]): { words: string[]; secret: string | undefined } {
+  const left: string[] = [];
+  let secret: string | undefined;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (word === TOKEN_OPTION) secret = words[++i];
+    else if (word.startsWith(`${TOKEN_OPTION}=`)) secret = word.slice(TOKEN_OPTION.length + 1);
+    else left.push(word);
+  }
+  return { words: left, secret };
+}
+
+/** The join token that `startInBackground` took off the command line; to be asked once. */
+export function inheritedToken(): string | undefined {
+  const token = process.env[TOKEN_VARIABLE];
+  delete process.env[TOKEN_VARIABLE];
+  return token;
 }
 
 /**

@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CausewayError } from '../errors.ts';
 import type { TunnelOptions } from '../gateway/tunnel.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
-import { inheritedReadinessPipe, startInBackground } from './background.ts';
+import { inheritedReadinessPipe, inheritedToken, startInBackground } from './background.ts';
 import { cryptoOption } from './crypto-option.ts';
 import { packageVersion } from './version.ts';
 
@@ -52,6 +52,9 @@ export function upCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   checkInterfaceName(options.interface);
+  if (options.token !== undefined && options.tokenFile !== undefined) {
+    throw new CausewayError('USAGE', 'Give --token or --token-file, not both.');
+  }
   const pipe = inheritedReadinessPipe();
   if (pipe === undefined && options.foreground !== true) {
     if (options.tokenFile === '-') {
@@ -61,7 +64,7 @@ async function run(options: Options): Promise<void> {
     for (const warning of warnings) process.stderr.write(`connector: warning: ${warning}\n`);
     return;
   }
-  const token = await readToken(options);
+  const token = inheritedToken() ?? (await readToken(options));
   // The parent of a background daemon needs none of these.
   const { openLog } = await import('../gateway/log.ts');
   const { openMesh } = await import('../gateway/mesh/open-mesh.ts');
@@ -90,9 +93,6 @@ async function run(options: Options): Promise<void> {
 }
 
 async function readToken({ token, tokenFile }: Options): Promise<string | undefined> {
-  if (token !== undefined && tokenFile !== undefined) {
-    throw new CausewayError('USAGE', 'Give --token or --token-file, not both.');
-  }
   if (tokenFile === undefined) return token;
   try {
     return await readFile(tokenFile === '-' ? '/dev/stdin' : tokenFile, 'utf8');

@@ -117,6 +117,12 @@ async function listen(
 /** What is no HTTP gets the shortest answer there is, and the connection ends. */
 function refuseUnreadable(server: HttpServer): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if ((socket as { secureConnecting?: boolean }).secureConnecting === true) {
+      // Nothing can be written before the TLS handshake is done: an answer would wait for ever, and
+      // the connection with it.
+      socket.destroy();
+      return;
+    }
     if (socket.writable && error.code !== 'ECONNRESET') {
       const status =
         error.code === 'HPE_HEADER_OVERFLOW'
