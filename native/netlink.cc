@@ -51,7 +51,7 @@ int open_netlink(uint32_t groups, int tun) {
   const int space = ioctl(tun, TUNGETDEVNETNS);
   if (space < 0) {
     // Before Linux 5.2 there is no telling: where it was made, then.
-    return errno == EINVAL || errno == ENOTTY ? make_socket(groups) : -errno;
+    return errno == EINVAL ? make_socket(groups) : -errno;
   }
   if (is_our_namespace(space)) {
     // The usual case, and without the privilege that setns takes (CAP_SYS_ADMIN).
