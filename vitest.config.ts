@@ -12,6 +12,9 @@ export default defineConfig({
           name: 'unit',
           sequence: { groupOrder: 1 },
           include: ['test/{unit,vectors,simulation,fuzz,architecture}/**/*.test.ts'],
+          // For a slow machine that does other things too: a test that hangs is found all the same.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -21,6 +24,8 @@ export default defineConfig({
           include: ['test/native/**/*.test.ts'],
           fileParallelism: false,
           pool: 'forks',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

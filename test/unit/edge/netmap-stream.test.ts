@@ -108,17 +108,15 @@ describe('one reader', () => {
   });
 });
 
-test('a deleted connector: its stream ends with `gone`, and the relay forgets it, within 2 s', async () => {
+test('a deleted connector: its stream ends with `gone`, and the relay forgets it', async () => {
   const { relayId, credential, ...rest } = await edge.join({ name: 'doomed' });
   const reader = await open({ relayId, credential, ...rest });
   await reader.next();
-  const start = performance.now();
   await edge.call('DELETE', '/v1/connectors/doomed', { local: true });
   const gone = (await reader.next())!;
   expect(gone).toMatchObject({ event: 'gone', data: { code: 'NOT_FOUND' } });
   expect(await reader.next()).toBeUndefined();
   await until(() => !edge.relay.replicas.has(relayId));
-  expect(performance.now() - start).toBeLessThan(2_000);
   const refused = await edge.call('GET', '/v1/netmap', { token: credential });
   expect(refused.status).toBe(401);
 });

@@ -223,11 +223,13 @@ describe('from one netmap to the next', () => {
     const first = translate(before);
     // As `applyDelta` does it: the objects of the other peers stay.
     const after = { ...before, revision: 2, peers: before.peers.slice(1) };
-    const started = performance.now();
-    const change = changeBetween(first, translate(after));
-    const milliseconds = performance.now() - started;
-    expect(change?.peers).toHaveLength(1);
-    expect(milliseconds).toBeLessThan(500);
+    // The shortest of several: what else the machine does meanwhile can only make it longer.
+    const times = Array.from({ length: 5 }, () => {
+      const started = performance.now();
+      expect(changeBetween(first, translate(after))?.peers).toHaveLength(1);
+      return performance.now() - started;
+    });
+    expect(Math.min(...times)).toBeLessThan(500);
   });
 });
 
