@@ -74,7 +74,7 @@ export function putRoutes(
     if (before?.source === 'operator') throw taken(before, connector);
     const priority = input.priority ?? before?.priority ?? DEFAULT_PRIORITY;
     checkNotTaken(view, connector.vnet, prefix, priority, before?.id);
-    if (before === undefined) checkRouteRoom(view, own.size);
+    if (before === undefined) checkRouteRoom(view, connector, own.size);
     const route = checked(routeSchema, 'route', {
       id: before?.id ?? newId(),
       vnet: connector.vnet,
@@ -169,14 +169,14 @@ export function putAdvertised(
   const offered = new Set(
     input.prefixes.map((text) => checkedRoutePrefix(text, input.allowDefault === true, view.head)),
   );
-  withdraw(draft, own.values(), replica, offered);
+  for (const gone of withdraw(draft, own.values(), replica, offered)) own.delete(gone.prefix);
   const result = { approved: [] as string[], pending: [] as string[] };
   for (const prefix of offered) {
     const before = own.get(prefix);
     let route = before;
     if (before === undefined) {
       const approved = isAutoApproved(connector, parsePrefix(prefix)!);
-      checkRouteRoom(view, own.size);
+      checkRouteRoom(view, connector, own.size);
       if (approved) checkNotTaken(view, connector.vnet, prefix, DEFAULT_PRIORITY);
       route = checked(routeSchema, 'route', {
         id: newId(),
@@ -200,19 +200,29 @@ export function putAdvertised(
   return result;
 }
 
-/** Takes back what the replica advertises but for `kept`; a route that nobody stands for goes. */
+/**
+ * Takes back what the replica advertises but for `kept`; a route that nobody stands for goes.
+ *
+ * @returns the routes that go
+ */
 export function withdraw(
   draft: Draft,
   routes: Iterable<Route>,
   replica: ReplicaId,
   kept: ReadonlySet<string>,
-): void {
+): Route[] {
+  const gone: Route[] = [];
   for (const route of routes) {
     if (!route.advertisedBy.includes(replica) || kept.has(route.prefix)) continue;
     const advertisedBy = route.advertisedBy.filter((id) => id !== replica);
-    if (advertisedBy.length === 0 && route.source === 'advertised') draft.delete('route', route);
-    else draft.put('route', { ...route, advertisedBy });
+    if (advertisedBy.length === 0 && route.source === 'advertised') {
+      draft.delete('route', route);
+      gone.push(route);
+    } else {
+      draft.put('route', { ...route, advertisedBy });
+    }
   }
+  return gone;
 }
 
 function ownRoutes(view: RegistryView, connector: Connector): Map<string, Route> {
@@ -243,7 +253,8 @@ function taken(route: Route, connector: Connector): CausewayError {
   );
 }
 
-function checkRouteRoom(view: RegistryView, ofConnector: number): void {
-  checkRoom(ofConnector, MAX_ROUTES_PER_CONNECTOR, 'routes of this connector');
-  checkRoom(view.routes.size, MAX_ROUTES, 'routes');
+/** @param own routes of the connector in the draft so far */
+function checkRouteRoom(view: RegistryView, { id }: Connector, own: number): void {
+  checkRoom(own, MAX_ROUTES_PER_CONNECTOR, 'routes of this connector');
+  checkRoom(view.routes.size - view.routesOf(id).size + own, MAX_ROUTES, 'routes');
 }

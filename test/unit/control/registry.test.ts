@@ -2,7 +2,12 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../../../src/control/memory-store.ts';
 import { meshAddresses } from '../../../src/control/mesh.ts';
-import type { Connector } from '../../../src/control/model.ts';
+import {
+  type Connector,
+  MAX_ROUTES,
+  MAX_ROUTES_PER_CONNECTOR,
+  type ReplicaId,
+} from '../../../src/control/model.ts';
 import {
   createConnector,
   deleteConnector,
@@ -273,6 +278,39 @@ describe('routes', () => {
     expect([...world.view.routes.values()]).toMatchObject([{ advertisedBy: [two.id] }]);
     await world.change((view) => removeReplica(view, two.id));
     expect(world.view.routes.size).toBe(0);
+  });
+
+  test('as many as there may be are replaced by as many others in one change', async () => {
+    const a = await world.connector('a');
+    const b = await world.connector('b');
+    const prefixes = (net: number, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => `${net}.${i >> 8}.${i & 255}.0/24`);
+    const one = await world.replica(a, 1, prefixes(10, MAX_ROUTES_PER_CONNECTOR));
+    const advertise = (id: ReplicaId, offer: string[]): Promise<unknown> =>
+      world.change((view) => advertiseRoutes(view, id, { prefixes: offer }, world.context));
+    await advertise(one.id, prefixes(11, MAX_ROUTES_PER_CONNECTOR));
+    expect(new Set([...world.view.routes.values()].map(({ prefix }) => prefix))).toEqual(
+      new Set(prefixes(11, MAX_ROUTES_PER_CONNECTOR)),
+    );
+    // What another replica stands for, or the operator, stays and counts.
+    const two = await world.replica(a, 2, ['11.0.0.0/24']);
+    await route('a', '11.0.1.0/24');
+    const others = prefixes(12, MAX_ROUTES_PER_CONNECTOR - 2);
+    await expect(advertise(one.id, [...others, '13.0.0.0/8'])).rejects.toEqual(
+      coded('LIMIT_REACHED'),
+    );
+    await advertise(one.id, others);
+    expect(world.view.routesOf(a.id).size).toBe(MAX_ROUTES_PER_CONNECTOR);
+    await expect(advertise(two.id, ['11.0.0.0/24', '13.0.0.0/8'])).rejects.toEqual(
+      coded('LIMIT_REACHED'),
+    );
+    // The registry's own limit counts the whole change too.
+    const all = world.view.routes;
+    vi.spyOn(all, 'size', 'get').mockReturnValue(MAX_ROUTES - 1);
+    await expect(world.replica(b, 3, ['14.0.0.0/8', '15.0.0.0/8'])).rejects.toEqual(
+      coded('LIMIT_REACHED'),
+    );
+    await world.replica(b, 3, ['14.0.0.0/8']);
   });
 
   test('the operator takes an advertised route over; it stays when withdrawn', async () => {
