@@ -12,6 +12,7 @@ import { Authentication } from './api/authentication.ts';
 import { apiEndpoints } from './api/endpoints.ts';
 import { openAuditLog } from './audit-log.ts';
 import { loadCertificate } from './certificate.ts';
+import { ChangeLimiter } from './change-limiter.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
 import { FailureLimiter } from './failure-limiter.ts';
 import { listenTls, listenUnix } from './listeners.ts';
@@ -151,6 +152,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     registry,
     authentication: new Authentication(view, new FailureLimiter(), clock),
     audit: openAuditLog(directory.file('audit.jsonl'), log),
+    changeLimiter: new ChangeLimiter(),
     presence,
     index,
     streams,

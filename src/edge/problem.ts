@@ -55,6 +55,17 @@ export class RequestError extends CausewayError {
   }
 }
 
+/** A refusal that says when to try again. */
+export class TooManyRequests extends CausewayError {
+  readonly retryAfter: number;
+
+  /** @param retryAfter seconds */
+  constructor(message: string, retryAfter: number) {
+    super('TOO_MANY_REQUESTS', message);
+    this.retryAfter = retryAfter;
+  }
+}
+
 /** Whether the error is the requester's to know; others are logged and answered as INTERNAL. */
 export function isAnswerable(error: unknown): error is CausewayError {
   return error instanceof CausewayError && STATUS[error.code] !== undefined;

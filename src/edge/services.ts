@@ -10,6 +10,7 @@ import type { RegistryView } from '../control/registry/view.ts';
 import { CausewayError } from '../errors.ts';
 import type { Authentication } from './api/authentication.ts';
 import type { Actor, AuditLog } from './audit-log.ts';
+import type { ChangeLimiter } from './change-limiter.ts';
 import type { NetmapStreams } from './netmap-streams.ts';
 import type { Presence } from './presence.ts';
 import type { RelayProcess } from './relay/relay.ts';
@@ -19,6 +20,7 @@ export interface EdgeServices {
   readonly registry: Registry;
   readonly authentication: Authentication;
   readonly audit: AuditLog;
+  readonly changeLimiter: ChangeLimiter;
   readonly presence: Presence;
   readonly index: NetmapIndex;
   readonly streams: NetmapStreams;

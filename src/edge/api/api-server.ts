@@ -11,13 +11,8 @@ import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { PROBLEM_TYPE } from '../../control/api.ts';
 import { CausewayError } from '../../errors.ts';
-import { isAnswerable, problemOf, RequestError } from '../problem.ts';
-import {
-  type Authentication,
-  type Identity,
-  LOCAL_ACTOR,
-  TooManyFailures,
-} from './authentication.ts';
+import { isAnswerable, problemOf, RequestError, TooManyRequests } from '../problem.ts';
+import { type Authentication, type Identity, LOCAL_ACTOR } from './authentication.ts';
 import type { Endpoint } from './endpoint.ts';
 
 export const BODY_LIMIT = 256 * 1_024;
@@ -58,7 +53,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       log.error({ error, request: request.id, method: request.method }, 'a request failed');
     }
     const problem = problemOf(known, request.id);
-    if (known instanceof TooManyFailures) void reply.header('retry-after', known.retryAfter);
+    if (known instanceof TooManyRequests) void reply.header('retry-after', known.retryAfter);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
     // The rest of a refused body is not waited for.
     if (problem.status === 413) void reply.header('connection', 'close');

@@ -7,22 +7,11 @@ import { CausewayError } from '../../errors.ts';
 import type { Actor } from '../audit-log.ts';
 import { bearerKind } from '../bearer.ts';
 import type { FailureLimiter } from '../failure-limiter.ts';
+import { TooManyRequests } from '../problem.ts';
 import type { Access } from './endpoint.ts';
 
 /** Who asks over the unix socket: whoever may open it. */
 export const LOCAL_ACTOR: Actor = { role: 'admin', name: 'local', source: 'local' };
-
-/** A refusal that says when to try again. */
-export class TooManyFailures extends CausewayError {
-  readonly retryAfter: number;
-
-  /** @param retryAfter seconds */
-  constructor(retryAfter: number) {
-    const text = `Too many failed requests from this address: try again in ${retryAfter} s, with a valid token.`;
-    super('TOO_MANY_REQUESTS', text);
-    this.retryAfter = retryAfter;
-  }
-}
 
 export interface Identity {
   readonly actor: Actor;
@@ -90,7 +79,9 @@ export class Authentication {
   /** Counts a failure, and returns what to answer. */
   failure(source: string, error: CausewayError): CausewayError {
     const retryAfter = this.#failures.fail(source, this.#clock.monotonic());
-    return retryAfter === 0 ? error : new TooManyFailures(retryAfter);
+    if (retryAfter === 0) return error;
+    const text = `Too many failed requests from this address: try again in ${retryAfter} s, with a valid token.`;
+    return new TooManyRequests(text, retryAfter);
   }
 
   #identify(authorization: string | undefined, source: string): Identity | undefined {

@@ -13,6 +13,7 @@ import { advertiseRoutes } from '../../control/registry/routes.ts';
 import { CausewayError } from '../../errors.ts';
 import type { Actor } from '../audit-log.ts';
 import { createBearer } from '../bearer.ts';
+import { REQUEST_COST } from '../change-limiter.ts';
 import { markStreaming } from '../listeners.ts';
 import { change, type EdgeServices } from '../services.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
@@ -21,6 +22,8 @@ import { type Endpoint, endpoint } from './endpoint.ts';
 const REFUSED = ['JOIN_TOKEN_WRONG', 'JOIN_TOKEN_REVOKED', 'JOIN_TOKEN_DAMAGED'];
 
 export function replicaEndpoints(services: EdgeServices): Endpoint[] {
+  const bound = (replica: string, cost: number): void =>
+    services.changeLimiter.take(replica, cost, performance.now());
   return [
     endpoint({
       method: 'POST',
@@ -37,9 +40,13 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         const credential = createBearer('replica');
         const actor: Actor = { role: 'enrolling', name: id, source };
         const input = { ...rest, connector: id, credential };
-        const { result } = await change(services, actor, (at, context) =>
-          enrolReplica(at, { ...input, advertise: { prefixes: advertise, allowDefault } }, context),
-        ).catch((error: unknown) => {
+        const { result } = await change(services, actor, (at, context) => {
+          const offer = { prefixes: advertise, allowDefault };
+          const plan = enrolReplica(at, { ...input, advertise: offer }, context);
+          // Only now it is known that the secret is right: a stranger takes nothing from a replica.
+          bound(plan.result.replica.id, plan.writes.length + REQUEST_COST);
+          return plan;
+        }).catch((error: unknown) => {
           if (!(error instanceof CausewayError) || !REFUSED.includes(error.code)) throw error;
           throw services.authentication.failure(source, error);
         });
@@ -94,9 +101,12 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       body: advertiseRequestSchema,
       response: advertiseResponseSchema,
       handle: async ({ body, replica, actor }) => {
-        const { result } = await change(services, actor, (at, context) =>
-          advertiseRoutes(at, replica!.id, body, context),
-        );
+        bound(replica!.id, REQUEST_COST);
+        const { result } = await change(services, actor, (at, context) => {
+          const plan = advertiseRoutes(at, replica!.id, body, context);
+          bound(replica!.id, plan.writes.length);
+          return plan;
+        });
         return { approved: [...result.approved], pending: [...result.pending] };
       },
     }),
