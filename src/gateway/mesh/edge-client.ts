@@ -37,15 +37,25 @@ export interface EdgeAddress {
 /** A response with a netmap of the largest size is some tens of megabytes. */
 const MAX_RESPONSE_LENGTH = 64 << 20;
 const RESPONSE_TIMEOUT_MS = 20_000;
+/** No edge makes us wait for longer, whatever it says. */
+const MOST_RETRY_AFTER_MS = 3_600_000;
 
 /** What the edge answered when it refused. */
 export class EdgeRefusal extends CausewayError {
   readonly status: number;
+  /** Ms in which the edge does not want to be asked again; undefined = it did not say. */
+  readonly retryAfter: number | undefined;
 
-  constructor(status: number, problem: Problem | undefined) {
+  constructor(status: number, problem: Problem | undefined, retryAfter?: number) {
     const code = ERROR_CODES.find((known) => known === problem?.code) ?? 'EDGE_REFUSED';
     super(code, problem?.detail ?? `The edge refused (HTTP ${status}).`);
     this.status = status;
+    this.retryAfter = retryAfter;
+  }
+
+  /** The same request may be granted later. */
+  get mayPass(): boolean {
+    return this.status === 429 || this.status >= 500;
   }
 
   /** The credential is void, and asking again is no use. */
@@ -180,7 +190,15 @@ async function exchange(url: string, pin: string | null, call: Call): Promise<In
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   const problem = problemSchema.safeParse(parseJson(await readAll(response).catch(() => '')));
-  throw new EdgeRefusal(status, problem.success ? problem.data : undefined);
+  const document = problem.success ? problem.data : undefined;
+  throw new EdgeRefusal(status, document, retryAfterOf(response));
+}
+
+/** `Retry-After` (RFC 9110 § 10.2.3) in ms, as seconds only: the edge gives no dates. */
+function retryAfterOf({ headers }: IncomingMessage): number | undefined {
+  const text = headers['retry-after'];
+  if (text === undefined || !/^[0-9]{1,9}$/.test(text)) return undefined;
+  return Math.min(Number(text) * 1_000, MOST_RETRY_AFTER_MS);
 }
 
 function answerOf(sent: ClientRequest, url: string): Promise<IncomingMessage> {

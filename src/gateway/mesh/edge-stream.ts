@@ -90,6 +90,7 @@ export class EdgeStream {
     onState({ state: 'connecting', since: this.#since });
     while (!this.#abort.signal.aborted) {
       let opened = 0;
+      let least = 0;
       try {
         opened = await this.#once();
       } catch (error) {
@@ -103,6 +104,7 @@ export class EdgeStream {
           this.#whole = true;
           this.refused++;
         }
+        if (coded instanceof EdgeRefusal) least = coded.retryAfter ?? 0;
         log.warn({ code: coded.code }, coded.message);
         onState({ state: 'connecting', since: this.#since, error: coded });
       }
@@ -110,7 +112,8 @@ export class EdgeStream {
       if (opened > 0 && performance.now() - opened > SETTLED) this.#backoff.reset();
       this.#hurry = new AbortController();
       if (this.#abort.signal.aborted) return;
-      await delay(this.#backoff.next(), undefined, { signal: this.#hurry.signal }).catch(() => {});
+      const wait = Math.max(least, this.#backoff.next());
+      await delay(wait, undefined, { signal: this.#hurry.signal }).catch(() => {});
     }
   }
 

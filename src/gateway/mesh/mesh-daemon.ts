@@ -18,6 +18,7 @@ import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Attachment } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { Announcer } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { announce, type Enrolled, edgesOf } from './enrolment.ts';
@@ -87,6 +88,7 @@ export class MeshGateway implements Attachment {
   readonly silence = new SilenceWatch();
   streamState: StreamState = { state: 'connecting', since: Date.now() };
   readonly since = Date.now();
+  readonly #announcer: Announcer;
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
@@ -104,6 +106,7 @@ export class MeshGateway implements Attachment {
     this.options = options;
     this.identity = options.enrolled.identity;
     this.endpoints = new EdgeEndpoints(options.enrolled.cached?.resolved);
+    this.#announcer = new Announcer(() => this.#serially(() => this.#announce()), options.log);
   }
 
   async open(): Promise<void> {
@@ -149,6 +152,7 @@ export class MeshGateway implements Attachment {
     this.#monitor?.close();
     clearTimeout(this.#retry);
     clearInterval(this.#looking);
+    this.#announcer.close();
     await this.#stream?.close();
     await this.#changing;
     if (this.#saving !== undefined) await this.#save();
@@ -295,10 +299,14 @@ export class MeshGateway implements Attachment {
       // An edge that was started anew has lost its session with us. At our own start there is none.
       if (this.#connected) await this.#rehandshake(this.netmap?.edges ?? []);
       this.#connected = true;
-      if (!this.identity.advertisePending) return;
-      const { enrolled } = this.options;
-      this.identity = await announce(this.options.state, enrolled.client, this.identity);
     }).catch((error: unknown) => this.options.log.error({ err: error }, 'after reconnecting'));
+    this.#announcer.start();
+  }
+
+  async #announce(): Promise<void> {
+    const { enrolled, state } = this.options;
+    if (!this.identity.advertisePending || this.identity.gone !== undefined) return;
+    this.identity = await announce(state, enrolled.client, this.identity);
   }
 
   #networkChanged(): void {

@@ -118,6 +118,20 @@ test('gone ends it, as an event or as a refusal', async () => {
   expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'no such credential' } }]);
 });
 
+test('an edge that says when to come again is left alone until then', async () => {
+  edge.answer = (_, response) => {
+    response.setHeader('retry-after', '2');
+    problem(response, 429, 'TOO_MANY_REQUESTS', 'later');
+  };
+  const first = edge.next();
+  open();
+  await first;
+  const refused = performance.now();
+  await edge.next();
+  // Without it the second attempt comes after half a second at most.
+  expect(performance.now() - refused).toBeGreaterThan(1_500);
+});
+
 test('an edge in trouble is asked again; one with another key is told nothing', async () => {
   edge.answer = (_, response) => problem(response, 503, 'STORE_LOCKED', 'later');
   const first = edge.next();

@@ -230,6 +230,17 @@ describe('what is advertised', () => {
     });
   });
 
+  test('too often: the start goes on, and the edge is told later', async () => {
+    await run({ token: token(), advertise: ['10.1.0.0/24'] });
+    edge.answer = (_, response) => {
+      response.setHeader('retry-after', '60');
+      problem(response, 429, 'TOO_MANY_REQUESTS', 'Later.');
+    };
+    const { identity } = await run({ advertise: ['10.2.0.0/24'] });
+    expect(identity).toMatchObject({ advertise: ['10.2.0.0/24'], advertisePending: true });
+    expect(warnings).toHaveLength(1);
+  });
+
   test('refused at a later start: an error, and the identity stays as it was', async () => {
     await run({ token: token(), advertise: ['10.1.0.0/24'] });
     edge.answer = (_, response) => problem(response, 400, 'ROUTE_RESERVED', 'No.');
