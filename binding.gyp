@@ -5,11 +5,13 @@
       "target_name": "causeway",
       "sources": [
         "native/addon.cc",
+        "native/addon-cryptography.cc",
         "native/aead.cc",
         "native/chacha20-poly1305.cc",
         "native/checksum.cc",
         "native/coalesce.cc",
         "native/netlink.cc",
+        "native/noise.cc",
         "native/poll.cc",
         "native/split.cc",
         "native/tun.cc",

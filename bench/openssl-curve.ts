@@ -1,6 +1,6 @@
 /** Curve25519 by node's own OpenSSL, for load generators that must cost less than what they load. */
 import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
-import type { Curve } from '../src/wireguard/noise.ts';
+import type { Curve } from '../src/primitives.ts';
 
 /** DER up to the 32 bytes of the key: PKCS #8 and SubjectPublicKeyInfo (RFC 8410). */
 const PRIVATE = Buffer.from('302e020100300506032b656e04220420', 'hex');

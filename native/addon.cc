@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "addon-cryptography.h"
 #include "netlink.h"
 #include "objects.h"
 #include "poll.h"
@@ -231,57 +232,6 @@ napi_value forget_paths(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-// ---- cryptography ------------------------------------------------------------------------------
-
-// createKeys(capacity, evp = false)
-napi_value create_keys(napi_env env, napi_callback_info info) {
-  Arguments<2> a(env, info, 1);
-  const uint32_t capacity = a.natural(0);
-  require(env, capacity > 0 && capacity <= 1u << 20, "between 1 and 1,048,576 slots");
-  return give(env, std::make_unique<BoundKeys>(capacity, a.count > 1 && a.boolean(1)));
-}
-
-// setKeys(keys, slot, sealing, opening) → boolean
-napi_value set_keys(napi_env env, napi_callback_info info) {
-  Arguments<4> a(env, info);
-  BoundKeys* keys = take<BoundKeys>(env, a.values[0]);
-  return boolean(env, keys->table.set(a.natural(1), a.key(2), a.key(3)));
-}
-
-napi_value clear_keys(napi_env env, napi_callback_info info) {
-  Arguments<2> a(env, info);
-  take<BoundKeys>(env, a.values[0])->table.clear(a.natural(1));
-  return undefined(env);
-}
-
-// sealVector(keys, outbound, length) → entries refused
-napi_value seal_vector(napi_env env, napi_callback_info info) {
-  Arguments<3> a(env, info);
-  BoundKeys* keys = take<BoundKeys>(env, a.values[0]);
-  BoundOutbound* outbound = take<BoundOutbound>(env, a.values[1]);
-  return number(env, keys->table.seal(outbound->vector, a.natural(2)));
-}
-
-napi_value open_vector(napi_env env, napi_callback_info info) {
-  Arguments<3> a(env, info);
-  BoundKeys* keys = take<BoundKeys>(env, a.values[0]);
-  BoundInbound* inbound = take<BoundInbound>(env, a.values[1]);
-  keys->table.open(inbound->vector, a.natural(2));
-  return undefined(env);
-}
-
-// x25519(out, scalar, point) → boolean
-napi_value x25519_shared(napi_env env, napi_callback_info info) {
-  Arguments<3> a(env, info);
-  return boolean(env, x25519(a.bytes_of(0, 32).data, a.key(1), a.key(2)));
-}
-
-// x25519Base(out, scalar) → boolean
-napi_value x25519_public(napi_env env, napi_callback_info info) {
-  Arguments<2> a(env, info);
-  return boolean(env, x25519_base(a.bytes_of(0, 32).data, a.key(1)));
-}
-
 // ---- descriptors -------------------------------------------------------------------------------
 
 napi_value close_descriptor(napi_env env, napi_callback_info info) {
@@ -345,13 +295,7 @@ NAPI_MODULE_INIT() {
   add<udp_receive>(env, exports, "udpReceive");
   add<udp_send>(env, exports, "udpSend");
   add<forget_paths>(env, exports, "forgetPaths");
-  add<create_keys>(env, exports, "createKeys");
-  add<set_keys>(env, exports, "setKeys");
-  add<clear_keys>(env, exports, "clearKeys");
-  add<seal_vector>(env, exports, "sealVector");
-  add<open_vector>(env, exports, "openVector");
-  add<x25519_shared>(env, exports, "x25519");
-  add<x25519_public>(env, exports, "x25519Base");
+  add_cryptography(env, exports);
   add<close_descriptor>(env, exports, "close");
   add<trim_memory>(env, exports, "trimMemory");
   add<open_netlink_socket>(env, exports, "openNetlink");

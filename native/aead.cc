@@ -1,9 +1,5 @@
 #include "aead.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-
 #include <limits>
 
 #include "chacha20-poly1305.h"
@@ -14,16 +10,6 @@ namespace {
 
 constexpr int32_t kOpenFailed = -1;
 constexpr double kMaxCounter = 9007199254740992.0;  // 2^53
-
-struct KeyFree {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Key = std::unique_ptr<EVP_PKEY, KeyFree>;
-
-struct KeyContextFree {
-  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
-};
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, KeyContextFree>;
 
 inline void store_le32(uint8_t* to, uint32_t value) {
   for (int i = 0; i < 4; i++) to[i] = static_cast<uint8_t>(value >> (8 * i));
@@ -122,45 +108,6 @@ void KeyTable::open(InboundVector& vector, uint32_t length) {
       if (cipher->open(message + kHeaderSize, size, counter)) plain = static_cast<int32_t>(size);
     }
   }
-}
-
-namespace {
-
-// A private key object without the scalar multiplication that deriving its public half would cost:
-// a public half is handed in, and X25519 never reads it.
-Key private_key(const uint8_t scalar[32]) {
-  static const uint8_t unused_public[kKeySize] = {9};
-  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
-  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1) return nullptr;
-  OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                        const_cast<uint8_t*>(unused_public), kKeySize),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, const_cast<uint8_t*>(scalar),
-                                        kKeySize),
-      OSSL_PARAM_construct_end()};
-  EVP_PKEY* key = nullptr;
-  if (EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, params) != 1) return nullptr;
-  return Key(key);
-}
-
-}  // namespace
-
-bool x25519(uint8_t out[32], const uint8_t scalar[32], const uint8_t point[32]) {
-  const Key ours = private_key(scalar);
-  const Key theirs(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, point, kKeySize));
-  if (!ours || !theirs) return false;
-  const KeyContext context(EVP_PKEY_CTX_new(ours.get(), nullptr));
-  size_t size = kKeySize;
-  // Fails on an all-zero result (RFC 7748 § 6.1).
-  return context && EVP_PKEY_derive_init(context.get()) == 1 &&
-         EVP_PKEY_derive_set_peer(context.get(), theirs.get()) == 1 &&
-         EVP_PKEY_derive(context.get(), out, &size) == 1 && size == kKeySize;
-}
-
-bool x25519_base(uint8_t out[32], const uint8_t scalar[32]) {
-  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, scalar, kKeySize));
-  size_t size = kKeySize;
-  return key && EVP_PKEY_get_raw_public_key(key.get(), out, &size) == 1 && size == kKeySize;
 }
 
 }  // namespace causeway

@@ -1,4 +1,4 @@
-// ChaCha20-Poly1305 over vectors and X25519, by the OpenSSL that node itself carries.
+// ChaCha20-Poly1305 over vectors, by the OpenSSL that node itself carries.
 #pragma once
 
 #include <cstddef>
@@ -37,10 +37,5 @@ class KeyTable {
   std::vector<std::unique_ptr<Slot>> slots_;
   const bool evp_;
 };
-
-// out = X25519(scalar, point); false if the result is all zero or OpenSSL refuses.
-bool x25519(uint8_t out[32], const uint8_t scalar[32], const uint8_t point[32]);
-// out = X25519(scalar, 9).
-bool x25519_base(uint8_t out[32], const uint8_t scalar[32]);
 
 }  // namespace causeway

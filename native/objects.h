@@ -8,6 +8,7 @@
 #include "aead.h"
 #include "coalesce.h"
 #include "napi-values.h"
+#include "noise.h"
 #include "tun.h"
 #include "udp.h"
 
@@ -16,7 +17,7 @@ namespace causeway {
 // Something that JavaScript names by a number. Numbers are looked up with bounds and kind checked:
 // that costs a few nanoseconds, an external with a type tag over a hundred, at every call.
 struct Object {
-  enum class Kind : uint8_t { kOutbound, kInbound, kEndpoints, kKeys };
+  enum class Kind : uint8_t { kOutbound, kInbound, kEndpoints, kKeys, kNoise };
   const Kind kind;
 
   explicit Object(Kind k) : kind(k) {}
@@ -55,6 +56,11 @@ struct BoundKeys final : Object {
   static constexpr Kind kKind = Kind::kKeys;
   BoundKeys(uint32_t capacity, bool evp) : Object(kKind), table(capacity, evp) {}
   KeyTable table;
+};
+struct BoundNoise final : Object {
+  static constexpr Kind kKind = Kind::kNoise;
+  BoundNoise() : Object(kKind) {}
+  std::unique_ptr<Noise> functions;
 };
 
 constexpr size_t kResults = 8;

@@ -9,6 +9,7 @@ import { keyFromBase64 } from '../../src/keys.ts';
 import { CookieGenerator } from '../../src/wireguard/cookies.ts';
 import { createInitiation, Handshake } from '../../src/wireguard/handshake.ts';
 import { RESPONSE_SIZE, TYPE_RESPONSE } from '../../src/wireguard/messages.ts';
+import { noblePrimitives } from '../../src/wireguard/noble-primitives.ts';
 import { encodeTimestamp } from '../../src/wireguard/tai64n.ts';
 import { opensslCurve } from '../openssl-curve.ts';
 
@@ -27,6 +28,7 @@ export interface Settings {
 /** An initiation without an answer after this many milliseconds counts as lost. */
 const LOST_AFTER = 500;
 
+const primitives = { ...noblePrimitives, ...opensslCurve };
 const settings = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Settings;
 const responder = keyFromBase64(settings.responder)!;
 
@@ -48,7 +50,7 @@ function buildInitiations(): Uint8Array[] {
       const ephemeral = crypto.getRandomValues(new Uint8Array(32));
       const message = createInitiation(
         new Handshake(),
-        opensslCurve,
+        primitives,
         identity,
         responder,
         shared[i]!,

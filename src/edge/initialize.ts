@@ -2,7 +2,7 @@
 import { openSqliteStore } from '../control/node/sqlite-store.ts';
 import { Registry } from '../control/registry/registry.ts';
 import { KEY_SIZE, keyToBase64 } from '../keys.ts';
-import { nobleCurve } from '../wireguard/noble-curve.ts';
+import { noblePrimitives } from '../wireguard/noble-primitives.ts';
 import { loadCertificate } from './certificate.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
 import { registerEdge, registerMesh } from './registration.ts';
@@ -33,7 +33,7 @@ export async function initializeEdge(
     const ports = { api: settings.listen.port, relay: settings.relayPort };
     const { hosts, endpoints, urls } = publicAddresses(settings, ports);
     const publicKey = new Uint8Array(KEY_SIZE);
-    nobleCurve.x25519Base(publicKey, await loadEdgeKey(directory));
+    noblePrimitives.x25519Base(publicKey, await loadEdgeKey(directory));
     const { certificate } = settings;
     const { pin } = await loadCertificate(directory.path, certificate, hosts, new Date());
     const store = openSqliteStore(directory.file('registry.db'));

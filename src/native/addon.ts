@@ -18,6 +18,7 @@ export type OutboundHandle = number & { readonly [handle]: 'outbound' };
 export type InboundHandle = number & { readonly [handle]: 'inbound' };
 export type EndpointsHandle = number & { readonly [handle]: 'endpoints' };
 export type KeysHandle = number & { readonly [handle]: 'keys' };
+export type NoiseHandle = number & { readonly [handle]: 'noise' };
 export type PollHandle = { readonly [handle]: 'poll' };
 
 /** Event mask of a poll. */
@@ -47,7 +48,9 @@ export interface Addon {
   readonly results: Int32Array;
   bindResults(results: Int32Array): void;
   /** Frees what a handle names. */
-  release(handle: OutboundHandle | InboundHandle | EndpointsHandle | KeysHandle): void;
+  release(
+    handle: OutboundHandle | InboundHandle | EndpointsHandle | KeysHandle | NoiseHandle,
+  ): void;
   /** The memory must not be detached or transferred while the handle lives. */
   bindOutbound(arena: Uint8Array, columns: Uint8Array, capacity: number): OutboundHandle;
   /** `groups` holds as many groups as the vector holds messages. */
@@ -116,9 +119,20 @@ export interface Addon {
   /** Returns how many entries were refused; their slot is -1 then. */
   sealVector(keys: KeysHandle, vector: OutboundHandle, length: number): number;
   openVector(keys: KeysHandle, vector: InboundHandle, length: number): void;
+
+  /**
+   * The handshake's functions over 416 bytes: output (96), key or scalar (32), input or point (288).
+   * All answer whether OpenSSL did it and wipe key and input; see OpensslPrimitives.
+   */
+  createNoise(area: Uint8Array): NoiseHandle;
+  noiseHash(noise: NoiseHandle, inputSize: number): boolean;
+  noiseMac(noise: NoiseHandle, inputSize: number): boolean;
+  noiseKdf(noise: NoiseHandle, inputSize: number, outputs: number): boolean;
   /** False if the result is all zero. */
-  x25519(out: Uint8Array, scalar: Uint8Array, point: Uint8Array): boolean;
-  x25519Base(out: Uint8Array, scalar: Uint8Array): boolean;
+  noiseX25519(noise: NoiseHandle): boolean;
+  noiseX25519Base(noise: NoiseHandle): boolean;
+  noiseSeal(noise: NoiseHandle, text: number, authenticated: number): boolean;
+  noiseOpen(noise: NoiseHandle, sealed: number, authenticated: number): boolean;
 
   close(fd: number): void;
   /** Gives freed memory back to the system. */

@@ -1,4 +1,4 @@
-/** The vector AEAD and X25519 by node's own OpenSSL, in batches through the addon. */
+/** The vector AEAD by node's own OpenSSL, in batches through the addon. */
 import type { InboundVector, OutboundVector, VectorAead } from '../vector.ts';
 import type { Addon, KeysHandle } from './addon.ts';
 import { bindInbound, bindOutbound, releaseWith } from './bindings.ts';

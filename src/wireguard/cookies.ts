@@ -4,9 +4,11 @@
  * A source is {address, port, scope, relay id}: through a relay many peers share an address.
  */
 import { equalBytes, wipe } from '../bytes.ts';
+import type { Symmetric } from '../primitives.ts';
 import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
 import { type CookieReply, encodeCookieReply, MAC_SIZE, readU32 } from './messages.ts';
-import { hash, mac, xaeadOpen, xaeadSeal } from './noise.ts';
+import { noblePrimitives } from './noble-primitives.ts';
+import { xaeadOpen, xaeadSeal } from './xaead.ts';
 
 const text = new TextEncoder();
 const LABEL_MAC1 = text.encode('mac1----');
@@ -21,6 +23,7 @@ const SOURCE_SIZE = 28;
 /** Our side: verifies the macs of messages sent to us, and answers with cookies. */
 export class CookieChecker {
   readonly #random: (into: Uint8Array) => void;
+  readonly #by: Symmetric;
   readonly #secret = new Uint8Array(32);
   #secretSet = Number.NEGATIVE_INFINITY;
   /** Hash(Label-Mac1 ‖ S_m_pub) */
@@ -30,10 +33,15 @@ export class CookieChecker {
   readonly #source = new Uint8Array(SOURCE_SIZE);
   readonly #sourceWords = new Int32Array(this.#source.buffer);
 
-  constructor(publicKey: Uint8Array, random: (into: Uint8Array) => void) {
+  constructor(
+    publicKey: Uint8Array,
+    random: (into: Uint8Array) => void,
+    by: Symmetric = noblePrimitives,
+  ) {
     this.#random = random;
-    this.#mac1Key = hash(LABEL_MAC1, publicKey);
-    this.#cookieKey = hash(LABEL_COOKIE, publicKey);
+    this.#by = by;
+    this.#mac1Key = by.hash(LABEL_MAC1, publicKey);
+    this.#cookieKey = by.hash(LABEL_COOKIE, publicKey);
   }
 
   /** `message`: an initiation or a response with its relay id cleared. */
@@ -41,7 +49,7 @@ export class CookieChecker {
     // msg.mac1 := Mac(Hash(Label-Mac1 ‖ S_m'_pub), msg_α)
     const at = message.length - 2 * MAC_SIZE;
     return equalBytes(
-      mac(this.#mac1Key, message.subarray(0, at)),
+      this.#by.mac(this.#mac1Key, message.subarray(0, at)),
       message.subarray(at, at + MAC_SIZE),
     );
   }
@@ -52,7 +60,7 @@ export class CookieChecker {
     // msg.mac2 := Mac(L_m, msg_β)
     const at = message.length - MAC_SIZE;
     const cookie = this.#cookie(words, source);
-    const fine = equalBytes(mac(cookie, message.subarray(0, at)), message.subarray(at));
+    const fine = equalBytes(this.#by.mac(cookie, message.subarray(0, at)), message.subarray(at));
     wipe(cookie);
     return fine;
   }
@@ -84,12 +92,13 @@ export class CookieChecker {
     const base = source * ENDPOINT_RECORD_WORDS;
     for (let i = 0; i < 6; i++) this.#sourceWords[i] = words[base + i]!;
     this.#sourceWords[6] = words[base + 11]!;
-    return mac(this.#secret, this.#source);
+    return this.#by.mac(this.#secret, this.#source);
   }
 }
 
 /** The other side: puts macs on messages to one peer, and keeps the cookie that it gave us. */
 export class CookieGenerator {
+  readonly #by: Symmetric;
   readonly #mac1Key: Uint8Array;
   readonly #cookieKey: Uint8Array;
   readonly #cookie = new Uint8Array(MAC_SIZE);
@@ -98,22 +107,23 @@ export class CookieGenerator {
   /** A message was sent and no cookie came for it yet. */
   #waiting = false;
 
-  constructor(peerPublicKey: Uint8Array) {
-    this.#mac1Key = hash(LABEL_MAC1, peerPublicKey);
-    this.#cookieKey = hash(LABEL_COOKIE, peerPublicKey);
+  constructor(peerPublicKey: Uint8Array, by: Symmetric = noblePrimitives) {
+    this.#by = by;
+    this.#mac1Key = by.hash(LABEL_MAC1, peerPublicKey);
+    this.#cookieKey = by.hash(LABEL_COOKIE, peerPublicKey);
   }
 
   /** Fills mac1, and mac2 if there is a cookie; the relay id must still be zero. */
   addMacs(message: Uint8Array, now: number): void {
     const at = message.length - 2 * MAC_SIZE;
-    const mac1 = mac(this.#mac1Key, message.subarray(0, at));
+    const mac1 = this.#by.mac(this.#mac1Key, message.subarray(0, at));
     message.set(mac1, at);
     this.#lastMac1.set(mac1);
     this.#waiting = true;
     if (now - this.#cookieSet > COOKIE_REFRESH_TIME) {
       message.fill(0, at + MAC_SIZE);
     } else {
-      message.set(mac(this.#cookie, message.subarray(0, at + MAC_SIZE)), at + MAC_SIZE);
+      message.set(this.#by.mac(this.#cookie, message.subarray(0, at + MAC_SIZE)), at + MAC_SIZE);
     }
   }
 

@@ -112,7 +112,7 @@ export class DeviceConfiguration {
     const state = this.#state;
     const number = state.numbers.take();
     state.timers.reserve(number + 1);
-    const peer = new Peer(number, publicKey(key), state.stagingBudget);
+    const peer = new Peer(number, publicKey(key), state.stagingBudget, state.primitives);
     state.peers[number] = peer;
     state.byKey.set(keyToHex(key), peer);
     state.statistics.clear(number);

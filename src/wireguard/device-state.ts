@@ -5,13 +5,13 @@
 
 import type { DropCounters } from '../drops.ts';
 import { publicKey } from '../keys.ts';
+import type { Primitives } from '../primitives.ts';
 import { AllowedIps } from '../routing/allowed-ips.ts';
 import { ENDPOINT_RECORD_WORDS, type EndpointTable, type VectorAead } from '../vector.ts';
 import { CookieChecker } from './cookies.ts';
 import { EventQueue } from './events.ts';
 import type { Identity } from './handshake.ts';
 import { IndexTable } from './index-table.ts';
-import type { Curve } from './noise.ts';
 import { NumberAllocator } from './number-allocator.ts';
 import type { Peer } from './peer.ts';
 import type { PeerStatistics } from './peer-statistics.ts';
@@ -30,10 +30,8 @@ export const SCRATCH_ENDPOINTS = 256;
 export interface DeviceOptions {
   /** `capacity` ≥ SLOTS_PER_PEER * maxPeers. */
   readonly aead: VectorAead;
-  /** False when the result is all zero, which must be refused. */
-  readonly x25519: (out: Uint8Array, scalar: Uint8Array, point: Uint8Array) => boolean;
-  /** Public key of a scalar; by default `x25519` with the base point. */
-  readonly x25519Base?: (out: Uint8Array, scalar: Uint8Array) => void;
+  /** Of the handshake. */
+  readonly primitives: Primitives;
   /** Fills the array from a cryptographic source. */
   readonly random: (into: Uint8Array) => void;
   /** Record p is that of peer p; SCRATCH_ENDPOINTS more behind them. */
@@ -43,12 +41,9 @@ export interface DeviceOptions {
   readonly maxPeers: number;
 }
 
-const BASE_POINT = new Uint8Array(32);
-BASE_POINT[0] = 9;
-
 export class DeviceState {
   readonly aead: VectorAead;
-  readonly curve: Curve;
+  readonly primitives: Primitives;
   readonly random: (into: Uint8Array) => void;
   readonly words: RandomWords;
   readonly endpoints: EndpointTable;
@@ -92,15 +87,7 @@ export class DeviceState {
       throw new RangeError('endpoint table has too few records');
     }
     if (statistics.maxPeers < maxPeers) throw new RangeError('statistics are for fewer peers');
-    const { x25519, x25519Base } = options;
-    this.curve = {
-      x25519,
-      x25519Base:
-        x25519Base ??
-        ((out, scalar) => {
-          x25519(out, scalar, BASE_POINT);
-        }),
-    };
+    this.primitives = options.primitives;
     this.aead = aead;
     this.random = options.random;
     this.words = new RandomWords(options.random);
@@ -125,16 +112,16 @@ export class DeviceState {
       return;
     }
     const publicBytes = new Uint8Array(32);
-    this.curve.x25519Base(publicBytes, privateKey);
+    this.primitives.x25519Base(publicBytes, privateKey);
     this.identity = { privateKey: privateKey.slice(), publicKey: publicKey(publicBytes) };
-    this.checker = new CookieChecker(publicBytes, this.random);
+    this.checker = new CookieChecker(publicBytes, this.random, this.primitives);
   }
 
   /** DH(S_priv, S_pub), remembered; undefined if the peer's key is of low order. */
   staticStaticOf(peer: Peer, identity: Identity): Uint8Array | undefined {
     if (peer.staticStatic === undefined) {
       const shared = new Uint8Array(32);
-      if (!this.curve.x25519(shared, identity.privateKey, peer.publicKey)) return undefined;
+      if (!this.primitives.x25519(shared, identity.privateKey, peer.publicKey)) return undefined;
       peer.staticStatic = shared;
     }
     return peer.staticStatic;

@@ -6,6 +6,7 @@
  * Nothing of a peer's state changes before the message that changes it is authentic.
  */
 import { wipe } from '../bytes.ts';
+import type { Primitives, Symmetric } from '../primitives.ts';
 import {
   decodeInitiation,
   decodeResponse,
@@ -13,7 +14,7 @@ import {
   encodeResponse,
   type Initiation,
 } from './messages.ts';
-import { aeadOpen, aeadSeal, type Curve, hash, kdf1, kdf2, kdf3 } from './noise.ts';
+import { noblePrimitives } from './noble-primitives.ts';
 
 const text = new TextEncoder();
 const CONSTRUCTION = text.encode('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s');
@@ -21,9 +22,9 @@ const IDENTIFIER = text.encode('WireGuard v1 zx2c4 Jason@zx2c4.com');
 const EMPTY = new Uint8Array(0);
 
 /** C := Hash(Construction) */
-const INITIAL_CHAIN = hash(CONSTRUCTION);
+const INITIAL_CHAIN = noblePrimitives.hash(CONSTRUCTION);
 /** H := Hash(C ‖ Identifier) */
-const INITIAL_HASH = hash(INITIAL_CHAIN, IDENTIFIER);
+const INITIAL_HASH = noblePrimitives.hash(INITIAL_CHAIN, IDENTIFIER);
 
 export type HandshakeState =
   | 'none'
@@ -72,8 +73,8 @@ export interface OpenedInitiation {
 }
 
 /** H := Hash(H ‖ input), in place. */
-function mixHash(state: { hash: Uint8Array }, input: Uint8Array): void {
-  const mixed = hash(state.hash, input);
+function mixHash(by: Symmetric, state: { hash: Uint8Array }, input: Uint8Array): void {
+  const mixed = by.hash(state.hash, input);
   wipe(state.hash);
   state.hash = mixed;
 }
@@ -85,13 +86,17 @@ function setChain(state: { chain: Uint8Array }, chain: Uint8Array): void {
 }
 
 /** C := Kdf1(C, input), in place. */
-function mixKey(state: { chain: Uint8Array }, input: Uint8Array): void {
-  setChain(state, kdf1(state.chain, input));
+function mixKey(by: Symmetric, state: { chain: Uint8Array }, input: Uint8Array): void {
+  setChain(state, by.kdf1(state.chain, input));
 }
 
 /** (C, κ) := Kdf2(C, input), in place; returns κ. */
-function mixKeyForCipher(state: { chain: Uint8Array }, input: Uint8Array): Uint8Array {
-  const [chain, key] = kdf2(state.chain, input);
+function mixKeyForCipher(
+  by: Symmetric,
+  state: { chain: Uint8Array },
+  input: Uint8Array,
+): Uint8Array {
+  const [chain, key] = by.kdf2(state.chain, input);
   setChain(state, chain);
   return key;
 }
@@ -102,7 +107,7 @@ function mixKeyForCipher(state: { chain: Uint8Array }, input: Uint8Array): Uint8
  */
 export function createInitiation(
   handshake: Handshake,
-  curve: Curve,
+  primitives: Primitives,
   identity: Identity,
   remoteStatic: Uint8Array,
   staticStatic: Uint8Array,
@@ -116,30 +121,30 @@ export function createInitiation(
   handshake.chain = INITIAL_CHAIN.slice();
   handshake.hash = INITIAL_HASH.slice();
   // H_i := Hash(H_i ‖ S_r_pub)
-  mixHash(handshake, remoteStatic);
+  mixHash(primitives, handshake, remoteStatic);
   // (E_i_priv, E_i_pub) := DH-Generate()
   handshake.ephemeral = ephemeral;
   const ephemeralPublic = new Uint8Array(32);
-  curve.x25519Base(ephemeralPublic, ephemeral);
+  primitives.x25519Base(ephemeralPublic, ephemeral);
   // C_i := Kdf1(C_i, E_i_pub)
-  mixKey(handshake, ephemeralPublic);
+  mixKey(primitives, handshake, ephemeralPublic);
   // msg.ephemeral := E_i_pub, H_i := Hash(H_i ‖ msg.ephemeral)
-  mixHash(handshake, ephemeralPublic);
+  mixHash(primitives, handshake, ephemeralPublic);
   // (C_i, κ) := Kdf2(C_i, DH(E_i_priv, S_r_pub))
-  if (!curve.x25519(shared, ephemeral, remoteStatic)) {
+  if (!primitives.x25519(shared, ephemeral, remoteStatic)) {
     handshake.clear();
     return undefined;
   }
-  let key = mixKeyForCipher(handshake, shared);
+  let key = mixKeyForCipher(primitives, handshake, shared);
   // msg.static := Aead(κ, 0, S_i_pub, H_i), H_i := Hash(H_i ‖ msg.static)
-  const encryptedStatic = aeadSeal(key, identity.publicKey, handshake.hash);
-  mixHash(handshake, encryptedStatic);
+  const encryptedStatic = primitives.seal(key, identity.publicKey, handshake.hash);
+  mixHash(primitives, handshake, encryptedStatic);
   wipe(key, shared);
   // (C_i, κ) := Kdf2(C_i, DH(S_i_priv, S_r_pub))
-  key = mixKeyForCipher(handshake, staticStatic);
+  key = mixKeyForCipher(primitives, handshake, staticStatic);
   // msg.timestamp := Aead(κ, 0, Timestamp(), H_i), H_i := Hash(H_i ‖ msg.timestamp)
-  const encryptedTimestamp = aeadSeal(key, timestamp, handshake.hash);
-  mixHash(handshake, encryptedTimestamp);
+  const encryptedTimestamp = primitives.seal(key, timestamp, handshake.hash);
+  mixHash(primitives, handshake, encryptedTimestamp);
   wipe(key);
   handshake.localIndex = localIndex;
   handshake.state = 'initiation-created';
@@ -157,7 +162,7 @@ export function createInitiation(
  */
 export function openInitiation(
   bytes: Uint8Array,
-  curve: Curve,
+  primitives: Primitives,
   identity: Identity,
 ): OpenedInitiation | undefined {
   const message = decodeInitiation(bytes);
@@ -165,21 +170,21 @@ export function openInitiation(
   const shared = new Uint8Array(32);
   // C_r := Hash(Construction), H_r := Hash(C_r ‖ Identifier), H_r := Hash(H_r ‖ S_r_pub)
   const state = { chain: INITIAL_CHAIN.slice(), hash: INITIAL_HASH.slice() };
-  mixHash(state, identity.publicKey);
+  mixHash(primitives, state, identity.publicKey);
   // C_r := Kdf1(C_r, msg.ephemeral), H_r := Hash(H_r ‖ msg.ephemeral)
-  mixKey(state, message.ephemeral);
-  mixHash(state, message.ephemeral);
+  mixKey(primitives, state, message.ephemeral);
+  mixHash(primitives, state, message.ephemeral);
   // (C_r, κ) := Kdf2(C_r, DH(S_r_priv, E_i_pub))
-  if (!curve.x25519(shared, identity.privateKey, message.ephemeral)) return undefined;
-  const key = mixKeyForCipher(state, shared);
+  if (!primitives.x25519(shared, identity.privateKey, message.ephemeral)) return undefined;
+  const key = mixKeyForCipher(primitives, state, shared);
   // S_i_pub := Aead⁻¹(κ, 0, msg.static, H_r), H_r := Hash(H_r ‖ msg.static)
-  const remoteStatic = aeadOpen(key, message.encryptedStatic, state.hash);
+  const remoteStatic = primitives.open(key, message.encryptedStatic, state.hash);
   wipe(key, shared);
   if (remoteStatic === undefined) {
     wipe(state.chain, state.hash);
     return undefined;
   }
-  mixHash(state, message.encryptedStatic);
+  mixHash(primitives, state, message.encryptedStatic);
   return { message, remoteStatic, chain: state.chain, hash: state.hash };
 }
 
@@ -190,19 +195,20 @@ export function openInitiation(
  */
 export function verifyInitiation(
   opened: OpenedInitiation,
+  primitives: Symmetric,
   staticStatic: Uint8Array,
 ): { timestamp: Uint8Array; chain: Uint8Array; hash: Uint8Array } | undefined {
   const state = { chain: opened.chain, hash: opened.hash };
   // (C_r, κ) := Kdf2(C_r, DH(S_r_priv, S_i_pub))
-  const key = mixKeyForCipher(state, staticStatic);
+  const key = mixKeyForCipher(primitives, state, staticStatic);
   // timestamp := Aead⁻¹(κ, 0, msg.timestamp, H_r), H_r := Hash(H_r ‖ msg.timestamp)
-  const timestamp = aeadOpen(key, opened.message.encryptedTimestamp, state.hash);
+  const timestamp = primitives.open(key, opened.message.encryptedTimestamp, state.hash);
   wipe(key);
   if (timestamp === undefined) {
     wipe(state.chain, state.hash);
     return undefined;
   }
-  mixHash(state, opened.message.encryptedTimestamp);
+  mixHash(primitives, state, opened.message.encryptedTimestamp);
   return { timestamp, chain: state.chain, hash: state.hash };
 }
 
@@ -228,7 +234,7 @@ export function acceptInitiation(
  */
 export function createResponse(
   handshake: Handshake,
-  curve: Curve,
+  primitives: Primitives,
   remoteStatic: Uint8Array,
   presharedKey: Uint8Array,
   ephemeral: Uint8Array,
@@ -237,30 +243,30 @@ export function createResponse(
   const shared = new Uint8Array(32);
   // (E_r_priv, E_r_pub) := DH-Generate()
   const ephemeralPublic = new Uint8Array(32);
-  curve.x25519Base(ephemeralPublic, ephemeral);
+  primitives.x25519Base(ephemeralPublic, ephemeral);
   // C_r := Kdf1(C_r, E_r_pub)
-  mixKey(handshake, ephemeralPublic);
+  mixKey(primitives, handshake, ephemeralPublic);
   // msg.ephemeral := E_r_pub, H_r := Hash(H_r ‖ msg.ephemeral)
-  mixHash(handshake, ephemeralPublic);
+  mixHash(primitives, handshake, ephemeralPublic);
   // C_r := Kdf1(C_r, DH(E_r_priv, E_i_pub))
-  let fine = curve.x25519(shared, ephemeral, handshake.remoteEphemeral);
-  mixKey(handshake, shared);
+  let fine = primitives.x25519(shared, ephemeral, handshake.remoteEphemeral);
+  mixKey(primitives, handshake, shared);
   // C_r := Kdf1(C_r, DH(E_r_priv, S_i_pub))
-  fine = curve.x25519(shared, ephemeral, remoteStatic) && fine;
-  mixKey(handshake, shared);
+  fine = primitives.x25519(shared, ephemeral, remoteStatic) && fine;
+  mixKey(primitives, handshake, shared);
   wipe(ephemeral, shared);
   if (!fine) {
     handshake.clear();
     return undefined;
   }
   // (C_r, τ, κ) := Kdf3(C_r, Q)
-  const [chain, t, key] = kdf3(handshake.chain, presharedKey);
+  const [chain, t, key] = primitives.kdf3(handshake.chain, presharedKey);
   setChain(handshake, chain);
   // H_r := Hash(H_r ‖ τ)
-  mixHash(handshake, t);
+  mixHash(primitives, handshake, t);
   // msg.empty := Aead(κ, 0, ε, H_r), H_r := Hash(H_r ‖ msg.empty)
-  const encryptedNothing = aeadSeal(key, EMPTY, handshake.hash);
-  mixHash(handshake, encryptedNothing);
+  const encryptedNothing = primitives.seal(key, EMPTY, handshake.hash);
+  mixHash(primitives, handshake, encryptedNothing);
   wipe(t, key);
   handshake.localIndex = localIndex;
   handshake.state = 'response-created';
@@ -279,7 +285,7 @@ export function createResponse(
 export function consumeResponse(
   handshake: Handshake,
   bytes: Uint8Array,
-  curve: Curve,
+  primitives: Primitives,
   identity: Identity,
   presharedKey: Uint8Array,
 ): boolean {
@@ -288,23 +294,23 @@ export function consumeResponse(
   const shared = new Uint8Array(32);
   const state = { chain: handshake.chain.slice(), hash: handshake.hash.slice() };
   // C_i := Kdf1(C_i, E_r_pub), H_i := Hash(H_i ‖ msg.ephemeral)
-  mixKey(state, message.ephemeral);
-  mixHash(state, message.ephemeral);
+  mixKey(primitives, state, message.ephemeral);
+  mixHash(primitives, state, message.ephemeral);
   // C_i := Kdf1(C_i, DH(E_i_priv, E_r_pub))
-  let fine = curve.x25519(shared, handshake.ephemeral, message.ephemeral);
-  mixKey(state, shared);
+  let fine = primitives.x25519(shared, handshake.ephemeral, message.ephemeral);
+  mixKey(primitives, state, shared);
   // C_i := Kdf1(C_i, DH(S_i_priv, E_r_pub))
-  fine = fine && curve.x25519(shared, identity.privateKey, message.ephemeral);
-  mixKey(state, shared);
+  fine = fine && primitives.x25519(shared, identity.privateKey, message.ephemeral);
+  mixKey(primitives, state, shared);
   wipe(shared);
   // (C_i, τ, κ) := Kdf3(C_i, Q)
-  const [chain, t, key] = kdf3(state.chain, presharedKey);
+  const [chain, t, key] = primitives.kdf3(state.chain, presharedKey);
   setChain(state, chain);
   // H_i := Hash(H_i ‖ τ)
-  mixHash(state, t);
+  mixHash(primitives, state, t);
   // ε := Aead⁻¹(κ, 0, msg.empty, H_i), H_i := Hash(H_i ‖ msg.empty)
-  fine = fine && aeadOpen(key, message.encryptedNothing, state.hash) !== undefined;
-  mixHash(state, message.encryptedNothing);
+  fine = fine && primitives.open(key, message.encryptedNothing, state.hash) !== undefined;
+  mixHash(primitives, state, message.encryptedNothing);
   wipe(t, key);
   if (!fine) {
     wipe(state.chain, state.hash);
@@ -325,10 +331,11 @@ export function consumeResponse(
  */
 export function deriveKeys(
   handshake: Handshake,
+  primitives: Symmetric,
   isInitiator: boolean,
 ): { sealing: Uint8Array; opening: Uint8Array } {
   // (T_i_send = T_r_recv, T_i_recv = T_r_send) := Kdf2(C, ε)
-  const [first, second] = kdf2(handshake.chain, EMPTY);
+  const [first, second] = primitives.kdf2(handshake.chain, EMPTY);
   // E_priv = E_pub = C := ε
   handshake.clear();
   return isInitiator ? { sealing: first, opening: second } : { sealing: second, opening: first };

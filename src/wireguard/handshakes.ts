@@ -137,15 +137,15 @@ export class Handshakes {
     now: Instant,
   ): DropReason | undefined {
     const state = this.#state;
-    const { identity, curve } = state;
+    const { identity, primitives } = state;
     if (identity === undefined) return 'in_mac1';
-    const opened = openInitiation(bytes, curve, identity);
+    const opened = openInitiation(bytes, primitives, identity);
     if (opened === undefined) return 'in_handshake_auth';
     const peer = state.byKey.get(keyToHex(opened.remoteStatic));
     if (peer === undefined) return 'in_handshake_unknown_peer';
     const staticStatic = state.staticStaticOf(peer, identity);
     if (staticStatic === undefined) return 'in_handshake_auth';
-    const verified = verifyInitiation(opened, staticStatic);
+    const verified = verifyInitiation(opened, primitives, staticStatic);
     if (verified === undefined) return 'in_handshake_auth';
     if (!isLater(verified.timestamp, peer.lastTimestamp)) return 'in_handshake_replay';
     if (now.monotonic - peer.lastInitiation <= HANDSHAKE_INITIATION_RATE)
@@ -169,7 +169,7 @@ export class Handshakes {
     state.random(ephemeral);
     const response = createResponse(
       peer.handshake,
-      state.curve,
+      state.primitives,
       peer.publicKey,
       peer.presharedKey,
       ephemeral,
@@ -202,7 +202,7 @@ export class Handshakes {
       drops.add('in_handshake_auth');
       return false;
     }
-    if (!consumeResponse(peer.handshake, bytes, state.curve, identity, peer.presharedKey)) {
+    if (!consumeResponse(peer.handshake, bytes, state.primitives, identity, peer.presharedKey)) {
       drops.add('in_handshake_auth');
       return true;
     }

@@ -1,6 +1,7 @@
 /** Everything about one peer: what was configured, its handshake, its sessions (whitepaper § 2, 5.4). */
 import { wipe } from '../bytes.ts';
 import type { PublicKey } from '../keys.ts';
+import type { Symmetric } from '../primitives.ts';
 import { CookieGenerator } from './cookies.ts';
 import { Handshake } from './handshake.ts';
 import type { Keypair } from './keypair.ts';
@@ -54,10 +55,10 @@ export class Peer {
   /** A response with its macs, not sent yet. */
   response: Uint8Array | undefined = undefined;
 
-  constructor(number: number, publicKey: PublicKey, budget: StagingBudget) {
+  constructor(number: number, publicKey: PublicKey, budget: StagingBudget, by: Symmetric) {
     this.number = number;
     this.publicKey = publicKey;
-    this.cookies = new CookieGenerator(publicKey);
+    this.cookies = new CookieGenerator(publicKey, by);
     this.staged = new StagingQueue(budget);
   }
 

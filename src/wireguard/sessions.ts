@@ -157,7 +157,7 @@ export class Sessions {
     }
     const slot = state.slots.take();
     const keypair = new Keypair(peer, slot, localIndex, remoteIndex, isInitiator, now);
-    const { sealing, opening } = deriveKeys(handshake, isInitiator);
+    const { sealing, opening } = deriveKeys(handshake, state.primitives, isInitiator);
     state.aead.setKeys(slot, sealing, opening);
     wipe(sealing, opening);
     state.indexes.insert(localIndex, peer, keypair);

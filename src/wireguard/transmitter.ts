@@ -112,7 +112,7 @@ export class Transmitter {
     const index = state.newIndex();
     const message = createInitiation(
       peer.handshake,
-      state.curve,
+      state.primitives,
       identity,
       peer.publicKey,
       staticStatic,

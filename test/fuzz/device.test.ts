@@ -10,6 +10,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { isZero } from '../../src/bytes.ts';
 import { DROP_REASON_NAMES, DropCounters } from '../../src/drops.ts';
+import type { Curve } from '../../src/primitives.ts';
 import {
   EndpointTable,
   InboundVector,
@@ -19,7 +20,7 @@ import {
 } from '../../src/vector.ts';
 import { CookieGenerator } from '../../src/wireguard/cookies.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../src/wireguard/device.ts';
-import type { Curve } from '../../src/wireguard/noise.ts';
+import { noblePrimitives } from '../../src/wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../src/wireguard/peer-statistics.ts';
 import { PlainAead } from '../simulation/plain-aead.ts';
 import { allow, packet, Random } from '../simulation/world.ts';
@@ -62,7 +63,7 @@ class Side {
     random.fill(this.key);
     this.device = new Device({
       aead: this.aead,
-      ...curve,
+      primitives: { ...noblePrimitives, ...curve },
       random: (into) => random.fill(into),
       endpoints: new EndpointTable(2 + SCRATCH_ENDPOINTS),
       statistics: new PeerStatistics(2),

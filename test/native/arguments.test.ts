@@ -14,12 +14,14 @@ const handles = {
   inbound: bindInbound(addon, inbound),
   endpoints: addon.bindEndpoints(table.bytes),
   keys: addon.createKeys(2),
+  noise: addon.createNoise(new Uint8Array(416)),
 };
 const key = new Uint8Array(32).fill(1);
 
 afterAll(() => {
   addon.release(handles.endpoints);
   addon.release(handles.keys);
+  addon.release(handles.noise);
 });
 
 const columns = (count: number): Uint8Array => new Uint8Array(count * 40);
@@ -53,8 +55,14 @@ const RIGHT: Record<string, unknown[]> = {
   clearKeys: [handles.keys, 1],
   sealVector: [handles.keys, handles.outbound, 0],
   openVector: [handles.keys, handles.inbound, 0],
-  x25519: [new Uint8Array(32), key, key],
-  x25519Base: [new Uint8Array(32), key],
+  createNoise: [new Uint8Array(416)],
+  noiseHash: [handles.noise, 32],
+  noiseMac: [handles.noise, 32],
+  noiseKdf: [handles.noise, 32, 1],
+  noiseX25519: [handles.noise],
+  noiseX25519Base: [handles.noise],
+  noiseSeal: [handles.noise, 32, 32],
+  noiseOpen: [handles.noise, 32, 32],
   close: [-1],
   openNetlink: [1, -1],
   receive: [-1, new Uint8Array(10)],
@@ -239,7 +247,7 @@ describe('memory', () => {
     const given = new Uint8Array(96);
     structuredClone(given.buffer, { transfer: [given.buffer] });
     expect(() => addon.bindEndpoints(given)).toThrow(TypeError);
-    expect(() => addon.x25519Base(given, key)).toThrow(TypeError);
+    expect(() => addon.createNoise(given)).toThrow(TypeError);
   });
 });
 

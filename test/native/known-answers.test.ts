@@ -8,6 +8,8 @@ import { createCipheriv } from 'node:crypto';
 import { describe, expect, it, test } from 'vitest';
 import { bytesToHex, hexToBytes } from '../../src/bytes.ts';
 import { OpensslAead } from '../../src/native/openssl-aead.ts';
+import { OpensslPrimitives } from '../../src/native/openssl-primitives.ts';
+import { describePrimitives } from '../vectors/primitives-vectors.ts';
 import { addon, inboundOf, outboundOf } from './addon-under-test.ts';
 
 const bytes = (hex: string): Uint8Array => hexToBytes(hex.replace(/\s/g, ''))!;
@@ -70,71 +72,56 @@ describe.each([
   });
 });
 
-describe('X25519 (RFC 7748)', () => {
-  const x25519 = (scalar: string, point: string): string => {
-    const out = new Uint8Array(32);
-    expect(addon.x25519(out, bytes(scalar), bytes(point))).toBe(true);
-    return bytesToHex(out);
-  };
+describe("the handshake's functions", () => {
+  const primitives = new OpensslPrimitives(addon);
+  describePrimitives(primitives);
 
-  test.each([
-    [
-      'a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4',
-      'e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c',
-      'c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552',
-    ],
-    [
-      '4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d',
-      'e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493',
-      '95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957',
-    ],
-  ])('§ 5.2: %s', (scalar, point, wanted) => {
-    expect(x25519(scalar, point)).toBe(wanted);
-  });
-
-  test('§ 5.2: a thousand iterations', () => {
-    let k = `09${'00'.repeat(31)}`;
+  test('X25519, a thousand iterations (RFC 7748 § 5.2)', () => {
+    let k = bytes(`09${'00'.repeat(31)}`);
     let u = k;
     for (let i = 0; i < 1000; i++) {
-      [k, u] = [x25519(k, u), k];
-      if (i === 0)
-        expect(k).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079');
-    }
-    expect(k).toBe('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51');
-  });
-
-  test('§ 6.1: public keys and the shared secret', () => {
-    const alice = '77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a';
-    const alicePublic = '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a';
-    const bob = '5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb';
-    const bobPublic = 'de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f';
-    const shared = '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742';
-    for (const [secret, wanted] of [
-      [alice, alicePublic],
-      [bob, bobPublic],
-    ] as const) {
       const out = new Uint8Array(32);
-      expect(addon.x25519Base(out, bytes(secret))).toBe(true);
-      expect(bytesToHex(out)).toBe(wanted);
+      expect(primitives.x25519(out, k, u)).toBe(true);
+      [k, u] = [out, k];
+      if (i === 0) {
+        expect(bytesToHex(k)).toBe(
+          '422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079',
+        );
+      }
     }
-    expect(x25519(alice, bobPublic)).toBe(shared);
-    expect(x25519(bob, alicePublic)).toBe(shared);
+    expect(bytesToHex(k)).toBe('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51');
   });
 
-  test('a shared secret of zero is refused (§ 6.1)', () => {
-    const out = new Uint8Array(32);
-    const scalar = Uint8Array.from({ length: 32 }, (_, i) => i + 1);
-    // The points of small order.
-    for (const point of [
-      '00'.repeat(32),
-      `01${'00'.repeat(31)}`,
-      'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-      '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
-      `ec${'ff'.repeat(30)}7f`,
-      `ed${'ff'.repeat(30)}7f`,
-      `ee${'ff'.repeat(30)}7f`,
+  test('keys, inputs and results do not stay in the area', () => {
+    const area = new Uint8Array(416);
+    const noise = addon.createNoise(area);
+    for (const call of [
+      () => addon.noiseHash(noise, 64),
+      () => addon.noiseMac(noise, 64),
+      () => addon.noiseKdf(noise, 32, 3),
+      () => addon.noiseX25519(noise),
+      () => addon.noiseX25519Base(noise),
+      () => addon.noiseSeal(noise, 32, 32),
     ]) {
-      expect(addon.x25519(out, scalar, bytes(point))).toBe(false);
+      area.fill(7);
+      expect(call()).toBe(true);
+      expect(area.subarray(96)).toEqual(new Uint8Array(320));
     }
+    addon.release(noise);
   });
+});
+
+test('sizes that the area has no room for are refused', () => {
+  const noise = addon.createNoise(new Uint8Array(416));
+  expect(addon.noiseHash(noise, 289)).toBe(false);
+  expect(addon.noiseMac(noise, 289)).toBe(false);
+  expect(addon.noiseKdf(noise, 289, 1)).toBe(false);
+  expect(addon.noiseKdf(noise, 32, 0)).toBe(false);
+  expect(addon.noiseKdf(noise, 32, 4)).toBe(false);
+  expect(addon.noiseSeal(noise, 33, 32)).toBe(false);
+  expect(addon.noiseSeal(noise, 32, 257)).toBe(false);
+  expect(addon.noiseOpen(noise, 15, 32)).toBe(false);
+  expect(addon.noiseOpen(noise, 49, 32)).toBe(false);
+  expect(addon.noiseOpen(noise, 48, 241)).toBe(false);
+  addon.release(noise);
 });

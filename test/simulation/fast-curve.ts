@@ -1,7 +1,7 @@
 /** Curve25519 by OpenSSL, 25 times as fast as noble: an independent implementation at that. */
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from 'node:crypto';
 import { isZero } from '../../src/bytes.ts';
-import type { Curve } from '../../src/wireguard/noise.ts';
+import type { Curve } from '../../src/primitives.ts';
 
 const PKCS8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const SPKI = Buffer.from('302a300506032b656e032100', 'hex');

@@ -21,6 +21,7 @@ import {
   SCRATCH_ENDPOINTS,
   SLOTS_PER_PEER,
 } from '../../src/wireguard/device.ts';
+import { noblePrimitives } from '../../src/wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../src/wireguard/peer-statistics.ts';
 import { paddedLength } from '../../src/wireguard/transmitter.ts';
 import { fastCurve } from './fast-curve.ts';
@@ -138,8 +139,7 @@ export class Node {
     fastCurve.x25519Base(this.publicKey, this.privateKey);
     this.device = new Device({
       aead: this.aead,
-      x25519: fastCurve.x25519,
-      x25519Base: fastCurve.x25519Base,
+      primitives: { ...noblePrimitives, ...fastCurve },
       random: (into) => this.#random.fill(into),
       endpoints: this.endpoints,
       statistics: this.statistics,

@@ -24,7 +24,7 @@ import {
   openInitiation,
   verifyInitiation,
 } from '../../src/wireguard/handshake.ts';
-import { nobleCurve } from '../../src/wireguard/noble-curve.ts';
+import { noblePrimitives } from '../../src/wireguard/noble-primitives.ts';
 import { encodeTimestamp } from '../../src/wireguard/tai64n.ts';
 import { privateKeyObject, publicBytes, publicKeyObject } from '../simulation/fast-curve.ts';
 import { referenceBlake2s } from './reference-blake2s.ts';
@@ -132,10 +132,10 @@ function ours(k: Keys) {
   const handshakeI = new Handshake();
   const handshakeR = new Handshake();
   const staticStatic = new Uint8Array(32);
-  nobleCurve.x25519(staticStatic, k.staticI, responder.publicKey);
+  noblePrimitives.x25519(staticStatic, k.staticI, responder.publicKey);
   const initiation = createInitiation(
     handshakeI,
-    nobleCurve,
+    noblePrimitives,
     initiator,
     responder.publicKey,
     staticStatic,
@@ -146,15 +146,15 @@ function ours(k: Keys) {
   new CookieGenerator(responder.publicKey).addMacs(initiation, 0);
   expect(new CookieChecker(responder.publicKey, () => {}).checkMac1(initiation)).toBe(true);
 
-  const opened = openInitiation(initiation, nobleCurve, responder)!;
+  const opened = openInitiation(initiation, noblePrimitives, responder)!;
   expect(bytesToHex(opened.remoteStatic)).toBe(bytesToHex(initiator.publicKey));
-  const verified = verifyInitiation(opened, staticStatic)!;
+  const verified = verifyInitiation(opened, noblePrimitives, staticStatic)!;
   expect(bytesToHex(verified.timestamp)).toBe(bytesToHex(k.timestamp));
   acceptInitiation(handshakeR, opened.message, verified);
   const ephemeral = k.ephemeralR.slice();
   const response = createResponse(
     handshakeR,
-    nobleCurve,
+    noblePrimitives,
     initiator.publicKey,
     k.Q,
     ephemeral,
@@ -163,9 +163,9 @@ function ours(k: Keys) {
   expect(bytesToHex(ephemeral)).toBe('00'.repeat(32));
   new CookieGenerator(initiator.publicKey).addMacs(response, 0);
   const secrets = [handshakeI.chain, handshakeI.hash, handshakeI.ephemeral];
-  expect(consumeResponse(handshakeI, response, nobleCurve, initiator, k.Q)).toBe(true);
-  const i = deriveKeys(handshakeI, true);
-  const r = deriveKeys(handshakeR, false);
+  expect(consumeResponse(handshakeI, response, noblePrimitives, initiator, k.Q)).toBe(true);
+  const i = deriveKeys(handshakeI, noblePrimitives, true);
+  const r = deriveKeys(handshakeR, noblePrimitives, false);
   for (const secret of [...secrets, handshakeI.chain, handshakeR.chain, handshakeR.hash]) {
     expect(secret.every((byte) => byte === 0)).toBe(true);
   }
@@ -251,8 +251,8 @@ describe('a damaged handshake', () => {
       if (at >= 4 && at < 8) continue;
       const damaged = initiation.slice();
       damaged[at]! ^= 1 << (at % 7);
-      const opened = openInitiation(damaged, nobleCurve, responder);
-      const verified = opened && verifyInitiation(opened, staticStatic);
+      const opened = openInitiation(damaged, noblePrimitives, responder);
+      const verified = opened && verifyInitiation(opened, noblePrimitives, staticStatic);
       expect(verified).toBeUndefined();
     }
   });
@@ -261,7 +261,7 @@ describe('a damaged handshake', () => {
     const handshake = new Handshake();
     createInitiation(
       handshake,
-      nobleCurve,
+      noblePrimitives,
       initiator,
       responder.publicKey,
       staticStatic,
@@ -273,10 +273,10 @@ describe('a damaged handshake', () => {
     for (let at = 12; at < 60; at++) {
       const damaged = response.slice();
       damaged[at]! ^= 1 << (at % 7);
-      expect(consumeResponse(handshake, damaged, nobleCurve, initiator, k.Q)).toBe(false);
+      expect(consumeResponse(handshake, damaged, noblePrimitives, initiator, k.Q)).toBe(false);
     }
-    expect(consumeResponse(handshake, response, nobleCurve, initiator, k.Q)).toBe(true);
-    expect(consumeResponse(handshake, response, nobleCurve, initiator, k.Q)).toBe(false);
+    expect(consumeResponse(handshake, response, noblePrimitives, initiator, k.Q)).toBe(true);
+    expect(consumeResponse(handshake, response, noblePrimitives, initiator, k.Q)).toBe(false);
   });
 
   it('low order: neither side accepts an ephemeral key that makes the secret zero', () => {
@@ -285,6 +285,7 @@ describe('a damaged handshake', () => {
     const evil = createInitiation(
       new Handshake(),
       {
+        ...noblePrimitives,
         x25519(out) {
           out.fill(0);
           return true;
@@ -300,16 +301,23 @@ describe('a damaged handshake', () => {
       k.timestamp,
       k.I_i,
     )!;
-    expect(openInitiation(evil, nobleCurve, responder)).toBeUndefined();
+    expect(openInitiation(evil, noblePrimitives, responder)).toBeUndefined();
     const handshake = new Handshake();
     const args = [k.ephemeralI.slice(), k.timestamp, k.I_i] as const;
     expect(
-      createInitiation(handshake, nobleCurve, initiator, new Uint8Array(32), staticStatic, ...args),
+      createInitiation(
+        handshake,
+        noblePrimitives,
+        initiator,
+        new Uint8Array(32),
+        staticStatic,
+        ...args,
+      ),
     ).toBeUndefined();
     expect(handshake.state).toBe('none');
     createInitiation(
       handshake,
-      nobleCurve,
+      noblePrimitives,
       initiator,
       responder.publicKey,
       staticStatic,
@@ -318,6 +326,6 @@ describe('a damaged handshake', () => {
       k.I_i,
     );
     response.fill(0, 12, 44);
-    expect(consumeResponse(handshake, response, nobleCurve, initiator, k.Q)).toBe(false);
+    expect(consumeResponse(handshake, response, noblePrimitives, initiator, k.Q)).toBe(false);
   });
 });

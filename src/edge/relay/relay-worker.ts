@@ -10,15 +10,16 @@ import { DEFAULT_RELAY_LIMITS, RelayCore } from '../../control/relay/relay-core.
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { loadAddon } from '../../native/addon.ts';
+import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
+import type { Primitives } from '../../primitives.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
 import { EndpointTable } from '../../vector.ts';
-import { curveDisagreement } from '../../wireguard/curve-check.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
 import { formatEndpoint, readEndpoint } from '../../wireguard/endpoint-record.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
-import { nobleCurve } from '../../wireguard/noble-curve.ts';
-import type { Curve } from '../../wireguard/noise.ts';
+import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import { primitivesDisagreement } from '../../wireguard/primitives-check.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type {
   BindingChange,
@@ -41,13 +42,18 @@ const clock = new Clock();
 const random = (into: Uint8Array): void => {
   getRandomValues(into);
 };
-const opensslCurve: Curve = {
-  x25519: (out, scalar, point) => addon.x25519(out, scalar, point),
-  x25519Base: (out, scalar) => {
-    addon.x25519Base(out, scalar);
-  },
-};
-const curve = curveDisagreement(opensslCurve) === undefined ? opensslCurve : nobleCurve;
+
+/** OpenSSL's if they are there and do what noble's do. */
+function choosePrimitives(): Primitives {
+  try {
+    const openssl = new OpensslPrimitives(addon);
+    if (primitivesDisagreement(openssl) === undefined) return openssl;
+  } catch {
+    // This OpenSSL lacks one of them.
+  }
+  return noblePrimitives;
+}
+
 /** Only keepalives are opened and sealed here. */
 const aead = new NobleAead(capacity * SLOTS_PER_PEER);
 const core = new RelayCore(
@@ -59,8 +65,7 @@ const core = new RelayCore(
 const endpoints = new EndpointTable(capacity + SCRATCH_ENDPOINTS);
 const device = new Device({
   aead,
-  x25519: curve.x25519,
-  x25519Base: curve.x25519Base,
+  primitives: choosePrimitives(),
   random,
   endpoints,
   statistics: new PeerStatistics(capacity),

@@ -1,23 +1,25 @@
 /**
- * Which implementation of the AEAD and of X25519 a data plane uses. `auto` takes OpenSSL's after it
+ * Which implementation of the AEAD and of the handshake's functions a data plane uses. `auto` takes OpenSSL's after it
  * has agreed with noble, the reference, on everything it will be asked to do.
  */
 import { equalBytes } from '../../bytes.ts';
 import { CausewayError } from '../../errors.ts';
 import type { Addon } from '../../native/addon.ts';
 import { OpensslAead } from '../../native/openssl-aead.ts';
+import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
+import type { Primitives } from '../../primitives.ts';
 import type { VectorAead } from '../../vector.ts';
 import { InboundVector, MESSAGE_OVERHEAD, OPEN_FAILED, OutboundVector } from '../../vector.ts';
-import { curveDisagreement } from '../../wireguard/curve-check.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
-import { nobleCurve } from '../../wireguard/noble-curve.ts';
-import type { Curve } from '../../wireguard/noise.ts';
+import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
+import { primitivesDisagreement } from '../../wireguard/primitives-check.ts';
 
 export type CryptoPreference = 'auto' | 'noble' | 'openssl';
 
 export interface Cryptography {
   readonly aead: VectorAead;
-  readonly curve: Curve;
+  /** Of the handshake. */
+  readonly primitives: Primitives;
   /** Why `auto` did not take OpenSSL. */
   readonly refusal: string | undefined;
 }
@@ -32,18 +34,16 @@ export function chooseCryptography(
   slots: number,
 ): Cryptography {
   const noble = (refusal?: string): Cryptography => {
-    return { aead: new NobleAead(slots), curve: nobleCurve, refusal };
+    return { aead: new NobleAead(slots), primitives: noblePrimitives, refusal };
   };
   if (preference === 'noble') return noble();
-  const curve: Curve = {
-    x25519: (out, scalar, point) => addon.x25519(out, scalar, point),
-    x25519Base(out, scalar) {
-      if (!addon.x25519Base(out, scalar)) throw new Error('OpenSSL refused a private key');
-    },
-  };
-  const disagreement = selfTest((n) => new OpensslAead(addon, n), curve);
+  const disagreement = selfTest(
+    (n) => new OpensslAead(addon, n),
+    () => new OpensslPrimitives(addon),
+  );
   if (disagreement === undefined) {
-    return { aead: new OpensslAead(addon, slots), curve, refusal: undefined };
+    const primitives = new OpensslPrimitives(addon);
+    return { aead: new OpensslAead(addon, slots), primitives, refusal: undefined };
   }
   if (preference === 'auto') return noble(disagreement);
   throw new CausewayError(
@@ -56,9 +56,12 @@ export function chooseCryptography(
 const SIZES = [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 255, 256, 257, 512, 1024, 1280, 1420, 9000];
 
 /** Undefined if the candidate does what noble does; else in what it differs. */
-export function selfTest(make: (slots: number) => VectorAead, curve: Curve): string | undefined {
+export function selfTest(
+  makeAead: (slots: number) => VectorAead,
+  makePrimitives: () => Primitives,
+): string | undefined {
   try {
-    return testAead(make(1), new NobleAead(1)) ?? curveDisagreement(curve);
+    return testAead(makeAead(1), new NobleAead(1)) ?? primitivesDisagreement(makePrimitives());
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

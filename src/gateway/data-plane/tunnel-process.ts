@@ -7,6 +7,7 @@ import { bytesToHex } from '../../bytes.ts';
 import { DropCounters } from '../../drops.ts';
 import { CausewayError } from '../../errors.ts';
 import { type Addon, loadAddon, type OpenedTun } from '../../native/addon.ts';
+import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
 import { LinkMonitor } from '../../tun/link-monitor.ts';
 import { openTun } from '../../tun/tun-device.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
@@ -78,10 +79,11 @@ class TunnelProcess implements Tunnel {
     this.interfaceName = tun.name;
     this.#drops = new DropCounters(figures.drops);
     this.#peers = new PeerStatistics(MAX_PEERS, figures.peers);
+    const primitives = new OpensslPrimitives(addon);
     this.#configuration = new TunnelConfiguration((privateKey) => {
-      // For show only; the worker's own comes from the curve it chose.
+      // For show only; the worker's own comes from the functions it chose.
       const publicKey = new Uint8Array(32);
-      addon.x25519Base(publicKey, privateKey);
+      primitives.x25519Base(publicKey, privateKey);
       return publicKey;
     });
     this.#exited = new Promise((exited) => worker.once('exit', exited));

@@ -5,6 +5,7 @@
  */
 
 import { DropCounters } from '../../drops.ts';
+import type { Primitives } from '../../primitives.ts';
 import type { VectorAead } from '../../vector.ts';
 import {
   ENDPOINT_RECORD_WORDS,
@@ -14,12 +15,11 @@ import {
 } from '../../vector.ts';
 import { ALLOWED_IP_RECORD } from '../../wireguard/configuration.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
-import type { Curve } from '../../wireguard/noise.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 
 export interface WarmUpParts {
   readonly makeAead: (slots: number) => VectorAead;
-  readonly curve: Curve;
+  readonly primitives: Primitives;
   readonly random: (into: Uint8Array) => void;
 }
 
@@ -41,11 +41,10 @@ class Side {
   constructor(parts: WarmUpParts) {
     this.aead = parts.makeAead(SLOTS_PER_PEER);
     parts.random(this.#privateKey);
-    parts.curve.x25519Base(this.publicKey, this.#privateKey);
+    parts.primitives.x25519Base(this.publicKey, this.#privateKey);
     this.device = new Device({
       aead: this.aead,
-      x25519: parts.curve.x25519,
-      x25519Base: parts.curve.x25519Base,
+      primitives: parts.primitives,
       random: parts.random,
       endpoints: new EndpointTable(1 + SCRATCH_ENDPOINTS),
       statistics: new PeerStatistics(1, new SharedArrayBuffer(PeerStatistics.bytesFor(1))),

@@ -32,7 +32,7 @@ const report = (message: Report): void => port.postMessage(message);
 
 const options = workerData as WorkerOptions;
 const addon = loadAddon();
-const { aead, curve, refusal } = chooseCryptography(
+const { aead, primitives, refusal } = chooseCryptography(
   addon,
   options.crypto,
   options.maxPeers * SLOTS_PER_PEER,
@@ -45,8 +45,7 @@ const drops = new DropCounters(options.figures.drops);
 const endpoints = new EndpointTable(options.maxPeers + SCRATCH_ENDPOINTS);
 const device = new Device({
   aead,
-  x25519: curve.x25519,
-  x25519Base: curve.x25519Base,
+  primitives,
   random,
   endpoints,
   statistics: new PeerStatistics(options.maxPeers, options.figures.peers),
@@ -238,7 +237,7 @@ port.on('message', (command: Command) => {
 
 const makeAead = (slots: number): VectorAead =>
   aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
-warmUp({ makeAead, curve, random });
+warmUp({ makeAead, primitives, random });
 // The compiler's threads leave 5 MB of freed memory in their arenas.
 setTimeout(() => addon.trimMemory(), COMPILED_AFTER).unref();
 report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });

@@ -8,6 +8,7 @@ import type { Netmap } from '../../control/netmap.ts';
 import { CausewayError } from '../../errors.ts';
 import { keyToBase64, type PrivateKey } from '../../keys.ts';
 import { loadAddon } from '../../native/addon.ts';
+import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
 import { formatPrefix, parsePrefixStrict } from '../../routing/prefix.ts';
 import type { Log } from '../log.ts';
 import { EdgeClient, EdgeRefusal } from './edge-client.ts';
@@ -202,6 +203,6 @@ function checkClock(edgeTime: number): void {
 
 function publicKeyOf(privateKey: PrivateKey): Uint8Array {
   const publicKey = new Uint8Array(32);
-  loadAddon().x25519Base(publicKey, privateKey);
+  new OpensslPrimitives(loadAddon()).x25519Base(publicKey, privateKey);
   return publicKey;
 }
