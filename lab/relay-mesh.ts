@@ -117,12 +117,13 @@ export class MeshGateway {
   /** Its own key, the edge as peer and relay, and the other gateways behind the relay. */
   async join(mesh: RelayMesh, underlay: 4 | 6, ...others: readonly PeerChange[]): Promise<void> {
     const edge = endpoint(EDGE[underlay], RELAY_PORT);
+    const publicKey = keyFromBase64(mesh.edgeKeys.publicKey)!;
     await this.apply({
       privateKey: keyFromBase64(this.keys.privateKey)!,
-      relays: [edge],
+      relays: [{ ...edge, publicKey }],
       peers: [
         {
-          publicKey: keyFromBase64(mesh.edgeKeys.publicKey)!,
+          publicKey,
           endpoint: edge,
           persistentKeepalive: 20,
         },
@@ -188,6 +189,8 @@ export class RelayMesh implements AsyncDisposable {
   relay!: Process;
   west!: MeshGateway;
   east!: MeshGateway;
+  /** By number of the site; none without NATs. */
+  readonly #nats = new Map<1 | 2, Namespace>();
 
   private constructor({ underlay = 4, nat = true }: MeshSettings) {
     this.underlay = underlay;
@@ -242,6 +245,7 @@ export class RelayMesh implements AsyncDisposable {
       return;
     }
     const nat = await this.lab.namespace(`nat${n}`);
+    this.#nats.set(n, nat);
     await connect({ namespace: nat, link: 'outside', addresses: toEdge }, outside);
     await connect(
       { namespace: gateway, link: 'eth0', addresses: [`192.168.${n}.2/24`, `fd0${n}::2/64`] },
@@ -272,6 +276,20 @@ export class RelayMesh implements AsyncDisposable {
           accept
         }
       }`);
+  }
+
+  /**
+   * The NAT of a site forgets all mappings, as when it restarts: masquerading ends with the address.
+   * What goes out next gets another port, and what comes in for the old one is dropped. The gateway
+   * behind it sees nothing of that.
+   */
+  async forgetMappings(n: 1 | 2): Promise<void> {
+    const nat = this.#nats.get(n)!;
+    await nat.ip(
+      `address del 10.9.${n}.2/24 dev outside`,
+      `address add 10.9.${n}.2/24 dev outside`,
+      `route add default via 10.9.${n}.1`,
+    );
   }
 
   /** What the relay knows from its registry. */

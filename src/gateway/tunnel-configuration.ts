@@ -23,6 +23,7 @@ import {
   type DeviceChange,
   type PeerChange,
   type PeerEndpoint,
+  type RelayEndpoint,
 } from '../wireguard/configuration.ts';
 import { MAX_RELAY_ID } from '../wireguard/messages.ts';
 import { MAX_RELAYS } from '../wireguard/relayed-sources.ts';
@@ -267,11 +268,14 @@ function checkEndpoint({ family, address, port, scope, relayId }: PeerEndpoint):
   checkRange(relayId, MAX_RELAY_ID, 'relay id');
 }
 
-function checkRelays(relays: readonly PeerEndpoint[]): void {
+function checkRelays(relays: readonly RelayEndpoint[]): void {
   if (relays.length > MAX_RELAYS) {
     throw new TunnelError('ENOSPC', `more than ${MAX_RELAYS} addresses of relays`);
   }
-  for (const relay of relays) checkEndpoint(relay);
+  for (const relay of relays) {
+    checkEndpoint(relay);
+    checkKey(relay.publicKey, 'public key of a relay');
+  }
 }
 
 function checkAllowedIps(records: Uint8Array): void {

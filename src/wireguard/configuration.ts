@@ -22,6 +22,12 @@ export interface PeerEndpoint {
   readonly relayId?: number;
 }
 
+/** An address of a relay; its own `relayId` means nothing. */
+export interface RelayEndpoint extends PeerEndpoint {
+  /** Of the edge that relays there: where it is a peer too, it is told when we have moved. */
+  readonly publicKey: Uint8Array;
+}
+
 export interface PeerChange {
   readonly publicKey: Uint8Array;
   /** Remove the peer; everything else is ignored. */
@@ -53,9 +59,8 @@ export interface DeviceChange {
   readonly replacePeers?: boolean;
   /**
    * Addresses of the relays, replacing those before: only messages from them may carry a relay id.
-   * Their own `relayId` means nothing.
    */
-  readonly relays?: readonly PeerEndpoint[];
+  readonly relays?: readonly RelayEndpoint[];
   /** In order; the same peer may appear more than once. */
   readonly peers: readonly PeerChange[];
 }

@@ -8,6 +8,7 @@ import {
   type DeviceChange,
   type PeerChange,
   type PeerEndpoint,
+  type RelayEndpoint,
 } from './configuration.ts';
 import type { DeviceState } from './device-state.ts';
 import { isEndpoint, writeEndpoint } from './endpoint-record.ts';
@@ -22,8 +23,6 @@ const MAX_KEEPALIVE = 65_535;
 export class DeviceConfiguration {
   readonly #state: DeviceState;
   readonly #sessions: Sessions;
-  /** Numbers of no peer. */
-
   constructor(state: DeviceState, sessions: Sessions) {
     this.#state = state;
     this.#sessions = sessions;
@@ -33,7 +32,7 @@ export class DeviceConfiguration {
   apply(change: DeviceChange, now: number): void {
     this.#check(change);
     if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
-    if (change.relays !== undefined) this.#state.relayedSources.setRelays(change.relays);
+    if (change.relays !== undefined) this.#setRelays(change.relays);
     if (change.replacePeers) {
       for (const peer of [...this.#state.byKey.values()]) this.#remove(peer);
     }
@@ -80,6 +79,11 @@ export class DeviceConfiguration {
     }
   }
 
+  #setRelays(relays: readonly RelayEndpoint[]): void {
+    const { relayedSources, byKey } = this.#state;
+    relayedSources.setRelays(relays, (key) => byKey.get(key)?.number ?? -1);
+  }
+
   #applyPeer(change: PeerChange, now: number): void {
     const state = this.#state;
     const known = state.byKey.get(keyToHex(change.publicKey));
@@ -114,7 +118,9 @@ export class DeviceConfiguration {
     state.timers.reserve(number + 1);
     const peer = new Peer(number, publicKey(key), state.stagingBudget, state.primitives);
     state.peers[number] = peer;
-    state.byKey.set(keyToHex(key), peer);
+    const hex = keyToHex(key);
+    state.byKey.set(hex, peer);
+    state.relayedSources.setPeer(hex, number);
     state.statistics.clear(number);
     return peer;
   }
@@ -130,7 +136,9 @@ export class DeviceConfiguration {
     wipe(peer.presharedKey);
     if (peer.queued) state.forgetReady(peer);
     state.peers[number] = undefined;
-    state.byKey.delete(keyToHex(peer.publicKey));
+    const hex = keyToHex(peer.publicKey);
+    state.byKey.delete(hex);
+    state.relayedSources.setPeer(hex, -1);
     const at = number * ENDPOINT_RECORD_WORDS;
     state.endpoints.words.fill(0, at, at + ENDPOINT_RECORD_WORDS);
     state.statistics.clear(number);
@@ -176,9 +184,13 @@ function checkPeer(change: PeerChange): void {
   if (allowedIps !== undefined) checkAllowedIps(allowedIps);
 }
 
-function checkRelays(relays: readonly PeerEndpoint[] = []): void {
+function checkRelays(relays: readonly RelayEndpoint[] = []): void {
   if (relays.length > MAX_RELAYS) throw invalid(`more than ${MAX_RELAYS} addresses of relays`);
-  if (!relays.every(isEndpoint)) throw invalid('a relay is no address and port');
+  if (!relays.every(isRelay)) throw invalid('a relay is no address and port with a public key');
+}
+
+function isRelay(relay: RelayEndpoint): boolean {
+  return isEndpoint(relay) && relay.publicKey.length === KEY_SIZE;
 }
 
 function checkAllowedIps(records: Uint8Array): void {

@@ -182,7 +182,7 @@ export class Handshakes {
     peer.cookies.addMacs(response, now);
     this.#sessions.begin(peer, false, now);
     this.#sessions.packetTraversed(peer, now);
-    this.#sessions.packetSent(peer);
+    this.#sessions.packetSent(peer, now);
     peer.response = response;
     state.enqueue(peer);
   }
@@ -225,7 +225,7 @@ export class Handshakes {
     statistics.rxBytes[peer.number] = statistics.rxBytes[peer.number]! + length;
     this.#state.roam(peer, words, source);
     this.#sessions.packetTraversed(peer, now);
-    this.#sessions.packetReceived(peer);
+    this.#sessions.packetReceived(peer, now);
   }
 
   #peerByIndex(index: number): Peer | undefined {

@@ -7,6 +7,7 @@ import { Handshake } from './handshake.ts';
 import type { Keypair } from './keypair.ts';
 import { type StagingBudget, StagingQueue } from './staging.ts';
 import { TIMESTAMP_SIZE } from './tai64n.ts';
+import { RELAY_SILENCE } from './timers.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -48,6 +49,9 @@ export class Peer {
   needAnotherKeepalive = false;
   /** The handshake that data received late in a session's life asks for has been started. */
   sentLastMinuteHandshake = false;
+
+  /** Of an edge: how long its relay may be silent until it is told where we are, in ms. */
+  probeAfter = RELAY_SILENCE;
 
   /** In the queue of peers that have something to transmit. */
   queued = false;

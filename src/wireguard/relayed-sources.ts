@@ -1,12 +1,15 @@
 /**
- * Where relayed messages come from: {address, port, relay id} (DESIGN § 2).
+ * Where relayed messages come from: {address, port, relay id} (DESIGN § 2), and which peer is the edge
+ * behind an address.
  *
  * Only the relays that were configured may put a relay id into the reserved bytes. One receive buffer
  * may hold runs of several relay ids behind one address, while it has one source record: a run with a
  * relay id gets a record of its own, from the spare ones behind those of the buffers.
  */
+
+import { keyToHex } from '../keys.ts';
 import { ENDPOINT_RECORD_WORDS, EndpointTable, type InboundVector } from '../vector.ts';
-import type { PeerEndpoint } from './configuration.ts';
+import type { RelayEndpoint } from './configuration.ts';
 import { writeEndpoint } from './endpoint-record.ts';
 
 /** Addresses of relays at most. */
@@ -17,6 +20,10 @@ const REMOTE_WORDS = 6;
 
 export class RelayedSources {
   #relays = new EndpointTable(0);
+  /** Public key by relay. */
+  #keys: readonly string[] = [];
+  /** Number of the edge's peer by relay, -1 = it is none. */
+  #peers = new Int32Array(0);
   /** The relay that matched last: nearly always the one that matches next. */
   #last = 0;
   /** Next spare record of the vector at hand. */
@@ -25,11 +32,24 @@ export class RelayedSources {
   #relayId = 0;
   #buffer = -1;
 
-  /** Replaces the relays. */
-  setRelays(relays: readonly PeerEndpoint[]): void {
+  /** Replaces the relays; `peerOf` says the number of a peer by its key, -1 if there is none. */
+  setRelays(relays: readonly RelayEndpoint[], peerOf: (key: string) => number): void {
     this.#relays = new EndpointTable(relays.length);
+    this.#keys = relays.map(({ publicKey }) => keyToHex(publicKey));
+    this.#peers = Int32Array.from(this.#keys, peerOf);
     for (const [i, relay] of relays.entries()) writeEndpoint(this.#relays, i, relay);
     this.#last = 0;
+  }
+
+  /** There is a peer with this key now, of this number; -1 = no more. */
+  setPeer(key: string, number: number): void {
+    for (const [relay, own] of this.#keys.entries()) if (own === key) this.#peers[relay] = number;
+  }
+
+  /** Number of the edge's peer whose relay has the address of record `record`, or -1. Hot path. */
+  peerAt(words: Int32Array, record: number): number {
+    const relay = this.#find(words, record);
+    return relay < 0 ? -1 : this.#peers[relay]!;
   }
 
   /** Before the runs of another vector: its spare records are free again. */
@@ -46,7 +66,7 @@ export class RelayedSources {
     const relayId = v.head[i]! >>> 8;
     const buffer = v.source[i]!;
     if (buffer !== this.#buffer || relayId !== this.#relayId) {
-      if (this.#next >= v.sources.capacity || !this.#isRelay(v.sources.words, buffer)) return false;
+      if (this.#next >= v.sources.capacity || this.#find(v.sources.words, buffer) < 0) return false;
       const { words } = v.sources;
       const from = buffer * ENDPOINT_RECORD_WORDS;
       const to = this.#next++ * ENDPOINT_RECORD_WORDS;
@@ -59,16 +79,16 @@ export class RelayedSources {
     return true;
   }
 
-  #isRelay(words: Int32Array, source: number): boolean {
+  #find(words: Int32Array, source: number): number {
     const { capacity } = this.#relays;
     for (let tried = 0; tried < capacity; tried++) {
       const relay = (this.#last + tried) % capacity;
       if (this.#equals(relay, words, source)) {
         this.#last = relay;
-        return true;
+        return relay;
       }
     }
-    return false;
+    return -1;
   }
 
   #equals(relay: number, words: Int32Array, source: number): boolean {

@@ -8,6 +8,7 @@ import type { DeviceState } from './device-state.ts';
 import { deriveKeys } from './handshake.ts';
 import { Keypair } from './keypair.ts';
 import type { Peer } from './peer.ts';
+import { RelayWatch } from './relay-watch.ts';
 import {
   KEEPALIVE_TIMEOUT,
   MAX_HANDSHAKE_ATTEMPTS,
@@ -19,6 +20,7 @@ import {
   REKEY_AFTER_TIME,
   REKEY_JITTER,
   REKEY_TIMEOUT,
+  RELAY_PROBE,
   RETRANSMIT_HANDSHAKE,
   SEND_KEEPALIVE,
   ZERO_KEY_MATERIAL,
@@ -28,9 +30,11 @@ const NOTHING = new Uint8Array(0);
 
 export class Sessions {
   readonly #state: DeviceState;
+  readonly #relayWatch: RelayWatch;
 
   constructor(state: DeviceState) {
     this.#state = state;
+    this.#relayWatch = new RelayWatch(state);
   }
 
   /** Asks for an initiation, unless one is younger than REKEY_TIMEOUT (§ 6.1, 6.4). */
@@ -45,10 +49,12 @@ export class Sessions {
     }
     peer.lastSentHandshake = now;
     peer.wantsInitiation = true;
+    const edge = this.#relayWatch.edgeInDoubt(peer);
+    if (edge !== undefined) this.sendKeepalive(edge, now);
     state.enqueue(peer);
     if (state.hasEndpoint(peer.number)) state.event('handshake-started', peer, peer.attempts);
     this.packetTraversed(peer, now);
-    this.packetSent(peer);
+    this.packetSent(peer, now);
     this.#armRetry(peer, now);
   }
 
@@ -94,13 +100,15 @@ export class Sessions {
   }
 
   /** Any authentic message sent, keepalives included: it is as good as a keepalive. */
-  packetSent(peer: Peer): void {
+  packetSent(peer: Peer, now: number): void {
     this.#state.timers.disarm(peer.number, SEND_KEEPALIVE);
+    this.#relayWatch.sent(peer, now);
   }
 
-  /** Any authentic message received, keepalives included: the peer is there. */
-  packetReceived(peer: Peer): void {
+  /** Any authentic message received, keepalives included, from its endpoint: the peer is there. */
+  packetReceived(peer: Peer, now: number): void {
     this.#state.timers.disarm(peer.number, NEW_HANDSHAKE);
+    this.#relayWatch.received(peer, now);
   }
 
   /** Data sent: an answer is due within KEEPALIVE_TIMEOUT + REKEY_TIMEOUT. */
@@ -231,6 +239,10 @@ export class Sessions {
     }
     if (timers.take(p, PERSISTENT_KEEPALIVE, now) && peer.persistentKeepalive > 0) {
       this.sendKeepalive(peer, now);
+    }
+    if (timers.take(p, RELAY_PROBE, now)) {
+      this.sendKeepalive(peer, now);
+      this.#relayWatch.probed(peer, now);
     }
   }
 

@@ -4,7 +4,8 @@
  * The data path stores a number in the table and nothing else: a peer's place in the heap is the time
  * at which it is to be looked at, never later than its earliest deadline but often earlier, because
  * moving a deadline back or taking it away leaves the heap alone. A peer looked at too early is put
- * back; that happens about once in ten seconds to a peer with traffic.
+ * back; that happens about once in ten seconds to a peer with traffic, and once a second to an edge
+ * through whose relay there is some.
  */
 
 /** All times in milliseconds, names from the whitepaper's § 6.1. */
@@ -27,6 +28,10 @@ export const REKEY_JITTER = 333;
 export const MAX_HANDSHAKE_ATTEMPTS = REKEY_ATTEMPT_TIME / REKEY_TIMEOUT;
 /** Initiations of one peer closer together than this are dropped. */
 export const HANDSHAKE_INITIATION_RATE = 20;
+/** Silence of a relay with traffic after which it is told where we are; ours, like the next. */
+export const RELAY_SILENCE = 1_000;
+/** It is told again after twice the time, up to this; from then on the persistent keepalive does. */
+export const RELAY_PROBE_MAX = 8_000;
 
 /** Sends the initiation again (§ 6.4). */
 export const RETRANSMIT_HANDSHAKE = 0;
@@ -38,8 +43,10 @@ export const NEW_HANDSHAKE = 2;
 export const ZERO_KEY_MATERIAL = 3;
 /** Keeps NAT mappings alive (§ 6.5). */
 export const PERSISTENT_KEEPALIVE = 4;
+/** Of an edge: tells it where we are when its relay has gone silent (relay-watch.ts). */
+export const RELAY_PROBE = 5;
 
-export const TIMER_COUNT = 5;
+export const TIMER_COUNT = 6;
 
 const NEVER = Number.POSITIVE_INFINITY;
 

@@ -160,7 +160,7 @@ export class Transmitter {
     const { txBytes } = this.#state.statistics;
     txBytes[peer.number] = txBytes[peer.number]! + size;
     sessions.packetTraversed(peer, now);
-    sessions.packetSent(peer);
+    sessions.packetSent(peer, now);
     if (length > 0) sessions.dataSent(peer, now);
     sessions.keepFreshSending(peer, keypair, now);
     return true;

@@ -196,7 +196,7 @@ export class Transport {
     }
     sessions.keepFreshReceiving(peer, monotonic);
     sessions.packetTraversed(peer, monotonic);
-    sessions.packetReceived(peer);
+    sessions.packetReceived(peer, monotonic);
     if (hasContent) sessions.dataReceived(peer, monotonic);
   }
 
@@ -246,7 +246,7 @@ export class Transport {
     keypair.counter += count;
     statistics.txBytes[p] = statistics.txBytes[p]! + (count - 1) * v.stride[i]! + v.lastSize[i]!;
     sessions.packetTraversed(peer, now);
-    sessions.packetSent(peer);
+    sessions.packetSent(peer, now);
     sessions.dataSent(peer, now);
     sessions.keepFreshSending(peer, keypair, now);
   }

@@ -1,6 +1,6 @@
 /**
- * What changes under a mesh that is in use: the relay's process, a gateway's address. The gaps are
- * printed; a TCP connection lives through all of it.
+ * What changes under a mesh that is in use: the relay's process, a gateway's address, the mapping of a
+ * NAT. The gaps are printed; a TCP connection lives through all of it.
  */
 import { expect, test } from 'vitest';
 import { Probe } from '../../lab/probe.ts';
@@ -60,4 +60,23 @@ netnsSuite('relay outage', ['nft'], () => {
     expect(gap).toBeLessThan(2_000);
     await stream.echo('after');
   });
+
+  test.each(['west', 'east'] as const)(
+    'the NAT before west forgets its mapping while %s asks',
+    async (from) => {
+      await using mesh = await RelayMesh.open();
+      const stream = await openStream(mesh);
+      const to = from === 'west' ? INNER.right : INNER.left;
+      const probe = await Probe.start(mesh[from].namespace, to);
+      const before = await mesh.isBound(101);
+      const moved = mesh.relay.nextLine(/^bound 101 (.*)/);
+      await mesh.forgetMappings(1);
+      expect((await moved)[1]).not.toBe(before);
+      const gap = await probe.longestGap();
+      note(`mapping forgotten, ${from} asks`, gap);
+      // A second of silence, and some more for a busy machine.
+      expect(gap).toBeLessThan(2_000);
+      await stream.echo('after');
+    },
+  );
 });

@@ -7,10 +7,16 @@
  * its own relay id; the one that serves has the connector's mesh IPs and prefixes as allowed IPs. Of
  * connectors that have the same prefix, the one with the lowest priority value gets it.
  */
+import { equalBytes } from '../../bytes.ts';
 import type { Netmap, NetmapPeer } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix } from '../../routing/prefix.ts';
-import type { DeviceChange, PeerChange, PeerEndpoint } from '../../wireguard/configuration.ts';
+import type {
+  DeviceChange,
+  PeerChange,
+  PeerEndpoint,
+  RelayEndpoint,
+} from '../../wireguard/configuration.ts';
 import { AllowedIpRecords } from '../allowed-ip-records.ts';
 import { formatEndpoint } from '../endpoint-text.ts';
 
@@ -47,7 +53,7 @@ export interface MeshRoute {
 export interface Wanted {
   /** By public key in base64: edges, then replicas in the netmap's order. */
   readonly peers: ReadonlyMap<string, WantedPeer>;
-  readonly relays: readonly PeerEndpoint[];
+  readonly relays: readonly RelayEndpoint[];
   /** Our mesh IPs. */
   readonly addresses: readonly InterfaceAddress[];
   /** To be routed into the interface: the mesh ranges, and what other connectors carry. */
@@ -58,12 +64,13 @@ export interface Wanted {
 
 export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => ResolvedEdge): Wanted {
   const peers = new Map<string, WantedPeer>();
-  const relays: PeerEndpoint[] = [];
+  const relays: RelayEndpoint[] = [];
   for (const edge of netmap.edges) {
     const { endpoint, all } = edgeOf(edge.id);
-    relays.push(...all);
+    const publicKey = keyOf(edge.publicKey);
+    for (const address of all) relays.push({ ...address, publicKey });
     peers.set(edge.publicKey, {
-      publicKey: keyOf(edge.publicKey),
+      publicKey,
       endpoint,
       keepalive: EDGE_KEEPALIVE,
       allowedIps: new Map(),
@@ -138,7 +145,7 @@ function chooseOwners(peers: readonly NetmapPeer[]): Map<string, Owner> {
  * whatever the device has.
  */
 export function changeBetween(before: Wanted | undefined, after: Wanted): DeviceChange | undefined {
-  const relays = sameEndpoints(before?.relays ?? [], after.relays) ? undefined : after.relays;
+  const relays = sameRelays(before?.relays ?? [], after.relays) ? undefined : after.relays;
   const peers: PeerChange[] = [];
   for (const [key, peer] of before?.peers ?? []) {
     if (!after.peers.has(key)) peers.push({ publicKey: peer.publicKey, remove: true });
@@ -177,8 +184,10 @@ function sameEndpoint(a: PeerEndpoint | undefined, b: PeerEndpoint): boolean {
   );
 }
 
-function sameEndpoints(a: readonly PeerEndpoint[], b: readonly PeerEndpoint[]): boolean {
-  return a.length === b.length && a.every((endpoint, i) => sameEndpoint(endpoint, b[i]!));
+function sameRelays(a: readonly RelayEndpoint[], b: readonly RelayEndpoint[]): boolean {
+  const same = (one: RelayEndpoint, other: RelayEndpoint): boolean =>
+    sameEndpoint(one, other) && equalBytes(one.publicKey, other.publicKey);
+  return a.length === b.length && a.every((relay, i) => same(relay, b[i]!));
 }
 
 /** A delta leaves the objects of other peers as they are: their prefixes need not be read again. */
