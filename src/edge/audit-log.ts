@@ -1,22 +1,34 @@
 /**
- * The audit log: one JSON object a line for every change of the registry, who made it, and what was
- * before and after. Mode 0600, only ever appended to; the file is opened for each line, so that it
- * may be moved away at any time (logrotate needs no signal).
+ * The audit log: one JSON object a line for every change, who made it, and what was before and after.
+ *
+ * Lines are written in batches beside the event loop, and a change is answered when its lines are in
+ * the file. Mode 0600, only ever appended to; the file is opened for each batch, so that it may be
+ * moved away at any time. One that is full becomes `.1`, that one `.2`, and the last is removed.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
-import type { Logger } from 'pino';
+import { appendFile, rename, stat, truncate } from 'node:fs/promises';
+
+/** Of one file, in bytes; a batch that is larger has a file to itself. */
+const MAX_SIZE = 16 << 20;
+/** Full ones that are kept. */
+const MAX_FILES = 8;
+/** Characters that wait for the disk. */
+const MAX_QUEUED = 32 << 20;
 
 export interface Actor {
-  readonly role: 'admin' | 'read-only' | 'replica' | 'enrolling';
+  /** `edge`: the edge itself, by what it saw. */
+  readonly role: 'admin' | 'read-only' | 'replica' | 'enrolling' | 'edge';
   /** Name of the token, id of the replica or connector, or `local` for the unix socket. */
   readonly name: string;
-  /** Address of the peer; `local` for the unix socket. */
+  /** Address of the peer; `local` for the unix socket and the edge. */
   readonly source: string;
 }
 
+/** An edge changes something by itself. */
+export const EDGE_ACTOR: Actor = { role: 'edge', name: 'edge', source: 'local' };
+
 export interface AuditRecord {
   readonly actor: Actor;
-  /** `connector.create`, `route.approve` … */
+  /** `connector.create`, `route.update`, `replica.bound` … */
   readonly action: string;
   /** Id of what was changed. */
   readonly target: string;
@@ -26,33 +38,120 @@ export interface AuditRecord {
   readonly after: unknown;
 }
 
-export interface AuditLog {
-  record(record: AuditRecord): void;
+export interface AuditLogOptions {
+  /** Told of each line that is not in the file, with why; and of a file that cannot be rotated. */
+  readonly onFailure: (error: unknown, line: string) => void;
+  readonly now?: () => number;
+  readonly maxSize?: number;
+  readonly maxFiles?: number;
+  readonly maxQueued?: number;
 }
 
 /** Values of these fields never reach the log. They are hashes, but nobody needs them either. */
 const SECRETS = /hash|secret|credential|token$/i;
 
-export function openAuditLog(path: string, log: Logger, now: () => number = Date.now): AuditLog {
-  return {
-    record: ({ actor, action, target, before, after }) => {
-      const time = new Date(now()).toISOString();
-      const line = JSON.stringify({ time, actor, action, target, before, after }, withoutSecrets);
-      try {
-        const file = openSync(path, 'a', 0o600);
-        try {
-          writeSync(file, `${line}\n`);
-        } finally {
-          closeSync(file);
-        }
-      } catch (error) {
-        // The change is done and was acknowledged by the registry; the log keeps what it was.
-        log.error({ error, record: line }, 'the audit log cannot be written');
+export class AuditLog {
+  readonly #path: string;
+  readonly #options: Required<AuditLogOptions>;
+  #waiting: string[] = [];
+  #queued = 0;
+  /** The batch that takes what waits; undefined = one is to be made. */
+  #next: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(path: string, options: AuditLogOptions) {
+    this.#path = path;
+    const limits = { maxSize: MAX_SIZE, maxFiles: MAX_FILES, maxQueued: MAX_QUEUED };
+    this.#options = { now: Date.now, ...limits, ...options };
+  }
+
+  /** Resolves when the lines are in the file, or were reported; never rejects. */
+  record(records: readonly AuditRecord[]): Promise<void> {
+    if (records.length === 0) return this.#last;
+    const { now, maxQueued, onFailure } = this.#options;
+    const time = new Date(now()).toISOString();
+    for (const one of records) {
+      const line = format(time, one);
+      if (this.#queued + line.length > maxQueued) {
+        onFailure(new Error('too much waits for the disk'), line);
+        continue;
       }
-    },
-  };
+      this.#waiting.push(line);
+      this.#queued += line.length;
+    }
+    this.#next ??= this.#last = this.#last.then(() => this.#write());
+    return this.#next;
+  }
+
+  /** Resolves when all that was recorded is written. */
+  close(): Promise<void> {
+    return this.#last;
+  }
+
+  async #write(): Promise<void> {
+    const lines = this.#waiting;
+    const text = lines.join('');
+    this.#waiting = [];
+    this.#next = undefined;
+    let size = 0;
+    try {
+      size = await sizeOf(this.#path);
+      if (size > 0 && size + Buffer.byteLength(text) > this.#options.maxSize) {
+        size = await this.#rotate(size);
+      }
+      await appendFile(this.#path, text, { mode: 0o600 });
+    } catch (error) {
+      // No half a line for the next one to be appended to.
+      await truncate(this.#path, size).catch(() => {});
+      // The changes are made and durable; what they were is not lost.
+      for (const line of lines) this.#options.onFailure(error, line);
+    }
+    this.#queued -= text.length;
+  }
+
+  /** Returns the size of the file to write to: 0, or as it was if it has to stay. */
+  async #rotate(size: number): Promise<number> {
+    const { maxFiles, onFailure } = this.#options;
+    try {
+      for (let i = maxFiles - 1; i > 0; i--) {
+        await rename(`${this.#path}.${i}`, `${this.#path}.${i + 1}`).catch(ignoreMissing);
+      }
+      await rename(this.#path, `${this.#path}.1`);
+      return 0;
+    } catch (error) {
+      onFailure(error, 'the file is full and stays');
+      return size;
+    }
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(ignoreMissing))?.size ?? 0;
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+function format(time: string, record: AuditRecord): string {
+  const { actor, action, target, before, after } = record;
+  const replaced = replacedSecrets(before, after);
+  const more = replaced.length === 0 ? {} : { replaced };
+  return `${JSON.stringify({ time, actor, action, target, before, after, ...more }, withoutSecrets)}\n`;
 }
 
 function withoutSecrets(key: string, value: unknown): unknown {
   return SECRETS.test(key) ? undefined : value;
+}
+
+/** Names of the secrets that are others than before: `credential`, `joinSecret`. */
+function replacedSecrets(before: unknown, after: unknown): string[] {
+  if (!isObject(before) || !isObject(after)) return [];
+  return Object.keys(after)
+    .filter((key) => SECRETS.test(key) && key.endsWith('Hash') && before[key] !== after[key])
+    .map((key) => key.slice(0, -'Hash'.length));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }

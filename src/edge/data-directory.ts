@@ -4,7 +4,7 @@
  *
  *   edge.json          settings (settings.ts)          edge.key     WireGuard private key, base64
  *   tls.crt, tls.key   certificate of our own          registry.db  the registry
- *   bindings           of the relay                    audit.jsonl  the audit log
+ *   bindings           of the relay                    audit.jsonl* the audit log
  *   edge.sock          local API socket                lock         held while an edge runs
  */
 import { randomBytes } from 'node:crypto';

@@ -10,7 +10,7 @@ import { Registry } from '../control/registry/registry.ts';
 import { type ApiServer, createApiServer } from './api/api-server.ts';
 import { Authentication } from './api/authentication.ts';
 import { apiEndpoints } from './api/endpoints.ts';
-import { openAuditLog } from './audit-log.ts';
+import { AuditLog } from './audit-log.ts';
 import { loadCertificate } from './certificate.ts';
 import { ChangeLimiter } from './change-limiter.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
@@ -92,12 +92,17 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   const settings = await updateSettings(directory.file('edge.json'), options.settings);
   const privateKey = await loadEdgeKey(directory);
   const store = own(openSqliteStore(directory.file('registry.db')), (held) => held.close());
+  const onFailure = (error: unknown, record: string): void =>
+    log.error({ err: error, record }, 'the audit log cannot be written');
+  const audit = own(new AuditLog(directory.file('audit.jsonl'), { onFailure }), (held) =>
+    held.close(),
+  );
   const registry = own(await Registry.open(store, fail), (held) => held.close());
   const { view } = registry;
   const index = new NetmapIndex(view, registry.takeHistory());
   const streams = own(new NetmapStreams(index), (held) => held.close());
   registry.onChange((events, revision) => streams.publish(index.update(events, revision)));
-  await registerMesh(registry, settings);
+  await registerMesh({ registry, audit }, settings);
 
   const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
   const certificate = await loadCertificate(
@@ -128,16 +133,20 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   );
 
   const addresses = publicAddresses(settings, { api: listener.port, relay: relay.port });
-  const edge = await registerEdge(registry, {
-    name: settings.name,
-    publicKey: relay.publicKey,
-    endpoints: addresses.endpoints,
-    urls: addresses.urls,
-    tlsPin: certificate.pin,
-  });
+  const edge = await registerEdge(
+    { registry, audit },
+    {
+      name: settings.name,
+      publicKey: relay.publicKey,
+      endpoints: addresses.endpoints,
+      urls: addresses.urls,
+      tlsPin: certificate.pin,
+    },
+  );
   const presence = own(
     await Presence.open({
       registry,
+      audit,
       relay,
       edge: edge.id,
       file: directory.file('presence.json'),
@@ -151,7 +160,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   const services: EdgeServices = {
     registry,
     authentication: new Authentication(view, new FailureLimiter(), clock),
-    audit: openAuditLog(directory.file('audit.jsonl'), log),
+    audit,
     changeLimiter: new ChangeLimiter(),
     presence,
     index,

@@ -3,8 +3,10 @@ import { openSqliteStore } from '../control/node/sqlite-store.ts';
 import { Registry } from '../control/registry/registry.ts';
 import { KEY_SIZE, keyToBase64 } from '../keys.ts';
 import { noblePrimitives } from '../wireguard/noble-primitives.ts';
+import { AuditLog } from './audit-log.ts';
 import { loadCertificate } from './certificate.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
+import { fileError } from './private-file.ts';
 import { registerEdge, registerMesh } from './registration.ts';
 import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
 
@@ -39,13 +41,19 @@ export async function initializeEdge(
     const store = openSqliteStore(directory.file('registry.db'));
     try {
       const registry = await Registry.open(store, () => {});
-      const { meshIpv4, meshIpv6 } = await registerMesh(registry, settings);
+      const failures: unknown[] = [];
+      const onFailure = (error: unknown): unknown => failures.push(error);
+      const audit = new AuditLog(directory.file('audit.jsonl'), { onFailure });
+      const services = { registry, audit };
+      const { meshIpv4, meshIpv6 } = await registerMesh(services, settings);
       // With a port that the kernel will choose, nobody can be told yet where the edge is.
       if (ports.api !== 0 && ports.relay !== 0) {
         const { name } = settings;
-        await registerEdge(registry, { name, publicKey, endpoints, urls, tlsPin: pin });
+        await registerEdge(services, { name, publicKey, endpoints, urls, tlsPin: pin });
       }
       registry.close();
+      if (failures.length > 0)
+        throw fileError(failures[0], directory.file('audit.jsonl'), 'written');
       return {
         directory: directory.path,
         publicKey: keyToBase64(publicKey),

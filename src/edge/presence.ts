@@ -24,8 +24,10 @@ import {
 import type { Registry } from '../control/registry/registry.ts';
 import { chooseServing } from '../control/registry/replicas.ts';
 import type { RegistryView } from '../control/registry/view.ts';
+import { type AuditLog, EDGE_ACTOR } from './audit-log.ts';
 import { readPrivateFile, writePrivateFile } from './private-file.ts';
 import type { RelayProcess } from './relay/relay.ts';
+import { changeByEdge } from './services.ts';
 
 /** Between two writes of the file, in ms. */
 const SAVE_INTERVAL = 10_000;
@@ -37,6 +39,7 @@ const savedSchema = z.strictObject({
 
 export interface PresenceOptions {
   readonly registry: Registry;
+  readonly audit: AuditLog;
   readonly relay: Pick<RelayProcess, 'onBinding'>;
   readonly edge: EdgeId;
   readonly file: string;
@@ -69,7 +72,9 @@ export class Presence {
         this.#tracker.handleRegistry(events, now());
         this.#report();
       }),
-      relay.onBinding((relayId, bound, at) => this.#onBinding(relayId, bound, at)),
+      relay.onBinding((relayId, bound, at, endpoint) =>
+        this.#onBinding(relayId, bound, at, endpoint),
+      ),
     ];
     this.#timer = setInterval(() => this.#save(), SAVE_INTERVAL).unref();
   }
@@ -100,23 +105,31 @@ export class Presence {
     await this.#saving;
   }
 
-  #onBinding(relayId: number, bound: boolean, at: number): void {
+  #onBinding(relayId: number, bound: boolean, at: number, endpoint: string): void {
     const replica = this.#view.byRelayId(relayId);
     if (replica === undefined || !('connector' in replica)) return;
+    const before = this.isBound(replica.id);
     if (bound) this.#tracker.handleBound(replica.id, this.#options.edge, at);
     else this.#tracker.handleUnbound(replica.id, this.#options.edge, 'silent', at);
+    if (before !== bound)
+      this.#audit(
+        `replica.${bound ? 'bound' : 'unbound'}`,
+        replica.id,
+        bound ? null : { endpoint },
+        bound ? { endpoint } : null,
+      );
     this.#dirty = true;
     this.#report();
     this.#chooseServing(replica);
   }
 
   #chooseServing(replica: Replica): void {
-    const { registry, log, now } = this.#options;
+    const { registry, audit, log } = this.#options;
     if (this.#view.replicasOf(replica.connector).size < 2) return;
     const isBound = (id: ReplicaId): boolean => this.isBound(id);
-    registry
-      .change((view) => chooseServing(view, replica.connector, isBound, now()))
-      .catch((error: unknown) => log.error({ error }, 'a failover could not be recorded'));
+    changeByEdge({ registry, audit }, (view, { now }) =>
+      chooseServing(view, replica.connector, isBound, now),
+    ).catch((error: unknown) => log.error({ error }, 'a failover could not be recorded'));
   }
 
   #report(): void {
@@ -126,7 +139,13 @@ export class Presence {
         { connector: name ?? connector, before: before?.state, state: after.state, why: after.why },
         'health of a connector changed',
       );
+      // A new connector is in the log already.
+      if (before !== undefined) this.#audit('connector.health', connector, before, after);
     }
+  }
+
+  #audit(action: string, target: string, before: unknown, after: unknown): void {
+    void this.#options.audit.record([{ actor: EDGE_ACTOR, action, target, before, after }]);
   }
 
   #save(): void {

@@ -57,7 +57,7 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   }
 }
 
-function fileError(error: unknown, path: string, what: string): CausewayError {
+export function fileError(error: unknown, path: string, what: string): CausewayError {
   const { message } = error as Error;
   return new CausewayError('FILE_ACCESS', `${path} cannot be ${what}: ${message}.`, {
     cause: error,

@@ -3,24 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { GLOBAL_ID_SIZE } from '../control/mesh.ts';
 import type { Edge, Head } from '../control/model.ts';
 import { putEdge } from '../control/registry/edges.ts';
-import type { Registry } from '../control/registry/registry.ts';
 import { initializeRegistry } from '../control/registry/vnets.ts';
 import { keyToBase64 } from '../keys.ts';
-import { ruleContext } from './services.ts';
+import { changeByEdge, type EdgeServices } from './services.ts';
 import type { Settings } from './settings.ts';
 
 /** The mesh ranges and the default virtual network, on the first start. */
 export async function registerMesh(
-  registry: Registry,
+  services: Pick<EdgeServices, 'registry' | 'audit'>,
   { meshIpv4 }: Pick<Settings, 'meshIpv4'>,
 ): Promise<Head> {
   const globalId = new Uint8Array(randomBytes(GLOBAL_ID_SIZE));
-  const { result } = await registry.change((view) =>
-    initializeRegistry(
-      view,
-      { globalId, meshIpv4: meshIpv4 ?? undefined },
-      ruleContext(Date.now()),
-    ),
+  const { result } = await changeByEdge(services, (view, context) =>
+    initializeRegistry(view, { globalId, meshIpv4: meshIpv4 ?? undefined }, context),
   );
   return result;
 }
@@ -36,12 +31,12 @@ export interface EdgeRegistration {
 
 /** Nothing is written if it is what the registry has already. */
 export async function registerEdge(
-  registry: Registry,
+  services: Pick<EdgeServices, 'registry' | 'audit'>,
   registration: EdgeRegistration,
 ): Promise<Edge> {
   const publicKey = keyToBase64(registration.publicKey);
-  const { result } = await registry.change((view) =>
-    putEdge(view, { ...registration, publicKey }, ruleContext(Date.now())),
+  const { result } = await changeByEdge(services, (view, context) =>
+    putEdge(view, { ...registration, publicKey }, context),
   );
   return result;
 }

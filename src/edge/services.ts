@@ -5,11 +5,12 @@ import { encodeJoinToken } from '../control/join-token.ts';
 import type { Edge, EdgeId } from '../control/model.ts';
 import type { NetmapIndex } from '../control/netmap-index.ts';
 import type { Plan, RuleContext } from '../control/registry/draft.ts';
+import type { RegistryEvent } from '../control/registry/objects.ts';
 import type { Changed, Registry } from '../control/registry/registry.ts';
 import type { RegistryView } from '../control/registry/view.ts';
 import { CausewayError } from '../errors.ts';
 import type { Authentication } from './api/authentication.ts';
-import type { Actor, AuditLog } from './audit-log.ts';
+import { type Actor, type AuditLog, type AuditRecord, EDGE_ACTOR } from './audit-log.ts';
 import type { ChangeLimiter } from './change-limiter.ts';
 import type { NetmapStreams } from './netmap-streams.ts';
 import type { Presence } from './presence.ts';
@@ -42,7 +43,8 @@ export function ruleContext(now: number): RuleContext {
 }
 
 /**
- * Makes a change and records it in the audit log, one line for each object that changed.
+ * Makes a change and records it in the audit log, one line for each object that changed. Resolves
+ * when both are written.
  *
  * @throws CausewayError what the rule throws, REGISTRY_BUSY, STORE_*
  */
@@ -52,19 +54,29 @@ export async function change<T>(
   rule: (view: RegistryView, context: RuleContext) => Plan<T>,
 ): Promise<Changed<T>> {
   const changed = await registry.change((view) => rule(view, ruleContext(now())));
-  for (const { kind, before, after } of changed.events) {
-    const action = before === undefined ? 'create' : after === undefined ? 'delete' : 'update';
-    const object = after ?? before;
-    const target = object !== undefined && 'id' in object ? object.id : '';
-    audit.record({
-      actor,
-      action: `${kind}.${action}`,
-      target: target || String((object as { connector?: string } | undefined)?.connector ?? ''),
-      before: before ?? null,
-      after: after ?? null,
-    });
-  }
+  await audit.record(changed.events.map((event) => recordOf(actor, event)));
   return changed;
+}
+
+/** The same for what the edge changes by itself. */
+export function changeByEdge<T>(
+  services: Pick<EdgeServices, 'registry' | 'audit'>,
+  rule: (view: RegistryView, context: RuleContext) => Plan<T>,
+): Promise<Changed<T>> {
+  return change({ ...services, now: Date.now }, EDGE_ACTOR, rule);
+}
+
+function recordOf(actor: Actor, { kind, before, after }: RegistryEvent): AuditRecord {
+  const action = before === undefined ? 'create' : after === undefined ? 'delete' : 'update';
+  const object = after ?? before;
+  const target = object !== undefined && 'id' in object ? object.id : '';
+  return {
+    actor,
+    action: `${kind}.${action}`,
+    target: target || String((object as { connector?: string } | undefined)?.connector ?? ''),
+    before: before ?? null,
+    after: after ?? null,
+  };
 }
 
 /** This edge's own entry. */

@@ -67,7 +67,8 @@ export function vnetEndpoints(services: EdgeServices): Endpoint[] {
         if (result.id !== before) {
           // The registry's head is in no event.
           const action = 'vnet.default';
-          services.audit.record({ actor, action, target: result.id, before, after: result.id });
+          const record = { actor, action, target: result.id, before, after: result.id };
+          await services.audit.record([record]);
         }
         return vnetView(source, result);
       },

@@ -1,11 +1,9 @@
 /** Parts of the edge by themselves. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RegistryEvent } from '../../../src/control/registry/objects.ts';
-import { openAuditLog } from '../../../src/edge/audit-log.ts';
 import { bearerKind, createBearer } from '../../../src/edge/bearer.ts';
 import { loadCertificate } from '../../../src/edge/certificate.ts';
 import { lockDirectory } from '../../../src/edge/directory-lock.ts';
@@ -17,7 +15,6 @@ import { parseListen, publicAddresses, updateSettings } from '../../../src/edge/
 import { CausewayError } from '../../../src/errors.ts';
 import { randomPublicKey, temporaryDirectory } from './edge-under-test.ts';
 
-const silent = pino({ level: 'silent' });
 let folder: string;
 beforeAll(() => {
   folder = temporaryDirectory();
@@ -135,22 +132,6 @@ test('a locked directory is refused until it is released', () => {
   lock.release();
   lockDirectory(folder, 0).release();
   expect(() => lockDirectory(join(folder, 'missing'), 0)).toThrow('cannot be locked');
-});
-
-test('the audit log leaves secrets out, and survives a full disk', () => {
-  const path = join(folder, 'audit.jsonl');
-  const record = {
-    actor: { role: 'admin', name: 'a', source: '::1' } as const,
-    action: 'token.create',
-    target: 'x',
-    before: null,
-    after: { name: 'ci', hash: 'abc', credentialHash: 'def', secret: 'ghi' },
-  };
-  openAuditLog(path, silent, () => 0).record(record);
-  const written = JSON.parse(readFileSync(path, 'utf8'));
-  expect(written).toMatchObject({ time: '1970-01-01T00:00:00.000Z', action: 'token.create' });
-  expect(written.after).toEqual({ name: 'ci' });
-  openAuditLog(join(folder, 'no/such/folder'), silent).record(record);
 });
 
 test("problems: what is not the requester's to know is only a request id", () => {
