@@ -34,8 +34,8 @@ export interface NetmapUpdate {
 export interface NetmapStart {
   readonly event: 'netmap' | 'delta';
   readonly revision: number;
-  /** JSON on one line. */
-  readonly data: string;
+  /** JSON on one line, in parts of which netmaps of one network share most. */
+  readonly data: readonly string[];
 }
 
 interface Member {
@@ -86,8 +86,8 @@ export class NetmapIndex {
     return this.#revision;
   }
 
-  /** The whole netmap as JSON; undefined if there is no such replica. */
-  full(id: ReplicaId): string | undefined {
+  /** The whole netmap as JSON, in parts; undefined if there is no such replica. */
+  full(id: ReplicaId): string[] | undefined {
     const replica = this.#view.replicas.get(id);
     const own = replica && this.#members.get(replica.vnet)?.get(id);
     if (own === undefined) return undefined;
@@ -95,7 +95,11 @@ export class NetmapIndex {
     for (const member of this.#inOrder(own.replica.vnet)) {
       if (member.replica.connector !== own.replica.connector) peers.push(member.peerText);
     }
-    return `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[${peers.join(',')}],"edges":${this.#edgesText}}`;
+    return [
+      `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[`,
+      ...separated(peers),
+      `],"edges":${this.#edgesText}}`,
+    ];
   }
 
   /**
@@ -120,9 +124,13 @@ export class NetmapIndex {
       else if (member.replica.connector !== connector) shared.upsert.push(member.peerText);
       else self = members.get(id)!.selfText;
     }
-    const body = this.#body(shared, touched.edges);
-    if (body === '' && self === undefined) return undefined;
-    return { event: 'delta', revision, data: this.#delta(body, self) };
+    const { upsert } = shared;
+    const body = this.#body({ ...shared, upsert: [] }, touched.edges);
+    if (upsert.length === 0 && body === '' && self === undefined) return undefined;
+    const rest = this.#delta(body, self);
+    if (upsert.length === 0) return { event: 'delta', revision, data: [rest] };
+    const data = [`${rest.slice(0, -1)},"upsert":[`, ...separated(upsert), ']}'];
+    return { event: 'delta', revision, data };
   }
 
   /** Follows a change of the registry, as `Registry.onChange` tells it. */
@@ -240,6 +248,10 @@ export class NetmapIndex {
 }
 
 const NOTHING: Shared = { upsert: [], patch: [], remove: [], selves: new Set() };
+
+function separated(texts: readonly string[]): string[] {
+  return texts.flatMap((text, i) => (i === 0 ? [text] : [',', text]));
+}
 
 function sharedOf(vnets: Map<VnetId, Shared>, vnet: VnetId): Shared {
   let shared = vnets.get(vnet);

@@ -5,25 +5,17 @@
  * together, in runs that are never closer than four times as long as the last one took, so that
  * distributing takes at most a fifth of the thread. A reader that does not keep up is not sent more:
  * when it has read what is queued it gets one delta over all that it missed, or a whole netmap, and
- * when it reads nothing for STALLED it is cut off. Whole netmaps are large, so few are under way at a
- * time; the other readers wait for their turn.
+ * when it reads nothing for STALLED it is cut off. No reader waits for another: each has a queue of
+ * its own, of which one piece is under way.
  */
 import type { ServerResponse } from 'node:http';
 import { type GoneEvent, HEARTBEAT_INTERVAL } from '../control/api.ts';
 import type { ReplicaId } from '../control/model.ts';
 import type { NetmapIndex, NetmapUpdate } from '../control/netmap-index.ts';
+import { EventQueue } from './event-queue.ts';
 
-/** Bytes queued for a reader from which on it is behind. */
+/** Bytes, or characters, queued for a reader from which on it is behind. */
 const MAX_QUEUED = 256 * 1_024;
-/** Whole netmaps or long deltas under way at a time. */
-const MAX_LARGE = 8;
-/** Bytes from which on an event is large. */
-const LARGE = 64 * 1_024;
-/**
- * Bytes written at a time, a TLS record: Node keeps for each TLS connection a buffer as large as the
- * largest single write was, for as long as the connection lives.
- */
-const PIECE = 16 * 1_024;
 const MIN_RUN_INTERVAL = 10;
 /** A run's length times this is the shortest time from its end to the next run. */
 const RUN_SHARE = 4;
@@ -46,13 +38,12 @@ interface Stream {
   revision: number | undefined;
   /** Events of the current run; each later than `revision`. */
   pending: Buffer[];
-  /** `waiting` for its turn to catch up; `large`: an event that counts is under way. */
-  state: 'current' | 'behind' | 'waiting' | 'large';
+  /** Gets no events until it has read what is queued, and then what it missed. */
+  behind: boolean;
   /** Monotonic, ms. */
   lastWrite: number;
-  /** What is to be written yet, and how much that is; a piece of the first is under way. */
-  readonly queue: Buffer[];
-  queued: number;
+  /** What is to be written yet, but for the piece that is under way. */
+  readonly queue: EventQueue;
   writing: boolean;
   /** Since when nothing was taken, if something is queued. */
   stuckSince: number;
@@ -67,9 +58,7 @@ export class NetmapStreams {
   readonly #index: NetmapIndex;
   readonly #now: () => number;
   readonly #streams = new Map<ReplicaId, Stream>();
-  readonly #waiting: Stream[] = [];
   readonly #pending = new Set<Stream>();
-  #large = 0;
   /** Revision of the last change. */
   #published = 0;
   #run: NodeJS.Timeout | undefined;
@@ -105,10 +94,9 @@ export class NetmapStreams {
       sink,
       revision: since,
       pending: [],
-      state: 'behind',
+      behind: true,
       lastWrite: now,
-      queue: [],
-      queued: 0,
+      queue: new EventQueue(),
       writing: false,
       stuckSince: now,
     };
@@ -124,7 +112,7 @@ export class NetmapStreams {
       let event: Buffer | undefined;
       for (const replica of recipients) {
         const stream = this.#streams.get(replica);
-        if (stream === undefined || stream.state !== 'current') continue;
+        if (stream === undefined || stream.behind) continue;
         event ??= formatEvent('delta', revision, data);
         stream.pending.push(event);
         this.#pending.add(stream);
@@ -165,82 +153,52 @@ export class NetmapStreams {
     this.#runInterval = Math.max(MIN_RUN_INTERVAL, duration * RUN_SHARE);
   }
 
-  #write(stream: Stream, data: Buffer): void {
+  #write(stream: Stream, event: Buffer | readonly string[]): void {
     const now = this.#now();
     stream.lastWrite = now;
-    if (stream.queued === 0) stream.stuckSince = now;
-    stream.queue.push(data);
-    stream.queued += data.length;
+    if (!stream.writing) stream.stuckSince = now;
+    stream.queue.push(event);
+    if (stream.queue.size > MAX_QUEUED) this.#leaveRun(stream);
     this.#pump(stream);
-    if (stream.queued > MAX_QUEUED) this.#leaveRun(stream, 'behind');
   }
 
   /** Writes piece by piece: the next one when the one before has left. */
   #pump(stream: Stream): void {
-    const [first] = stream.queue;
-    if (stream.writing || first === undefined) return;
-    const piece = first.subarray(0, PIECE);
-    if (piece.length === first.length) stream.queue.shift();
-    else stream.queue[0] = first.subarray(PIECE);
+    if (stream.writing) return;
+    const piece = stream.queue.take();
+    if (piece === undefined) return;
     stream.writing = true;
-    stream.sink.write(piece, () => {
+    stream.sink.write(piece.data, () => {
       stream.writing = false;
-      stream.queued -= piece.length;
       stream.stuckSince = this.#now();
       if (this.#streams.get(stream.replica) !== stream) return;
-      if (stream.queued === 0) this.#drained(stream);
-      else this.#pump(stream);
+      if (!stream.queue.isEmpty) this.#pump(stream);
+      else if (stream.behind) this.#catchUp(stream);
     });
   }
 
   /** No more events until it has caught up: then it gets what it missed in one. */
-  #leaveRun(stream: Stream, state: Stream['state']): void {
-    stream.state = state;
+  #leaveRun(stream: Stream): void {
+    stream.behind = true;
     stream.pending = [];
     this.#pending.delete(stream);
   }
 
-  /** What was queued has been read. */
-  #drained(stream: Stream): void {
-    if (stream.state === 'large') {
-      this.#large--;
-      stream.state = 'behind';
-    }
-    if (stream.state === 'behind') this.#catchUp(stream);
-    this.#nextWaiting();
-  }
-
-  /** Brings a reader up to date, now or when it is its turn. */
+  /** Brings a reader up to date. */
   #catchUp(stream: Stream): void {
-    if (this.#large >= MAX_LARGE) {
-      stream.state = 'waiting';
-      this.#waiting.push(stream);
-      return;
-    }
-    stream.state = 'current';
+    stream.behind = false;
     // Undefined: it has missed nothing.
     const start = this.#index.start(stream.replica, stream.revision);
     if (start === undefined) return;
-    stream.revision = start.revision;
-    const event = formatEvent(start.event, start.revision, start.data);
-    this.#write(stream, event);
-    if (event.length <= LARGE) return;
-    this.#leaveRun(stream, 'large');
-    this.#large++;
-  }
-
-  #nextWaiting(): void {
-    while (this.#large < MAX_LARGE) {
-      const stream = this.#waiting.shift();
-      if (stream === undefined) return;
-      if (this.#streams.get(stream.replica) === stream) this.#catchUp(stream);
-    }
+    const { event, revision, data } = start;
+    stream.revision = revision;
+    this.#write(stream, eventTexts(event, revision, data));
   }
 
   #heartbeat(): void {
     const now = this.#now();
     for (const stream of this.#streams.values()) {
-      if (stream.queued > 0) {
+      if (stream.writing) {
         if (now - stream.stuckSince > STALLED) stream.sink.destroy();
       } else if (now - stream.lastWrite > HEARTBEAT_INTERVAL - TICK) {
         this.#write(stream, HEARTBEAT);
@@ -252,22 +210,25 @@ export class NetmapStreams {
     const { sink, queue } = stream;
     this.#forget(stream);
     // After a part of an event nothing can be said; who comes back is told then.
-    if (queue.length === 0) sink.end(last);
+    if (queue.isEmpty) sink.end(last);
     else sink.end();
     setTimeout(() => sink.destroy(), LINGER).unref();
   }
 
   #forget(stream: Stream): void {
-    if (stream.state === 'large') this.#large--;
-    this.#leaveRun(stream, 'behind');
+    this.#leaveRun(stream);
     if (this.#streams.get(stream.replica) === stream) this.#streams.delete(stream.replica);
-    this.#nextWaiting();
   }
 }
 
 const HEARTBEAT = Buffer.from(':\n\n');
 
+/** @param data JSON on one line, in parts */
+function eventTexts(event: string, revision: number, data: readonly string[]): string[] {
+  return [`id: ${revision}\nevent: ${event}\ndata: `, ...data, '\n\n'];
+}
+
 /** @param data JSON on one line */
 function formatEvent(event: string, revision: number, data: string): Buffer {
-  return Buffer.from(`id: ${revision}\nevent: ${event}\ndata: ${data}\n\n`);
+  return Buffer.from(eventTexts(event, revision, [data]).join(''));
 }

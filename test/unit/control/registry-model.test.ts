@@ -332,12 +332,14 @@ test('any operations: a whole netmap is the sum of its deltas, also for who was 
           }
           if (before === undefined || restarted.delete(id)) {
             const start = index.start(id, before?.revision);
-            if (start?.event === 'netmap') received.set(id, decoded(decodeNetmap(start.data)));
-            else if (start) received.set(id, applyDelta(before!, decoded(decodeDelta(start.data))));
+            if (start?.event === 'netmap')
+              received.set(id, decoded(decodeNetmap(start.data.join(''))));
+            else if (start)
+              received.set(id, applyDelta(before!, decoded(decodeDelta(start.data.join('')))));
           }
           const whole = computeNetmap(world.view, id)!;
           expect(withoutRevision(received.get(id))).toEqual(withoutRevision(whole));
-          expect(decoded(decodeNetmap(index.full(id)!))).toEqual(whole);
+          expect(decoded(decodeNetmap(index.full(id)!.join('')))).toEqual(whole);
           const delta = before && diffNetmap(before, whole);
           const summed = delta ? applyDelta(before, delta) : (before ?? whole);
           expect(withoutRevision(summed)).toEqual(withoutRevision(whole));
