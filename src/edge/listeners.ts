@@ -8,7 +8,9 @@ import { unlink } from 'node:fs/promises';
 import {
   createServer as createHttpServer,
   type Server as HttpServer,
+  type IncomingMessage,
   type RequestListener,
+  type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -30,6 +32,8 @@ const MAX_LOCAL_CONNECTIONS = 64;
 /** Connections of one source that are not streams: more would wait for nobody. */
 const MAX_PER_SOURCE = 256;
 const HANDSHAKE_TIMEOUT = 10_000;
+/** From a request to the end of its answer, unless that is a stream, in ms. */
+const ANSWER_TIMEOUT = 60_000;
 
 export interface Listener {
   /** TCP port; 0 for a unix socket. */
@@ -41,8 +45,9 @@ export interface Listener {
 /** @throws CausewayError PORT_IN_USE, PERMISSION, START_FAILED */
 export async function listenTls(
   { host, port }: { readonly host: string; readonly port: number },
-  { certificate, key }: EdgeCertificate,
+  { certificate, key }: Pick<EdgeCertificate, 'certificate' | 'key'>,
   onRequest: RequestListener,
+  answerTimeout = ANSWER_TIMEOUT,
 ): Promise<Listener> {
   const server = createHttpsServer({
     ...LIMITS,
@@ -52,6 +57,7 @@ export async function listenTls(
     handshakeTimeout: HANDSHAKE_TIMEOUT,
     ALPNProtocols: ['http/1.1'],
   });
+  boundAnswers(server, answerTimeout);
   server.on('request', onRequest);
   server.maxConnections = MAX_CONNECTIONS;
   boundSources(server);
@@ -71,8 +77,14 @@ export async function listenTls(
  *
  * @throws CausewayError PERMISSION, START_FAILED
  */
-export async function listenUnix(path: string, onRequest: RequestListener): Promise<Listener> {
-  const server = createHttpServer(LIMITS, onRequest);
+export async function listenUnix(
+  path: string,
+  onRequest: RequestListener,
+  answerTimeout = ANSWER_TIMEOUT,
+): Promise<Listener> {
+  const server = createHttpServer(LIMITS);
+  boundAnswers(server, answerTimeout);
+  server.on('request', onRequest);
   server.maxConnections = MAX_LOCAL_CONNECTIONS;
   await unlink(path).catch(() => {});
   // bind(2) happens inside `listen`, so the umask holds for it and nothing else.
@@ -134,17 +146,34 @@ function refuseUnreadable(server: HttpServer): void {
   });
 }
 
+/** What is undone when an answer turns out to be a stream. */
+const deadlines = new WeakMap<ServerResponse, NodeJS.Timeout>();
 const releases = new WeakMap<Socket, () => void>();
 
-/** The connection is a replica's stream from now on, and counts for its source no longer. */
-export function markStreaming(socket: Socket): void {
-  releases.get(socket)?.();
+/**
+ * The answer is a replica's stream: it has no end to wait for, and its connection counts for its
+ * source no longer.
+ */
+export function markStreaming(response: ServerResponse): void {
+  clearTimeout(deadlines.get(response));
+  if (response.socket !== null) releases.get(response.socket)?.();
 }
 
-/** One source cannot take all connections. */
+/** Who does not read his answer does not keep it, and the connection, for ever. */
+function boundAnswers(server: HttpServer, timeout: number): void {
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const deadline = setTimeout(() => socket.destroy(), timeout).unref();
+    deadlines.set(response, deadline);
+    response.once('close', () => clearTimeout(deadline));
+  });
+}
+
+/** One source cannot take all connections, whether or not they have got as far as TLS. */
 function boundSources(server: HttpServer): void {
   const counts = new Map<string, number>();
-  server.on('secureConnection', (socket: Socket) => {
+  /** By address and port of the peer, which TCP and TLS socket have in common. */
+  const counted = new Map<string, () => void>();
+  server.on('connection', (socket: Socket) => {
     const source = sourceKey(socket.remoteAddress ?? '');
     const count = counts.get(source) ?? 0;
     if (count >= MAX_PER_SOURCE) {
@@ -152,17 +181,25 @@ function boundSources(server: HttpServer): void {
       return;
     }
     counts.set(source, count + 1);
-    let counted = true;
+    const peer = peerOf(socket);
     const release = (): void => {
-      if (!counted) return;
-      counted = false;
+      if (counted.get(peer) !== release) return;
+      counted.delete(peer);
       const left = counts.get(source)! - 1;
       if (left === 0) counts.delete(source);
       else counts.set(source, left);
     };
-    releases.set(socket, release);
+    counted.set(peer, release);
     socket.once('close', release);
   });
+  server.on('secureConnection', (socket: Socket) => {
+    const release = counted.get(peerOf(socket));
+    if (release !== undefined) releases.set(socket, release);
+  });
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function explain(error: NodeJS.ErrnoException, name: string): CausewayError {

@@ -79,7 +79,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         const since = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : undefined;
         reply.hijack();
         const { raw } = reply;
-        if (raw.socket !== null) markStreaming(raw.socket);
+        markStreaming(raw);
         raw.socket?.setKeepAlive(true, 30_000);
         // The connection is the stream's alone: without chunks an event is written as it is.
         raw.useChunkedEncodingByDefault = false;

@@ -78,9 +78,11 @@ test('10,000 requests without a valid token are answered shortly, and hurt nobod
   // Nothing is kept of a refused request: 10,000 would have 3 KB each.
   expect(heldBytes() - before).toBeLessThan(30e6);
   expect(edge.logged.length).toBeLessThan(100);
-  const refused = await edge.call('GET', '/v1/status', { token: `cwt_${'y'.repeat(43)}` });
-  expect(refused.json.code).toBe('TOO_MANY_REQUESTS');
-  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+  // One failure in two seconds is forgiven.
+  await until(async () => {
+    const { json, headers } = await edge.call('GET', '/v1/status', { token: 'cwt_x' });
+    return json.code === 'TOO_MANY_REQUESTS' && Number(headers['retry-after']) > 0;
+  });
 }, 60_000);
 
 describe('a body of 10 MB', () => {
@@ -137,7 +139,6 @@ test('headers of 100 kB, no HTTP at all, and a request cut off', async () => {
 test('one address has a bounded number of connections', async () => {
   const sockets = Array.from({ length: 300 }, openSocket);
   try {
-    // A connection too many is ended when its handshake is done.
     let ended = 0;
     for (const socket of sockets) socket.once('close', () => ended++);
     await until(() => ended >= 300 - 256);
