@@ -4,6 +4,7 @@
 import { CausewayError } from '../errors.ts';
 import { type DaemonOptions, runDaemon } from '../gateway/daemon.ts';
 import type { Log } from '../gateway/log.ts';
+import { returnStartMemory } from '../gateway/start-memory.ts';
 import type { ReadinessPipe } from './background.ts';
 import { reportFailure } from './failure.ts';
 
@@ -27,7 +28,11 @@ export async function runDaemonCommand(
     for (const warning of warnings) log.warn(warning);
     // A daemon keeps no directory busy that somebody may want to unmount.
     if (pipe !== undefined) process.chdir('/');
-    const end = await runDaemon({ ...options, onReady: () => pipe?.ready(warnings) });
+    const onReady = (): void => {
+      pipe?.ready(warnings);
+      returnStartMemory();
+    };
+    const end = await runDaemon({ ...options, onReady });
     if (end.cause === 'failed') throw end.error;
     // Ended before it was ready: for the parent that is a failure.
     pipe?.failed(new CausewayError('START_FAILED', `It was ended while starting (${end.cause}).`));

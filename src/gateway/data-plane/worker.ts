@@ -21,6 +21,7 @@ import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import { collectGarbage } from '../start-memory.ts';
 import { chooseCryptography } from './crypto-choice.ts';
 import type { Command, PeerNumber, Report, WorkerOptions } from './messages.ts';
 import { PacketLoop } from './packet-loop.ts';
@@ -66,9 +67,6 @@ const loop = new PacketLoop({
     bind();
   },
 });
-
-/** Milliseconds after which what the warm-up made hot is compiled. */
-const COMPILED_AFTER = 1_000;
 
 /** Milliseconds between a change of routes or addresses and the news of it to the peers. */
 const ANNOUNCE_AFTER = 50;
@@ -237,7 +235,7 @@ port.on('message', (command: Command) => {
 
 const makeAead = (slots: number): VectorAead =>
   aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
+// Before the warm-up: the collector drops compiled code that was not used for a while.
+collectGarbage();
 warmUp({ makeAead, primitives, random });
-// The compiler's threads leave 5 MB of freed memory in their arenas.
-setTimeout(() => addon.trimMemory(), COMPILED_AFTER).unref();
 report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });

@@ -1,0 +1,28 @@
+/**
+ * Gives back the memory that only a start needs: a third of what the daemon then holds. What loading
+ * compiled and threw away stays in the engine's heaps and in malloc's arenas until something asks for
+ * it, and an idle daemon never does (docs/performance.md).
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { loadAddon } from '../native/addon.ts';
+
+/** Milliseconds until the compiler's threads are through with what the start made hot. */
+const COMPILED_AFTER = 1_000;
+
+/** Collects the calling thread's heap and unmaps what is free in it. Takes about 30 ms. */
+export function collectGarbage(): void {
+  // The function is only in contexts that are made while the flag is set.
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as (options: object) => void;
+  setFlagsFromString('--no-expose-gc');
+  collect({ type: 'major', flavor: 'last-resort' });
+}
+
+/** To be called in the main thread when the daemon is ready. The data plane's thread is not held up. */
+export function returnStartMemory(): void {
+  setTimeout(() => {
+    collectGarbage();
+    loadAddon().trimMemory();
+  }, COMPILED_AFTER).unref();
+}
