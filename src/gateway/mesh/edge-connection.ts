@@ -34,7 +34,7 @@ export function connectToEdge(
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.3',
     rejectUnauthorized: pin === null,
-    ...(pin === null && { ca: authorities() }),
+    ca: pin === null ? authorities() : [],
   });
   socket.setNoDelay(true);
   const fail = (error: unknown): void => {
