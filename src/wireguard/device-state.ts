@@ -9,6 +9,7 @@ import type { Primitives } from '../primitives.ts';
 import { AllowedIps } from '../routing/allowed-ips.ts';
 import { ENDPOINT_RECORD_WORDS, type EndpointTable, type VectorAead } from '../vector.ts';
 import { CookieChecker } from './cookies.ts';
+import { sameRemote } from './endpoint-record.ts';
 import { EventQueue } from './events.ts';
 import type { Identity } from './handshake.ts';
 import { IndexTable } from './index-table.ts';
@@ -169,6 +170,12 @@ export class DeviceState {
     return this.endpoints.words[peer * ENDPOINT_RECORD_WORDS] !== 0;
   }
 
+  /** A copy of the endpoint record of a peer. */
+  endpointOf(peer: number): Int32Array {
+    const at = peer * ENDPOINT_RECORD_WORDS;
+    return this.endpoints.words.slice(at, at + ENDPOINT_RECORD_WORDS);
+  }
+
   /** Relay id in the endpoint record of a peer. */
   relayIdOf(peer: number): number {
     return this.endpoints.words[peer * ENDPOINT_RECORD_WORDS + 11]!;
@@ -180,13 +187,12 @@ export class DeviceState {
     const to = peer.number * ENDPOINT_RECORD_WORDS;
     const from = source * ENDPOINT_RECORD_WORDS;
     let differs = 0;
-    let moved = own[to + 11]! ^ words[from + 11]!;
-    for (let i = 0; i < 6; i++) moved |= own[to + i]! ^ words[from + i]!;
     for (let i = 6; i < 11; i++) differs |= own[to + i]! ^ words[from + i]!;
-    if ((differs | moved) === 0) return;
+    const moved = !sameRemote(own, peer.number, words, source);
+    if (differs === 0 && !moved) return;
     for (let i = 0; i < ENDPOINT_RECORD_WORDS; i++) own[to + i] = words[from + i]!;
     this.statistics.setEndpoint(peer.number, own, peer.number);
-    if (moved !== 0) this.event('endpoint-roamed', peer, 0);
+    if (moved) this.event('endpoint-roamed', peer, 0);
   }
 
   /** Lets the kernel choose the local address again. */

@@ -20,6 +20,7 @@ import type { DeviceChange } from './configuration.ts';
 import { CookieReplies } from './cookie-replies.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceOptions, DeviceState } from './device-state.ts';
+import { sameRemote } from './endpoint-record.ts';
 import type { DeviceEvent } from './events.ts';
 import { Handshakes } from './handshakes.ts';
 import { Sessions } from './sessions.ts';
@@ -217,6 +218,16 @@ export class Device {
       }
       this.#sessions.sendKeepalive(peer, now.monotonic);
     }
+  }
+
+  /**
+   * Whether our last initiation to the peer went to the address of record `record`, and was answered
+   * from there: the peer receives what is sent to it. Any other message may have a forged source.
+   */
+  answeredFrom(peer: number, words: Int32Array, record: number): boolean {
+    const asked = this.#state.peers[peer];
+    if (asked?.initiationTo === undefined || !asked.answered) return false;
+    return sameRemote(asked.initiationTo, 0, words, record);
   }
 
   /** Number of a peer, -1 if it is not configured. */

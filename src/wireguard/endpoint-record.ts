@@ -31,6 +31,20 @@ export function readEndpoint(words: Int32Array, record = 0): PeerEndpoint | unde
   };
 }
 
+/** Whether two records have the same remote address, port, scope and relay id. Hot path. */
+export function sameRemote(
+  a: Int32Array,
+  recordA: number,
+  b: Int32Array,
+  recordB: number,
+): boolean {
+  const atA = recordA * ENDPOINT_RECORD_WORDS;
+  const atB = recordB * ENDPOINT_RECORD_WORDS;
+  let differs = a[atA + 11]! ^ b[atB + 11]!;
+  for (let i = 0; i < 6; i++) differs |= a[atA + i]! ^ b[atB + i]!;
+  return differs === 0;
+}
+
 /**
  * As wg(8) writes it: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `[fe80::1%3]:51820`, the scope as a
  * number. The relay id is left out.

@@ -9,6 +9,7 @@ import type { Instant } from '../time.ts';
 import type { EndpointTable } from '../vector.ts';
 import type { CookieReplies } from './cookie-replies.ts';
 import type { DeviceState } from './device-state.ts';
+import { sameRemote } from './endpoint-record.ts';
 import {
   acceptInitiation,
   consumeResponse,
@@ -206,6 +207,8 @@ export class Handshakes {
       drops.add('in_handshake_auth');
       return true;
     }
+    peer.answered =
+      peer.initiationTo !== undefined && sameRemote(peer.initiationTo, 0, words, source);
     this.#messageReceived(peer, bytes.length, words, source, now.monotonic);
     this.#sessions.begin(peer, true, now.monotonic);
     this.#sessions.handshakeComplete(peer, now, true);

@@ -32,6 +32,10 @@ export class Peer {
   lastTimestampSent = 0;
   /** Monotonic time of our last initiation or response. */
   lastSentHandshake = NEVER;
+  /** Endpoint record that our last initiation went to. */
+  initiationTo: Int32Array | undefined = undefined;
+  /** Its answer has come from there. */
+  answered = false;
   /** When a change of the network cut the wait for a handshake short last. */
   lastHurried = NEVER;
   /** Retries of the current initiation. */

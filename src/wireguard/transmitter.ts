@@ -126,6 +126,8 @@ export class Transmitter {
       return undefined;
     }
     state.indexes.insert(index, peer, undefined);
+    peer.initiationTo = state.endpointOf(peer.number);
+    peer.answered = false;
     peer.cookies.addMacs(message, now.monotonic);
     return message;
   }

@@ -3,6 +3,7 @@
  * forwards, and the gateways' devices are the real ones; only the sockets are not.
  */
 import { RelayCore } from '../../src/control/relay/relay-core.ts';
+import { Binder } from '../../src/edge/relay/binder.ts';
 import { Forwarding } from '../../src/edge/relay/forwarding.ts';
 import { ReplicaTable } from '../../src/edge/relay/replica-table.ts';
 import { RestoredReplicas } from '../../src/edge/relay/restored-replicas.ts';
@@ -30,10 +31,11 @@ export interface Edge {
 export function openEdge(world: World, seed: number): Edge {
   const node = world.node({ address: EDGE, maxPeers: 8, seed });
   const core = new RelayCore(7, { capacity: 8, pairs: 64 });
-  const replicas = new ReplicaTable(node.device, core);
-  const restored = new RestoredReplicas(node.device, node.endpoints, core, replicas);
+  const replicas = new ReplicaTable(node.device, node.endpoints, core);
+  const restored = new RestoredReplicas(core, replicas);
   const forwarding = new Forwarding(core, node.in, new Float64Array(2));
   const bound: number[] = [];
+  const binder = new Binder(node.device, core, replicas, (relayId) => bound.push(relayId));
   const handleOwn = node.handleVector.bind(node);
   node.handleVector = (v) => {
     forwarding.sort(world.now.monotonic);
@@ -57,9 +59,13 @@ export function openEdge(world: World, seed: number): Edge {
       if (peer < 0 || v.plain[v.first[i]!]! < 0) continue;
       const relayId = replicas.relayIdOf(peer);
       restored.heard(relayId);
-      const result = core.bind(relayId, v.sources.words, v.source[i]!, world.now.monotonic);
-      if (result === 'bound' || result === 'moved') bound.push(relayId);
+      binder.heard(relayId, v.sources.words, v.source[i]!, world.now);
     }
+    for (const { type, peer, detail } of node.events.splice(0)) {
+      if (type !== 'session-established' || detail !== 1) continue;
+      binder.answered(replicas.relayIdOf(peer), world.now);
+    }
+    node.flush();
   };
   node.up();
   return { node, core, replicas, restored, bound };

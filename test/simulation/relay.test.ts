@@ -195,7 +195,7 @@ describe('the replica table', () => {
     ]);
     // The same key under another id: the first one is gone.
     replicas.apply([{ relayId: 3, publicKey: c.publicKey, vnet: 'x' }], world.now);
-    expect([core.slotOf(1) < 0, replicas.keyOf(1)]).toEqual([true, undefined]);
+    expect([core.slotOf(1) < 0, replicas.peerOf(1)]).toEqual([true, -1]);
     expect(replicas.relayIdOf(edge.node.device.peerNumber(c.publicKeyHex))).toBe(3);
     replicas.apply(
       [

@@ -4,8 +4,7 @@
  * A binding has a slot, which is at the same time the index of its endpoint record in `endpoints`, so
  * that a message is sent to a replica by naming its slot. Open addressing over plain memory for the
  * way back from an address; a look-up allocates nothing. Slots are given out lowest first and keep
- * their relay id until it is removed. One address is bound to one relay id: who authenticates from it
- * last has it.
+ * their relay id until it is removed. One address is bound to one relay id.
  */
 import { ENDPOINT_RECORD_WORDS, EndpointTable } from '../../vector.ts';
 import { RelayIdTable } from './relay-ids.ts';

@@ -62,6 +62,8 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = {
 export type BindResult =
   /** The relay id is not admitted: nothing was bound. */
   | 'refused'
+  /** The address is bound to another, and no proof was given: nothing has changed. */
+  | 'contested'
   /** As before; its time is prolonged. */
   | 'same'
   /** It was bound elsewhere. */
@@ -144,10 +146,17 @@ export class RelayCore {
   }
 
   /**
-   * Record `record` of `words` is where an authenticated message of this replica came from. If the
-   * address was another replica's, that one is not bound any more: `pollUnbound` tells.
+   * Record `record` of `words` is where an authenticated message of this replica came from. Its source
+   * may be forged, so an address is taken from another replica only when `proven`: this one has shown
+   * that it receives what is sent there. The other is not bound any more then: `pollUnbound` tells.
    */
-  bind(relayId: number, words: Int32Array, record: number, now: number): BindResult {
+  bind(
+    relayId: number,
+    words: Int32Array,
+    record: number,
+    now: number,
+    proven = false,
+  ): BindResult {
     const bindings = this.#bindings;
     const slot = bindings.slotOf(relayId);
     if (slot < 0) return 'refused';
@@ -156,6 +165,7 @@ export class RelayCore {
       bindings.bound[slot] = now;
       return 'same';
     }
+    if (holder >= 0 && !proven) return 'contested';
     if (holder >= 0) {
       this.#displaced.add(bindings.relayId[holder]!);
       bindings.unbind(holder);

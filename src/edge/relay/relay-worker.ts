@@ -20,6 +20,7 @@ import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import { primitivesDisagreement } from '../../wireguard/primitives-check.ts';
+import { Binder } from './binder.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type {
   BindingChange,
@@ -72,8 +73,9 @@ const device = new Device({
   drops: new DropCounters(figures.deviceDrops),
   maxPeers: capacity,
 });
-const replicas = new ReplicaTable(device, core);
-const restored = new RestoredReplicas(device, endpoints, core, replicas);
+const replicas = new ReplicaTable(device, endpoints, core);
+const restored = new RestoredReplicas(core, replicas);
+const binder = new Binder(device, core, replicas, bound);
 
 /** Binding changes of this visit. */
 let changes: BindingChange[] = [];
@@ -92,18 +94,21 @@ function onHeard(peer: number, sources: EndpointTable, record: number): void {
   const relayId = replicas.relayIdOf(peer);
   if (relayId === 0) return;
   restored.heard(relayId);
-  const result = core.bind(relayId, sources.words, record, clock.monotonic);
-  if (result === 'bound' || result === 'moved') bound(relayId, sources.words, record);
+  binder.heard(relayId, sources.words, record, clock);
 }
 
 function onTick(): void {
   unbound(core.pollUnbound(clock.monotonic));
   restored.tick(clock);
+  binder.tick(clock);
 }
 
 function onEvents(): void {
   for (let event = device.pollEvent(); event !== undefined; event = device.pollEvent()) {
     if (event.type === 'under-load') report({ kind: 'under-load' });
+    else if (event.type === 'session-established' && event.detail === 1) {
+      binder.answered(replicas.relayIdOf(event.peer), clock);
+    }
   }
   if (changes.length === 0) return;
   report({ kind: 'bindings', changes });

@@ -5,6 +5,7 @@
 import type { RelayCore } from '../../control/relay/relay-core.ts';
 import { keyToHex } from '../../keys.ts';
 import type { Instant } from '../../time.ts';
+import { ENDPOINT_RECORD_WORDS, type EndpointTable } from '../../vector.ts';
 import type { PeerChange } from '../../wireguard/configuration.ts';
 import type { Device } from '../../wireguard/device.ts';
 import type { RelayReplica, RelayReplicaChange } from './relay.ts';
@@ -22,6 +23,7 @@ interface Vnet {
 
 export class ReplicaTable {
   readonly #device: Device;
+  readonly #endpoints: EndpointTable;
   readonly #core: RelayCore;
   readonly #entries = new Map<number, Entry>();
   readonly #byKey = new Map<string, number>();
@@ -30,8 +32,10 @@ export class ReplicaTable {
   /** Relay id by number of the peer; 0 = none. */
   #relayIds = new Int32Array(64);
 
-  constructor(device: Device, core: RelayCore) {
+  /** @param endpoints the device's */
+  constructor(device: Device, endpoints: EndpointTable, core: RelayCore) {
     this.#device = device;
+    this.#endpoints = endpoints;
     this.#core = core;
   }
 
@@ -40,15 +44,22 @@ export class ReplicaTable {
     return this.#relayIds[peer] ?? 0;
   }
 
-  /** Public key of a replica. */
-  keyOf(relayId: number): Uint8Array | undefined {
-    return this.#entries.get(relayId)?.key;
-  }
-
   /** Number of a replica's peer, or -1. */
   peerOf(relayId: number): number {
     const entry = this.#entries.get(relayId);
     return entry === undefined ? -1 : this.#device.peerNumber(entry.keyHex);
+  }
+
+  /** Initiates a handshake with a replica at the address of record `record`; false if there is none. */
+  shakeHands(relayId: number, words: Int32Array, record: number, now: Instant): boolean {
+    const publicKey = this.#entries.get(relayId)?.key;
+    const peer = this.peerOf(relayId);
+    if (publicKey === undefined || peer < 0) return false;
+    const from = record * ENDPOINT_RECORD_WORDS;
+    const to = peer * ENDPOINT_RECORD_WORDS;
+    this.#endpoints.words.set(words.subarray(from, from + ENDPOINT_RECORD_WORDS), to);
+    this.#device.configure({ peers: [{ publicKey, rehandshake: true }] }, now);
+    return true;
   }
 
   /** Applies changes in order; returns the relay ids that are unbound by them. */

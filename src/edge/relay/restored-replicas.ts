@@ -5,8 +5,6 @@
  */
 import type { RelayCore } from '../../control/relay/relay-core.ts';
 import type { Instant } from '../../time.ts';
-import { ENDPOINT_RECORD_WORDS, type EndpointTable } from '../../vector.ts';
-import type { Device } from '../../wireguard/device.ts';
 import type { ReplicaTable } from './replica-table.ts';
 
 /** Replicas asked in one call of `tick`. */
@@ -18,17 +16,12 @@ const PER_TICK = 200;
 const AGAIN = 25_000;
 
 export class RestoredReplicas {
-  readonly #device: Device;
-  readonly #endpoints: EndpointTable;
   readonly #core: RelayCore;
   readonly #replicas: ReplicaTable;
   /** Monotonic time of the next attempt by relay id, in order of time. */
   readonly #due = new Map<number, number>();
 
-  /** @param endpoints the device's */
-  constructor(device: Device, endpoints: EndpointTable, core: RelayCore, replicas: ReplicaTable) {
-    this.#device = device;
-    this.#endpoints = endpoints;
+  constructor(core: RelayCore, replicas: ReplicaTable) {
     this.#core = core;
     this.#replicas = replicas;
   }
@@ -54,13 +47,8 @@ export class RestoredReplicas {
   }
 
   #shakeHands(relayId: number, now: Instant): boolean {
-    const publicKey = this.#replicas.keyOf(relayId);
-    const peer = this.#replicas.peerOf(relayId);
-    if (publicKey === undefined || peer < 0 || !this.#core.isBound(relayId)) return false;
-    const record = this.#core.slotOf(relayId) * ENDPOINT_RECORD_WORDS;
-    const words = this.#core.endpoints.words.subarray(record, record + ENDPOINT_RECORD_WORDS);
-    this.#endpoints.words.set(words, peer * ENDPOINT_RECORD_WORDS);
-    this.#device.configure({ peers: [{ publicKey, rehandshake: true }] }, now);
-    return true;
+    const core = this.#core;
+    if (!core.isBound(relayId)) return false;
+    return this.#replicas.shakeHands(relayId, core.endpoints.words, core.slotOf(relayId), now);
   }
 }

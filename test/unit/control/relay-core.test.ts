@@ -51,6 +51,13 @@ function bind(core: RelayCore, relayId: number, host: number, now: number, port 
   return core.bind(relayId, words, 0, now);
 }
 
+/** As `bind`, by a message that proves that the replica can be reached there. */
+function prove(core: RelayCore, relayId: number, host: number, now: number, port = 1000): string {
+  const words = new Int32Array(ENDPOINT_RECORD_WORDS);
+  setAddress(words, 0, host, port);
+  return core.bind(relayId, words, 0, now, true);
+}
+
 /** Replicas 1 and 2 in vnet 1, 3 in vnet 2, all bound at hosts of their number; 4 is not bound. */
 function network(limits: Partial<RelayLimits> = {}): RelayCore {
   const core = new RelayCore(7, { ...LIMITS, ...limits });
@@ -149,9 +156,22 @@ describe('bindings', () => {
     expect(core.drops.entries()).toEqual([['relay_unbound_source', 1]]);
   });
 
-  test('an address is bound to who authenticated from it last', () => {
+  test('keep their address from all who do not prove that they can be reached there', () => {
     const core = network();
-    expect(bind(core, 2, 1, 3)).toBe('moved');
+    // Whoever can send with a forged source can authenticate from any address.
+    expect(bind(core, 3, 1, 3)).toBe('contested');
+    expect(bind(core, 4, 1, 3)).toBe('contested');
+    expect([core.isBound(1), core.isBound(3), core.isBound(4)]).toEqual([true, true, false]);
+    expect(decide(core, { host: 1, to: 2 }, 4)).toBeGreaterThanOrEqual(0);
+    expect(core.source).toBe(1);
+    expect(core.pollUnbound(4)).toEqual([]);
+    // The one that holds it need not prove anything.
+    expect(bind(core, 1, 1, 5)).toBe('same');
+  });
+
+  test('go to who proves that, as a NAT may give a port to the next one', () => {
+    const core = network();
+    expect(prove(core, 2, 1, 3)).toBe('moved');
     expect(core.isBound(1)).toBe(false);
     expect(core.pollUnbound(4)).toEqual([1]);
     expect(core.pollUnbound(5)).toEqual([]);
@@ -215,8 +235,11 @@ class Model {
   readonly vnets = new Map<number, number>();
   readonly addresses = new Map<number, string>();
 
-  bind(relayId: number, address: string): void {
+  bind(relayId: number, address: string, proven: boolean): void {
     if (!this.vnets.has(relayId)) return;
+    if (!proven && [...this.addresses].some(([id, held]) => held === address && id !== relayId)) {
+      return;
+    }
     for (const [id, held] of this.addresses) if (held === address) this.addresses.delete(id);
     this.addresses.set(relayId, address);
   }
@@ -240,7 +263,15 @@ test('any sequence of events: as the model', () => {
     fc.record({ kind: fc.constant('admit' as const), id, vnet: fc.integer({ min: 1, max: 2 }) }),
     fc.record({ kind: fc.constant('expel' as const), id }),
     fc.record({ kind: fc.constant('unbind' as const), id }),
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('bind' as const), id, host, port }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('bind' as const, 'prove' as const),
+        id,
+        host,
+        port,
+      }),
+    },
     {
       weight: 4,
       arbitrary: fc.record({
@@ -275,7 +306,11 @@ test('any sequence of events: as the model', () => {
               break;
             case 'bind':
               bind(core, event.id, event.host, 1, event.port);
-              model.bind(event.id, `${event.host}:${event.port}`);
+              model.bind(event.id, `${event.host}:${event.port}`, false);
+              break;
+            case 'prove':
+              prove(core, event.id, event.host, 1, event.port);
+              model.bind(event.id, `${event.host}:${event.port}`, true);
               break;
             case 'run': {
               const before = new Map(core.drops.entries());
