@@ -34,8 +34,8 @@ export interface NetmapUpdate {
 export interface NetmapStart {
   readonly event: 'netmap' | 'delta';
   readonly revision: number;
-  /** JSON on one line, in parts of which netmaps of one network share most. */
-  readonly data: readonly string[];
+  /** JSON on one line, in parts of which netmaps of one network share most; to be read once. */
+  readonly data: Iterable<string>;
 }
 
 interface Member {
@@ -86,20 +86,14 @@ export class NetmapIndex {
     return this.#revision;
   }
 
-  /** The whole netmap as JSON, in parts; undefined if there is no such replica. */
-  full(id: ReplicaId): string[] | undefined {
+  /** The whole netmap as JSON, in parts, as it is now; undefined if there is no such replica. */
+  full(id: ReplicaId): Iterable<string> | undefined {
     const replica = this.#view.replicas.get(id);
     const own = replica && this.#members.get(replica.vnet)?.get(id);
     if (own === undefined) return undefined;
-    const peers: string[] = [];
-    for (const member of this.#inOrder(own.replica.vnet)) {
-      if (member.replica.connector !== own.replica.connector) peers.push(member.peerText);
-    }
-    return [
-      `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[`,
-      ...separated(peers),
-      `],"edges":${this.#edgesText}}`,
-    ];
+    const head = `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[`;
+    const peers = peerTexts(this.#inOrder(own.replica.vnet), own.replica.connector);
+    return list(head, peers, `],"edges":${this.#edgesText}}`);
   }
 
   /**
@@ -129,7 +123,7 @@ export class NetmapIndex {
     if (upsert.length === 0 && body === '' && self === undefined) return undefined;
     const rest = this.#delta(body, self);
     if (upsert.length === 0) return { event: 'delta', revision, data: [rest] };
-    const data = [`${rest.slice(0, -1)},"upsert":[`, ...separated(upsert), ']}'];
+    const data = list(`${rest.slice(0, -1)},"upsert":[`, upsert, ']}');
     return { event: 'delta', revision, data };
   }
 
@@ -249,8 +243,22 @@ export class NetmapIndex {
 
 const NOTHING: Shared = { upsert: [], patch: [], remove: [], selves: new Set() };
 
-function separated(texts: readonly string[]): string[] {
-  return texts.flatMap((text, i) => (i === 0 ? [text] : [',', text]));
+/** Of all but the connector's own replicas. */
+function* peerTexts(members: readonly Member[], except: ConnectorId): Iterable<string> {
+  for (const { replica, peerText } of members) {
+    if (replica.connector !== except) yield peerText;
+  }
+}
+
+function* list(head: string, texts: Iterable<string>, tail: string): Iterable<string> {
+  yield head;
+  let isFirst = true;
+  for (const text of texts) {
+    if (!isFirst) yield ',';
+    isFirst = false;
+    yield text;
+  }
+  yield tail;
 }
 
 function sharedOf(vnets: Map<VnetId, Shared>, vnet: VnetId): Shared {

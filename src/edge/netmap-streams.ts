@@ -12,9 +12,9 @@ import type { ServerResponse } from 'node:http';
 import { type GoneEvent, HEARTBEAT_INTERVAL } from '../control/api.ts';
 import type { ReplicaId } from '../control/model.ts';
 import type { NetmapIndex, NetmapUpdate } from '../control/netmap-index.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue, giveBack } from './event-queue.ts';
 
-/** Bytes, or characters, queued for a reader from which on it is behind. */
+/** Bytes queued for a reader from which on it is behind. */
 const MAX_QUEUED = 256 * 1_024;
 const MIN_RUN_INTERVAL = 10;
 /** A run's length times this is the shortest time from its end to the next run. */
@@ -28,7 +28,7 @@ const STALLED = 20_000;
 /** The part of a response that a stream uses. */
 export interface StreamSink extends Pick<ServerResponse, 'end' | 'destroy' | 'once' | 'on'> {
   /** Calls back when the data has left this process. */
-  write(data: Buffer, callback: () => void): boolean;
+  write(data: Buffer, callback: (error?: Error | null) => void): boolean;
 }
 
 interface Stream {
@@ -153,7 +153,7 @@ export class NetmapStreams {
     this.#runInterval = Math.max(MIN_RUN_INTERVAL, duration * RUN_SHARE);
   }
 
-  #write(stream: Stream, event: Buffer | readonly string[]): void {
+  #write(stream: Stream, event: Buffer | Iterable<string>): void {
     const now = this.#now();
     stream.lastWrite = now;
     if (!stream.writing) stream.stuckSince = now;
@@ -168,7 +168,9 @@ export class NetmapStreams {
     const piece = stream.queue.take();
     if (piece === undefined) return;
     stream.writing = true;
-    stream.sink.write(piece.data, () => {
+    stream.sink.write(piece.data, (error) => {
+      // Of a connection that broke off nobody knows who still has it.
+      if (!error) giveBack(piece);
       stream.writing = false;
       stream.stuckSince = this.#now();
       if (this.#streams.get(stream.replica) !== stream) return;
@@ -193,6 +195,8 @@ export class NetmapStreams {
     const { event, revision, data } = start;
     stream.revision = revision;
     this.#write(stream, eventTexts(event, revision, data));
+    // What does not fit into one piece takes a while.
+    if (!stream.queue.isEmpty) this.#leaveRun(stream);
   }
 
   #heartbeat(): void {
@@ -224,11 +228,13 @@ export class NetmapStreams {
 const HEARTBEAT = Buffer.from(':\n\n');
 
 /** @param data JSON on one line, in parts */
-function eventTexts(event: string, revision: number, data: readonly string[]): string[] {
-  return [`id: ${revision}\nevent: ${event}\ndata: `, ...data, '\n\n'];
+function* eventTexts(event: string, revision: number, data: Iterable<string>): Iterable<string> {
+  yield `id: ${revision}\nevent: ${event}\ndata: `;
+  yield* data;
+  yield '\n\n';
 }
 
 /** @param data JSON on one line */
 function formatEvent(event: string, revision: number, data: string): Buffer {
-  return Buffer.from(eventTexts(event, revision, [data]).join(''));
+  return Buffer.from([...eventTexts(event, revision, [data])].join(''));
 }

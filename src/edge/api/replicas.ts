@@ -65,7 +65,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
           credential,
           time: services.now(),
         });
-        return `${head.slice(0, -1)},"netmap":${netmap.join('')}}` as never;
+        return `${head.slice(0, -1)},"netmap":${[...netmap].join('')}}` as never;
       },
     }),
     endpoint({

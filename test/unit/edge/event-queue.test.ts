@@ -1,13 +1,14 @@
 /** Events in pieces: together they are what was put in, whatever the characters. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventQueue, PIECE } from '../../../src/edge/event-queue.ts';
+import { EventQueue, giveBack, PIECE } from '../../../src/edge/event-queue.ts';
 
 function takeAll(queue: EventQueue): Buffer[] {
   const pieces: Buffer[] = [];
   for (let piece = queue.take(); piece !== undefined; piece = queue.take()) {
     expect(piece.data.length).toBeLessThanOrEqual(PIECE);
-    pieces.push(piece.data);
+    pieces.push(Buffer.from(piece.data));
+    giveBack(piece);
   }
   expect(queue).toMatchObject({ size: 0, isEmpty: true });
   return pieces;
@@ -41,13 +42,38 @@ test('texts and bytes come out in order, in few pieces', () => {
   );
 });
 
-test('its size is what was not taken', () => {
+test('texts are asked for when it is their turn; the size is that of the bytes', () => {
   const queue = new EventQueue();
-  queue.push(['a'.repeat(PIECE), 'b']);
+  let asked = 0;
+  queue.push(
+    (function* () {
+      for (; asked < 100; ) {
+        asked++;
+        yield 'a'.repeat(PIECE);
+      }
+    })(),
+  );
   queue.push(Buffer.from('ccc'));
-  expect(queue.size).toBe(PIECE + 4);
-  expect(queue.take()!.size).toBe(PIECE);
-  expect(queue.size).toBe(4);
-  expect(queue.take()!.data.toString()).toBe('b');
+  expect(queue.size).toBe(3);
+  expect(queue.take()!.data).toHaveLength(PIECE);
+  expect(asked).toBe(2);
+  for (let i = 1; i < 100; i++) queue.take();
+  expect(queue.size).toBe(3);
   expect(queue.take()!.data.toString()).toBe('ccc');
+  expect(queue).toMatchObject({ size: 0, isEmpty: true });
+});
+
+test('what others have too is not written over', () => {
+  const shared = Buffer.alloc(PIECE, 'x');
+  const one = new EventQueue();
+  const two = new EventQueue();
+  one.push(shared);
+  two.push(shared);
+  giveBack(one.take()!);
+  one.push(['y'.repeat(PIECE)]);
+  const first = one.take()!;
+  one.push(['z'.repeat(PIECE)]);
+  expect(one.take()!.data.toString()).toBe('z'.repeat(PIECE));
+  expect(first.data.toString()).toBe('y'.repeat(PIECE));
+  expect(two.take()!.data.toString()).toBe('x'.repeat(PIECE));
 });

@@ -13,7 +13,8 @@ class SlowSink extends EventEmitter {
   #callbacks: (() => void)[] = [];
 
   write(data: Buffer, callback: () => void): boolean {
-    this.written.push(data);
+    // Lent until it is read.
+    this.written.push(Buffer.from(data));
     this.#callbacks.push(callback);
     return true;
   }
