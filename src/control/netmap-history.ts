@@ -38,10 +38,9 @@ export class NetmapHistory {
       if (parsed?.kind === 'edge') this.addEdges(revision);
       const [vnet, connector, replica] = parsed?.ids ?? [];
       if (vnet === undefined || connector === undefined) continue;
-      const touched =
-        parsed?.kind === 'replica' && replica !== undefined
-          ? [replica as ReplicaId]
-          : replicasOf(connector as ConnectorId);
+      // A replica that comes or goes may change which of the connector's others is serving.
+      const touched = new Set(replicasOf(connector as ConnectorId));
+      if (parsed?.kind === 'replica') touched.add(replica as ReplicaId);
       for (const id of touched) this.add(revision, vnet as VnetId, id);
     }
   }
