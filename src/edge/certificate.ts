@@ -5,8 +5,8 @@
  */
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
+import { readPrivateFile, writePrivateFile } from '../control/node/private-file.ts';
 import { CausewayError } from '../errors.ts';
-import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 const CERTIFICATE_FILE = 'tls.crt';
 const KEY_FILE = 'tls.key';

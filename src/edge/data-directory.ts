@@ -9,6 +9,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import {
+  makePrivateDirectory,
+  readPrivateFile,
+  writePrivateFile,
+} from '../control/node/private-file.ts';
 import { CausewayError } from '../errors.ts';
 import {
   clamp,
@@ -19,7 +24,6 @@ import {
   privateKey,
 } from '../keys.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
-import { makePrivateDirectory, readPrivateFile, writePrivateFile } from './private-file.ts';
 
 const KEY_FILE = 'edge.key';
 /** A path to a UNIX socket is at most 107 bytes. */

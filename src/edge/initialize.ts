@@ -1,4 +1,6 @@
 /** An edge made without being started: everything that a first `edge run` would make. */
+
+import { fileError } from '../control/node/private-file.ts';
 import { openSqliteStore } from '../control/node/sqlite-store.ts';
 import { Registry } from '../control/registry/registry.ts';
 import { KEY_SIZE, keyToBase64 } from '../keys.ts';
@@ -6,7 +8,6 @@ import { noblePrimitives } from '../wireguard/noble-primitives.ts';
 import { AuditLog } from './audit-log.ts';
 import { loadCertificate } from './certificate.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
-import { fileError } from './private-file.ts';
 import { registerEdge, registerMesh } from './registration.ts';
 import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
 

@@ -21,11 +21,11 @@ import {
   type Replica,
   type ReplicaId,
 } from '../control/model.ts';
+import { readPrivateFile, writePrivateFile } from '../control/node/private-file.ts';
 import type { Registry } from '../control/registry/registry.ts';
 import { chooseServing } from '../control/registry/replicas.ts';
 import type { RegistryView } from '../control/registry/view.ts';
 import { type AuditLog, EDGE_ACTOR } from './audit-log.ts';
-import { readPrivateFile, writePrivateFile } from './private-file.ts';
 import type { RelayProcess } from './relay/relay.ts';
 import { changeByEdge } from './services.ts';
 

@@ -11,8 +11,8 @@ import {
   nameSchema,
   urlSchema,
 } from '../control/model.ts';
+import { readPrivateFile, writePrivateFile } from '../control/node/private-file.ts';
 import { CausewayError } from '../errors.ts';
-import { readPrivateFile, writePrivateFile } from './private-file.ts';
 
 export const DEFAULT_LISTEN = '[::]:8443';
 export const DEFAULT_RELAY_PORT = 51_820;

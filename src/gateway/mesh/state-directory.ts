@@ -5,8 +5,13 @@
  * The lock is a listening UNIX socket: it cannot be left behind by a kill -9, and it is seen through
  * the file itself, also by a container that shares the directory.
  */
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import {
+  makePrivateDirectory,
+  readPrivateFile,
+  writePrivateFile,
+} from '../../control/node/private-file.ts';
 import { CausewayError } from '../../errors.ts';
 import { openUnixSocket } from '../unix-socket.ts';
 
@@ -38,13 +43,7 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
     const message = `The state directory ${path} has a path longer than ${MAX_PATH_LENGTH} bytes: take a shorter one.`;
     throw new CausewayError('CONFIG_VALUE', message);
   }
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) await chmod(path, 0o700);
-  } catch (error) {
-    throw explain(error, path);
-  }
+  await sayingPermission(path, makePrivateDirectory(path));
   const lock = await openUnixSocket({
     directory: path,
     directoryMode: 0o700,
@@ -62,7 +61,10 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
   return {
     path,
     read: (name) => readState(path, name),
-    write: (name, text) => writeAtomically(join(path, name), text),
+    write: (name, text) => {
+      const file = join(path, name);
+      return sayingPermission(file, writePrivateFile(file, text));
+    },
     remove: (name) => rm(join(path, name), { force: true }),
     close: () => lock.close(),
   };
@@ -73,46 +75,19 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
  *
  * @throws CausewayError PERMISSION, FILE_ACCESS
  */
-export async function readState(directory: string, name: string): Promise<string | undefined> {
+export function readState(directory: string, name: string): Promise<string | undefined> {
   const path = join(directory, name);
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw explain(error, path);
-  }
+  return sayingPermission(path, readPrivateFile(path));
 }
 
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
+/** What fails for lack of permission says so, and what to do. */
+async function sayingPermission<T>(path: string, operation: Promise<T>): Promise<T> {
   try {
-    // One that a crash left may have any mode: it is never written into.
-    await rm(temporary, { force: true });
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    // The name is in the directory: it is on the disk only when that is.
-    const directory = await open(dirname(path), 'r');
-    await directory.sync().finally(() => directory.close());
+    return await operation;
   } catch (error) {
-    throw explain(error, path);
+    const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    const message = `No permission for ${path}: run as root, or set --state-dir.`;
+    throw new CausewayError('PERMISSION', message, { cause: error });
   }
-}
-
-function explain(error: unknown, path: string): CausewayError {
-  if (error instanceof CausewayError) return error;
-  const cause = error as NodeJS.ErrnoException;
-  const denied = cause.code === 'EACCES' || cause.code === 'EPERM';
-  return new CausewayError(
-    denied ? 'PERMISSION' : 'FILE_ACCESS',
-    denied
-      ? `No permission for ${path}: run as root, or set --state-dir.`
-      : `${path} cannot be used: ${cause.message}.`,
-    { cause },
-  );
 }

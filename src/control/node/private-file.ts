@@ -1,7 +1,7 @@
-/** Files that only their owner may read, replaced in one step and flushed to the disk. */
+/** Directories and files that only their owner may read; files are replaced in one step and flushed to the disk. */
 import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { CausewayError } from '../errors.ts';
+import { CausewayError } from '../../errors.ts';
 
 /**
  * Makes the directory (0700) if need be, and takes the rights of others away.
@@ -14,7 +14,7 @@ export async function makePrivateDirectory(path: string): Promise<void> {
     const { mode } = await stat(path);
     if ((mode & 0o077) !== 0) await chmod(path, 0o700);
   } catch (error) {
-    throw fileError(error, path, 'used as data directory');
+    throw fileError(error, path, 'used as a directory of ours');
   }
 }
 
@@ -50,6 +50,7 @@ export async function writePrivateFile(path: string, text: string): Promise<void
       await file.close();
     }
     await rename(temporary, path);
+    // The name is in the directory: it is on the disk only when that is.
     const directory = await open(dirname(path), 'r');
     await directory.sync().finally(() => directory.close());
   } catch (error) {
@@ -57,6 +58,7 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   }
 }
 
+/** FILE_ACCESS, with the system's error as its cause. */
 export function fileError(error: unknown, path: string, what: string): CausewayError {
   const { message } = error as Error;
   return new CausewayError('FILE_ACCESS', `${path} cannot be ${what}: ${message}.`, {
