@@ -8,6 +8,7 @@ import { renameCommand } from './connector-rename.ts';
 import { rotateTokenCommand } from './connector-rotate-token.ts';
 import { showCommand } from './connector-show.ts';
 import { downCommand } from './down.ts';
+import { edgeCertificateCommand } from './edge-certificate.ts';
 import { edgeInitCommand } from './edge-init.ts';
 import { edgeRunCommand } from './edge-run.ts';
 import { edgeStatusCommand } from './edge-status.ts';
@@ -80,7 +81,8 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .description('the coordinating server: registry, API and relay')
     .addCommand(edgeInitCommand())
     .addCommand(edgeRunCommand())
-    .addCommand(edgeStatusCommand());
+    .addCommand(edgeStatusCommand())
+    .addCommand(edgeCertificateCommand());
   program
     .commandsGroup('On any host:')
     .command('tunnel')

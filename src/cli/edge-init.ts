@@ -1,6 +1,7 @@
 /** `connector edge init`: makes the data directory, keys, certificate and registry, and starts nothing. */
 import { Command } from 'commander';
 import { addEdgeSettings, type EdgeSettingsOptions, settingsChange } from './edge-options.ts';
+import { NO_PIN } from './edge-status.ts';
 import { print } from './output.ts';
 import { formatFields } from './table.ts';
 
@@ -24,7 +25,7 @@ async function run(options: Options): Promise<void> {
       ['public key', made.publicKey],
       ['relay', made.endpoints.join(', ')],
       ['API', made.urls.join(', ')],
-      ['TLS pin', made.tlsPin ?? '(none: an authority vouches for the certificate)'],
+      ['TLS pin', made.tlsPin ?? NO_PIN],
       ['mesh ranges', `${made.meshIpv4}, ${made.meshIpv6}`],
     ]),
   );

@@ -104,7 +104,7 @@ function formatAddress(address: EdgeAddress): string {
 }
 
 function open(address: EdgeAddress): Promise<Socket> {
-  if ('url' in address) return connectToEdge(address.url, address.tlsPin);
+  if ('url' in address) return connectToEdge(address.url, [address.tlsPin]);
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const socket = connect(address.socketPath);
   socket.once('connect', () => resolve(socket));

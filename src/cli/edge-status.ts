@@ -19,6 +19,9 @@ async function run(options: EdgeOptions): Promise<void> {
   print(options, status, () => formatEdgeStatus(status));
 }
 
+/** Instead of a pin. */
+export const NO_PIN = '(none: an authority vouches for the certificate)';
+
 export function formatEdgeStatus(status: EdgeStatus): string {
   const { edge, connectors, replicas, routes, relay } = status;
   const up = formatDuration(Date.parse(status.time) - Date.parse(status.started));
@@ -27,7 +30,10 @@ export function formatEdgeStatus(status: EdgeStatus): string {
   const fields = formatFields([
     ['edge', `${edge.name}, version ${status.version}, up for ${up}`],
     ['API', edge.urls.join('\n')],
-    ['TLS pin', edge.tlsPin ?? '(none: an authority vouches for the certificate)'],
+    ['TLS pin', edge.tlsPin ?? NO_PIN],
+    ...(edge.nextTlsPin === undefined
+      ? []
+      : [['next TLS pin', edge.nextTlsPin ?? NO_PIN] as const]),
     ['relay', edge.endpoints.join('\n')],
     ['public key', edge.publicKey],
     ['connectors', healths.join(', ')],

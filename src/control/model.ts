@@ -193,6 +193,8 @@ export const edgeSchema = z.strictObject({
   urls: z.array(urlSchema).max(MAX_URLS),
   /** SHA-256 of the API certificate's public key (SPKI); null = an authority vouches for it. */
   tlsPin: hashSchema.nullable(),
+  /** The same of a certificate that is announced and not in use yet; absent = none is. */
+  nextTlsPin: hashSchema.nullable().optional(),
   created: timeSchema,
 });
 export type Edge = z.infer<typeof edgeSchema>;

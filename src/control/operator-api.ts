@@ -257,9 +257,18 @@ export const edgeViewSchema = z.strictObject({
   endpoints: z.array(endpointSchema),
   urls: z.array(urlSchema),
   tlsPin: hashSchema.nullable(),
+  /** Of the certificate that is announced; absent = none is. */
+  nextTlsPin: hashSchema.nullable().optional(),
   created: isoTimeSchema,
 });
 export type EdgeView = z.infer<typeof edgeViewSchema>;
+/** PEM with its chain; not given = the edge makes its own. Its key stays with the operator. */
+export const certificateNextSchema = z.strictObject({
+  certificate: z.string().min(1).max(65_536).optional(),
+});
+/** `force`: also when some gateways are not connected now and may not know it. */
+export const certificateSwitchSchema = z.strictObject({ force: z.boolean().optional() });
+
 export const edgeListSchema = z.strictObject({ edges: z.array(edgeViewSchema) });
 
 const countSchema = z.int().min(0);

@@ -8,9 +8,6 @@ import { join } from 'node:path';
 import { readPrivateFile, writePrivateFile } from '../control/node/private-file.ts';
 import { CausewayError } from '../errors.ts';
 
-const CERTIFICATE_FILE = 'tls.crt';
-const KEY_FILE = 'tls.key';
-
 export interface EdgeCertificate {
   /** PEM, with its chain. */
   readonly certificate: string;
@@ -21,10 +18,15 @@ export interface EdgeCertificate {
   readonly expires: Date;
 }
 
-/** The operator's files. */
+/** Paths: the operator's, or ours. */
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
+}
+
+/** Where our own is. */
+export function ownFiles(directory: string): CertificateFiles {
+  return { certificate: join(directory, 'tls.crt'), key: join(directory, 'tls.key') };
 }
 
 /**
@@ -39,17 +41,12 @@ export async function loadCertificate(
   names: readonly string[],
   now: Date,
 ): Promise<EdgeCertificate> {
-  const own = { certificate: join(directory, CERTIFICATE_FILE), key: join(directory, KEY_FILE) };
+  const own = ownFiles(directory);
   const paths = files ?? own;
   let certificate = await readPrivateFile(paths.certificate);
   let key = await readPrivateFile(paths.key);
   if (files === null && (certificate === undefined || key === undefined)) {
-    const { createSelfSigned } = await import('./self-signed.ts');
-    const made = await createSelfSigned(names, now);
-    // The key first: without the certificate the pair counts as not made yet.
-    await writePrivateFile(own.key, made.key);
-    await writePrivateFile(own.certificate, made.certificate);
-    ({ certificate, key } = made);
+    ({ certificate, key } = await makeSelfSigned(own, names, now));
   }
   if (certificate === undefined || key === undefined) {
     const missing = certificate === undefined ? paths.certificate : paths.key;
@@ -58,30 +55,67 @@ export async function loadCertificate(
   return checkCertificate(certificate, key, paths, now);
 }
 
+/** Makes a self-signed pair and writes it, both files in PEM. */
+export async function makeSelfSigned(
+  files: CertificateFiles,
+  names: readonly string[],
+  now: Date,
+): Promise<{ readonly certificate: string; readonly key: string }> {
+  const { createSelfSigned } = await import('./self-signed.ts');
+  const made = await createSelfSigned(names, now);
+  // The key first: without the certificate the pair counts as not made yet.
+  await writePrivateFile(files.key, made.key);
+  await writePrivateFile(files.certificate, made.certificate);
+  return made;
+}
+
 function checkCertificate(
   certificate: string,
   key: string,
   paths: CertificateFiles,
   now: Date,
 ): EdgeCertificate {
+  const described = describeCertificate(certificate, paths.certificate, now);
+  if (!isKeyOf(key, certificate)) {
+    throw unusable(`${paths.key} is not the private key of ${paths.certificate}`);
+  }
+  return { certificate, key, ...described };
+}
+
+/**
+ * By what gateways know a certificate, and how long.
+ *
+ * @param certificate PEM
+ * @param name for the message
+ * @throws CausewayError CERTIFICATE if it is none, or has expired and no pin stands for it
+ */
+export function describeCertificate(
+  certificate: string,
+  name: string,
+  now: Date,
+): Pick<EdgeCertificate, 'pin' | 'expires'> {
   let parsed: X509Certificate;
   try {
     parsed = new X509Certificate(certificate);
   } catch (error) {
-    throw unusable(`${paths.certificate} is no certificate in PEM`, error);
-  }
-  try {
-    if (!parsed.checkPrivateKey(createPrivateKey(key))) throw new Error('another key');
-  } catch (error) {
-    throw unusable(`${paths.key} is not the private key of ${paths.certificate}`, error);
+    throw unusable(`${name} is no certificate in PEM`, error);
   }
   const pin = parsed.issuer === parsed.subject ? spkiPin(parsed) : null;
   const expires = parsed.validToDate;
   // A pin holds beyond the certificate's dates.
   if (pin === null && expires < now) {
-    throw unusable(`${paths.certificate} has expired on ${expires.toISOString()}`);
+    throw unusable(`${name} has expired on ${expires.toISOString()}`);
   }
-  return { certificate, key, pin, expires };
+  return { pin, expires };
+}
+
+/** Both in PEM; false as well when one of them is not. */
+export function isKeyOf(key: string, certificate: string): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 /** SHA-256 of the certificate's SubjectPublicKeyInfo in hexadecimal. */

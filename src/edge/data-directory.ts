@@ -4,6 +4,7 @@
  *
  *   edge.json          settings (settings.ts)          edge.key     WireGuard private key, base64
  *   tls.crt, tls.key   certificate of our own          registry.db  the registry
+ *   next.crt, next.key the one that is announced (next-certificate.ts)
  *   bindings           of the relay                    audit.jsonl* the audit log
  *   edge.sock          local API socket                lock         held while an edge runs
  */

@@ -11,13 +11,13 @@ import { type ApiServer, createApiServer } from './api/api-server.ts';
 import { Authentication } from './api/authentication.ts';
 import { apiEndpoints } from './api/endpoints.ts';
 import { AuditLog } from './audit-log.ts';
-import { loadCertificate } from './certificate.ts';
 import { ChangeLimiter } from './change-limiter.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
 import { FailureLimiter } from './failure-limiter.ts';
 import { listenTls, listenUnix } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
 import { NetmapStreams } from './netmap-streams.ts';
+import { EdgeCertificates } from './next-certificate.ts';
 import { SOCKET_NAME } from './paths.ts';
 import { Presence } from './presence.ts';
 import { registerEdge, registerMesh } from './registration.ts';
@@ -43,7 +43,7 @@ export interface RunningEdge {
   readonly relayPort: number;
   readonly socketPath: string;
   readonly urls: readonly string[];
-  /** Hexadecimal; null = an authority vouches for the certificate. */
+  /** At the start; hexadecimal, null = an authority vouches for the certificate. */
   readonly tlsPin: string | null;
   /** Resolves when it cannot go on: with what failed. Never after `close`. */
   readonly failed: Promise<unknown>;
@@ -105,12 +105,12 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   await registerMesh({ registry, audit }, settings);
 
   const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
-  const certificate = await loadCertificate(
-    directory.path,
-    settings.certificate,
-    hosts,
-    new Date(started),
-  );
+  const certificates = await EdgeCertificates.open({
+    directory: directory.path,
+    files: settings.certificate,
+    names: hosts,
+    now: () => new Date(),
+  });
   const relay = own(
     await options.openRelay({
       port: settings.relayPort,
@@ -126,11 +126,12 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   // The port is part of what the API says of itself: requests that come early wait for the rest.
   const { promise: ready, resolve: serve } = Promise.withResolvers<ApiServer>();
   const listener = own(
-    await listenTls(settings.listen, certificate, (request, response) => {
+    await listenTls(settings.listen, certificates.current, (request, response) => {
       void ready.then((api) => api.handle(request, response));
     }),
     (held) => held.close(),
   );
+  certificates.onSwitch = (next) => listener.useCertificate(next);
 
   const addresses = publicAddresses(settings, { api: listener.port, relay: relay.port });
   const edge = await registerEdge(
@@ -140,7 +141,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
       publicKey: relay.publicKey,
       endpoints: addresses.endpoints,
       urls: addresses.urls,
-      tlsPin: certificate.pin,
+      ...certificates.pins,
     },
   );
   const presence = own(
@@ -167,6 +168,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     streams,
     relay,
     relayLink,
+    certificates,
     edge: edge.id,
     version,
     started,
@@ -191,7 +193,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     relayPort: relay.port,
     socketPath,
     urls: addresses.urls,
-    tlsPin: certificate.pin,
+    tlsPin: certificates.current.pin,
     failed,
   };
 }

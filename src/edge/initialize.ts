@@ -6,8 +6,8 @@ import { Registry } from '../control/registry/registry.ts';
 import { KEY_SIZE, keyToBase64 } from '../keys.ts';
 import { noblePrimitives } from '../wireguard/noble-primitives.ts';
 import { AuditLog } from './audit-log.ts';
-import { loadCertificate } from './certificate.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
+import { EdgeCertificates } from './next-certificate.ts';
 import { registerEdge, registerMesh } from './registration.ts';
 import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
 
@@ -37,8 +37,12 @@ export async function initializeEdge(
     const { hosts, endpoints, urls } = publicAddresses(settings, ports);
     const publicKey = new Uint8Array(KEY_SIZE);
     noblePrimitives.x25519Base(publicKey, await loadEdgeKey(directory));
-    const { certificate } = settings;
-    const { pin } = await loadCertificate(directory.path, certificate, hosts, new Date());
+    const { pins } = await EdgeCertificates.open({
+      directory: directory.path,
+      files: settings.certificate,
+      names: hosts,
+      now: () => new Date(),
+    });
     const store = openSqliteStore(directory.file('registry.db'));
     try {
       const registry = await Registry.open(store, () => {});
@@ -50,7 +54,7 @@ export async function initializeEdge(
       // With a port that the kernel will choose, nobody can be told yet where the edge is.
       if (ports.api !== 0 && ports.relay !== 0) {
         const { name } = settings;
-        await registerEdge(services, { name, publicKey, endpoints, urls, tlsPin: pin });
+        await registerEdge(services, { name, publicKey, endpoints, urls, ...pins });
       }
       registry.close();
       if (failures.length > 0)
@@ -60,7 +64,7 @@ export async function initializeEdge(
         publicKey: keyToBase64(publicKey),
         endpoints,
         urls,
-        tlsPin: pin,
+        tlsPin: pins.tlsPin,
         meshIpv4,
         meshIpv6,
       };

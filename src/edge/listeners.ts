@@ -14,6 +14,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { CausewayError } from '../errors.ts';
 import type { EdgeCertificate } from './certificate.ts';
 import { sourceKey } from './failure-limiter.ts';
@@ -42,18 +43,24 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** A certificate and its key. */
+type KeyPair = Pick<EdgeCertificate, 'certificate' | 'key'>;
+
+export interface TlsListener extends Listener {
+  /** For connections from now on; those that are open stay. */
+  useCertificate(certificate: KeyPair): void;
+}
+
 /** @throws CausewayError PORT_IN_USE, PERMISSION, START_FAILED */
 export async function listenTls(
   { host, port }: { readonly host: string; readonly port: number },
-  { certificate, key }: Pick<EdgeCertificate, 'certificate' | 'key'>,
+  certificate: KeyPair,
   onRequest: RequestListener,
   answerTimeout = ANSWER_TIMEOUT,
-): Promise<Listener> {
+): Promise<TlsListener> {
   const server = createHttpsServer({
     ...LIMITS,
-    cert: certificate,
-    key,
-    minVersion: 'TLSv1.3',
+    ...contextOf(certificate),
     handshakeTimeout: HANDSHAKE_TIMEOUT,
     ALPNProtocols: ['http/1.1'],
   });
@@ -62,14 +69,20 @@ export async function listenTls(
   server.maxConnections = MAX_CONNECTIONS;
   boundSources(server);
   const where = { host, port, ipv6Only: false };
+  const useCertificate = (next: KeyPair): void => server.setSecureContext(contextOf(next));
   try {
-    return await listen(server, where, `${host}, TCP port ${port}`);
+    return { ...(await listen(server, where, `${host}, TCP port ${port}`)), useCertificate };
   } catch (error) {
     const { code } = (error as Error).cause as NodeJS.ErrnoException;
     if (host !== '::' || code !== 'EAFNOSUPPORT') throw error;
     // A kernel without IPv6.
-    return await listen(server, { ...where, host: '0.0.0.0' }, `TCP port ${port}`);
+    const listener = await listen(server, { ...where, host: '0.0.0.0' }, `TCP port ${port}`);
+    return { ...listener, useCertificate };
   }
+}
+
+function contextOf({ certificate, key }: KeyPair): SecureContextOptions {
+  return { cert: certificate, key, minVersion: 'TLSv1.3' };
 }
 
 /**

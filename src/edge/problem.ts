@@ -19,6 +19,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   NAME_TAKEN: 409,
   ROUTE_TAKEN: 409,
   KEY_TAKEN: 409,
+  CERTIFICATE: 409,
   VNET_IN_USE: 409,
   LIMIT_REACHED: 409,
   REPLICA_LIMIT: 409,

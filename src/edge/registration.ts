@@ -27,6 +27,7 @@ export interface EdgeRegistration {
   readonly endpoints: readonly string[];
   readonly urls: readonly string[];
   readonly tlsPin: string | null;
+  readonly nextTlsPin: string | null | undefined;
 }
 
 /** Nothing is written if it is what the registry has already. */

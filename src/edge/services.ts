@@ -13,6 +13,7 @@ import type { Authentication } from './api/authentication.ts';
 import { type Actor, type AuditLog, type AuditRecord, EDGE_ACTOR } from './audit-log.ts';
 import type { ChangeLimiter } from './change-limiter.ts';
 import type { NetmapStreams } from './netmap-streams.ts';
+import type { EdgeCertificates } from './next-certificate.ts';
 import type { Presence } from './presence.ts';
 import type { RelayProcess } from './relay/relay.ts';
 import type { RelayLink } from './relay-link.ts';
@@ -27,6 +28,7 @@ export interface EdgeServices {
   readonly streams: NetmapStreams;
   readonly relay: Pick<RelayProcess, 'statistics'>;
   readonly relayLink: RelayLink;
+  readonly certificates: EdgeCertificates;
   /** This edge's entry in the registry. */
   readonly edge: EdgeId;
   readonly version: string;

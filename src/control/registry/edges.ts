@@ -11,6 +11,8 @@ export interface PutEdgeInput {
   readonly endpoints: readonly string[];
   readonly urls: readonly string[];
   readonly tlsPin: string | null;
+  /** Of the certificate that is announced; undefined = none is. */
+  readonly nextTlsPin?: string | null | undefined;
 }
 
 /**
@@ -34,14 +36,38 @@ export function putEdge(
   }
   if (before === undefined) checkRoom(view.edges.size, MAX_EDGES, 'edges');
   const draft = new Draft(view);
+  const { nextTlsPin, ...given } = input;
   const edge = checked(edgeSchema, 'edge', {
     id: before?.id ?? newId(),
-    ...input,
+    ...given,
+    ...announced(nextTlsPin),
     relayId: before?.relayId ?? draft.takeRelayId(),
     created: before?.created ?? now,
   });
   if (JSON.stringify(sorted(edge)) !== JSON.stringify(sorted(before))) draft.put('edge', edge);
   return draft.plan(edge);
+}
+
+/**
+ * What gateways know an edge's certificate by from now on.
+ *
+ * @throws CausewayError NOT_FOUND, VALUE_INVALID
+ */
+export function setEdgePins(
+  view: RegistryView,
+  reference: string,
+  { tlsPin, nextTlsPin }: Pick<PutEdgeInput, 'tlsPin' | 'nextTlsPin'>,
+): Plan<Edge> {
+  const { nextTlsPin: _, ...before } = existing(view.findEdge(reference), 'edge', reference);
+  const edge = checked(edgeSchema, 'edge', { ...before, tlsPin, ...announced(nextTlsPin) });
+  const draft = new Draft(view);
+  draft.put('edge', edge);
+  return draft.plan(edge);
+}
+
+/** Absent where nothing is announced: the entry is then as versions that know no announcement have it. */
+function announced(nextTlsPin: string | null | undefined): { nextTlsPin?: string | null } {
+  return nextTlsPin === undefined ? {} : { nextTlsPin };
 }
 
 /** @throws CausewayError NOT_FOUND */

@@ -1,6 +1,7 @@
 /** All endpoints of the API, and its description of itself. */
 import { z } from 'zod';
 import type { EdgeServices } from '../services.ts';
+import { certificateEndpoints } from './certificate.ts';
 import { connectorEndpoints } from './connectors.ts';
 import { edgeEndpoints } from './edges.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
@@ -20,6 +21,7 @@ export function apiEndpoints(services: EdgeServices): Endpoint[] {
     ...vnetEndpoints(services),
     ...tokenEndpoints(services),
     ...edgeEndpoints(services),
+    ...certificateEndpoints(services),
   ];
   let description: string | undefined;
   endpoints.push(

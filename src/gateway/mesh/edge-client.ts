@@ -18,7 +18,7 @@ import {
   problemSchema,
 } from '../../control/api.ts';
 import { CausewayError, ERROR_CODES } from '../../errors.ts';
-import { connectToEdge } from './edge-connection.ts';
+import { connectToEdge, type TlsPin } from './edge-connection.ts';
 
 /**
  * Not imported: an import looks at all exports of the module, and its getter for WebSocket loads a
@@ -30,8 +30,8 @@ const { request } = process.getBuiltinModule('node:http');
 export interface EdgeAddress {
   /** `https://HOST[:PORT]`. */
   readonly urls: readonly string[];
-  /** SHA-256 of the public key in its certificate; null = an authority vouches. */
-  readonly tlsPin: string | null;
+  /** What it is known by: any of them will do. */
+  readonly tlsPins: readonly TlsPin[];
 }
 
 /** A response with a netmap of the largest size is some tens of megabytes. */
@@ -66,11 +66,11 @@ export class EdgeRefusal extends CausewayError {
 
 interface Target {
   readonly url: string;
-  readonly pin: string | null;
+  readonly pins: readonly TlsPin[];
 }
 
 function targetsOf(edges: readonly EdgeAddress[]): Target[] {
-  const targets = edges.flatMap(({ urls, tlsPin }) => urls.map((url) => ({ url, pin: tlsPin })));
+  const targets = edges.flatMap(({ urls, tlsPins: pins }) => urls.map((url) => ({ url, pins })));
   return targets.filter(({ url }, i) => targets.findIndex((other) => other.url === url) === i);
 }
 
@@ -139,9 +139,9 @@ export class EdgeClient {
     const known = this.#targets.filter(({ url }) => url === this.url);
     const others = this.#targets.filter(({ url }) => url !== this.url);
     let failure: unknown = new CausewayError('EDGE_UNREACHABLE', 'The edge has no URL.');
-    for (const { url, pin } of [...known, ...others]) {
+    for (const { url, pins } of [...known, ...others]) {
       try {
-        const response = await exchange(url, pin, call);
+        const response = await exchange(url, pins, call);
         this.url = url;
         this.#readClock(response);
         return response;
@@ -164,8 +164,12 @@ function bearer(credential: string): Record<string, string> {
 }
 
 /** One request on a connection of its own; the response has a status of 200 to 299. */
-async function exchange(url: string, pin: string | null, call: Call): Promise<IncomingMessage> {
-  const socket = await connectToEdge(url, pin, call.signal);
+async function exchange(
+  url: string,
+  pins: readonly TlsPin[],
+  call: Call,
+): Promise<IncomingMessage> {
+  const socket = await connectToEdge(url, pins, call.signal);
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const sent = request({
     createConnection: () => socket,

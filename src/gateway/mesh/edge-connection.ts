@@ -1,7 +1,8 @@
 /**
  * A TLS connection to an edge's API that is known to be the edge's before a byte of ours is sent: by
- * the pin of its public key (SHA-256 of the SubjectPublicKeyInfo, as in RFC 7469 § 2.4) that came with
- * the join token, or where there is none by a certificate authority.
+ * a pin of its public key (SHA-256 of the SubjectPublicKeyInfo, as in RFC 7469 § 2.4) that came with
+ * the join token or a netmap, or where there is none by a certificate authority. An edge that has
+ * announced its next certificate is known by either.
  *
  * With a pin, name and dates of the certificate do not matter: a gateway whose clock is wrong, or an
  * edge whose certificate has run out, still find each other.
@@ -14,14 +15,25 @@ import { CausewayError } from '../../errors.ts';
 /** For name resolution, TCP and TLS together. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** 64 hexadecimal digits; null = an authority vouches. */
+export type TlsPin = string | null;
+
+/** What an edge is known by: the pin of its certificate, and of the next one if that is announced. */
+export function pinsOf(edge: {
+  readonly tlsPin: TlsPin;
+  readonly nextTlsPin?: TlsPin | undefined;
+}): TlsPin[] {
+  return edge.nextTlsPin === undefined ? [edge.tlsPin] : [edge.tlsPin, edge.nextTlsPin];
+}
+
 /**
  * @param url `https://HOST[:PORT]`
- * @param pin 64 hexadecimal digits; null = an authority vouches
+ * @param pins any of them will do
  * @throws CausewayError EDGE_UNREACHABLE, EDGE_UNTRUSTED
  */
 export function connectToEdge(
   url: string,
-  pin: string | null,
+  pins: readonly TlsPin[],
   signal?: AbortSignal,
 ): Promise<TLSSocket> {
   const { hostname, port } = new URL(url);
@@ -33,8 +45,9 @@ export function connectToEdge(
     ...(isIP(host) === 0 && { servername: host }),
     ALPNProtocols: ['http/1.1'],
     minVersion: 'TLSv1.3',
-    rejectUnauthorized: pin === null,
-    ca: pin === null ? authorities() : [],
+    // What the authorities say is asked below, of a key that no pin names.
+    rejectUnauthorized: false,
+    ca: pins.includes(null) ? authorities() : [],
   });
   socket.setNoDelay(true);
   const fail = (error: unknown): void => {
@@ -50,8 +63,10 @@ export function connectToEdge(
   if (signal?.aborted) onAbort();
   socket.once('error', fail);
   socket.once('secureConnect', () => {
-    if (pin === null || pinOf(socket) === pin) resolve(socket);
-    else fail(new WrongPin());
+    const pin = pinOf(socket);
+    const vouched = pins.includes(null) && socket.authorized;
+    if (vouched || (pin !== undefined && pins.includes(pin))) resolve(socket);
+    else fail(pins.includes(null) ? new NotVouched(socket.authorizationError) : new WrongPin());
   });
   return promise.finally(() => {
     clearTimeout(timer);
@@ -63,6 +78,13 @@ export function connectToEdge(
 }
 
 class WrongPin extends Error {}
+
+/** No authority vouches for the certificate, or not for this name or time. */
+class NotVouched extends Error {
+  constructor(reason: unknown) {
+    super(reason instanceof Error ? reason.message : String(reason));
+  }
+}
 
 function pinOf(socket: TLSSocket): string | undefined {
   const certificate = socket.getPeerX509Certificate();
@@ -76,16 +98,13 @@ function authorities(): string[] {
   return [...getCACertificates('default'), ...getCACertificates('system')];
 }
 
-/** Errors in the other side's certificate, by OpenSSL's and Node's names. */
-const CERTIFICATE_ERROR = /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/;
-
 function explain(url: string, error: unknown): CausewayError {
   const { message, code = '' } = error as NodeJS.ErrnoException;
   if (error instanceof WrongPin) {
-    const text = `The edge at ${url} shows another key than the join token names: it is not that edge, or its key was replaced; ask for a new token.`;
+    const text = `The edge at ${url} shows another key than the join token names: it is not that edge, or its certificate was changed without having been announced here; ask for a new token.`;
     return new CausewayError('EDGE_UNTRUSTED', text);
   }
-  if (CERTIFICATE_ERROR.test(code)) {
+  if (error instanceof NotVouched) {
     const text = `The certificate of the edge at ${url} is not accepted (${message}): check it, and the clock of this host.`;
     return new CausewayError('EDGE_UNTRUSTED', text, { cause: error });
   }

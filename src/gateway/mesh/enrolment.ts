@@ -11,7 +11,8 @@ import { loadAddon } from '../../native/addon.ts';
 import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
 import { formatPrefix, parsePrefixStrict } from '../../routing/prefix.ts';
 import type { Log } from '../log.ts';
-import { EdgeClient, EdgeRefusal } from './edge-client.ts';
+import { type EdgeAddress, EdgeClient, EdgeRefusal } from './edge-client.ts';
+import { pinsOf } from './edge-connection.ts';
 import {
   createPrivateKey,
   type Identity,
@@ -85,7 +86,7 @@ async function join(
 ): Promise<Enrolled> {
   const { hostname, version, allowDefault, log } = options;
   const edge = { urls: [...token.urls], tlsPin: token.tlsPin };
-  const client = new EdgeClient([edge]);
+  const client = new EdgeClient([{ urls: edge.urls, tlsPins: [edge.tlsPin] }]);
   const known = anew ? undefined : await loadPrivateKey(state);
   const privateKey = known ?? (await createPrivateKey(state, Uint8Array.from(randomBytes(32))));
   const answer = await client.enrol({
@@ -111,6 +112,7 @@ async function join(
     allowDefault,
     advertisePending: false,
   };
+  client.useEdges(edgesOf(identity, netmap));
   const cached = { netmap, resolved: {} };
   await saveNetmap(state, cached);
   await saveIdentity(state, identity);
@@ -161,9 +163,25 @@ export async function announce(
   return told;
 }
 
-/** Where the edges are reached: as the netmap says, else as the join token did. */
-export function edgesOf(identity: Identity, netmap: Netmap | undefined) {
-  return [...(netmap?.edges ?? []).filter(({ urls }) => urls.length > 0), identity.edge];
+/** Where the edges are reached and what they are known by: as the netmap says, else the identity. */
+export function edgesOf(identity: Identity, netmap: Netmap | undefined): EdgeAddress[] {
+  const edges = (netmap?.edges ?? []).filter(({ urls }) => urls.length > 0);
+  return [...edges, identity.edge].map((edge) => ({ urls: edge.urls, tlsPins: pinsOf(edge) }));
+}
+
+/**
+ * The identity with the edge that enrolled it as a netmap describes it, so that the edge is found
+ * without the netmap as well when it has other URLs, or another certificate, than the join token
+ * named. The same object if nothing of it changed.
+ */
+export function followEdge(identity: Identity, netmap: Netmap): Identity {
+  const before = identity.edge;
+  const edge = netmap.edges.find(({ urls }) => urls.some((url) => before.urls.includes(url)));
+  if (edge === undefined) return identity;
+  const { urls, tlsPin, nextTlsPin } = edge;
+  const after = { urls, tlsPin, ...(nextTlsPin !== undefined && { nextTlsPin }) };
+  if (JSON.stringify(after) === JSON.stringify(before)) return identity;
+  return { ...identity, edge: after };
 }
 
 function readToken(text: string): JoinToken {

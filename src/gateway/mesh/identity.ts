@@ -34,6 +34,8 @@ const identitySchema = z.strictObject({
   edge: z.strictObject({
     urls: z.array(urlSchema).min(1).max(MAX_URLS),
     tlsPin: hashSchema.nullable(),
+    /** Of the next certificate, once it is announced. */
+    nextTlsPin: hashSchema.nullable().optional(),
   }),
   /** What `--advertise` named last. */
   advertise: z.array(cidrSchema).max(MAX_ROUTES_PER_CONNECTOR),

@@ -21,7 +21,7 @@ import type { Tunnel } from '../tunnel.ts';
 import { Announcer } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
-import { announce, type Enrolled, edgesOf } from './enrolment.ts';
+import { announce, type Enrolled, edgesOf, followEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import { MeshKernel, NOTHING, type WantedKernel } from './mesh-kernel.ts';
 import { describeMesh } from './mesh-report.ts';
@@ -94,6 +94,8 @@ export class MeshGateway implements Attachment {
   #saving: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #looking: NodeJS.Timeout | undefined;
+  /** Where the identity on disk says that the edge is. */
+  #savedEdge: Identity['edge'];
   /** The stream was open before. */
   #connected = false;
   /** Serializes what changes the tunnel, the kernel and the fields above. */
@@ -105,6 +107,7 @@ export class MeshGateway implements Attachment {
     this.kernel = kernel;
     this.options = options;
     this.identity = options.enrolled.identity;
+    this.#savedEdge = this.identity.edge;
     this.endpoints = new EdgeEndpoints(options.enrolled.cached?.resolved);
     this.#announcer = new Announcer(() => this.#serially(() => this.#announce()), options.log);
   }
@@ -230,6 +233,7 @@ export class MeshGateway implements Attachment {
     const edgesChanged = JSON.stringify(netmap.edges) !== JSON.stringify(this.netmap?.edges);
     if (edgesChanged) {
       await this.endpoints.update(netmap.edges);
+      this.identity = followEdge(this.identity, netmap);
       this.options.enrolled.client.useEdges(edgesOf(this.identity, netmap));
     }
     if (first) await this.#start(netmap, true);
@@ -340,9 +344,14 @@ export class MeshGateway implements Attachment {
     clearTimeout(this.#saving);
     this.#saving = undefined;
     if (this.netmap === undefined) return;
+    const { state, log } = this.options;
     const { resolved } = this.endpoints;
-    await saveNetmap(this.options.state, { netmap: this.netmap, resolved }).catch((error) => {
-      this.options.log.error({ err: error }, 'the netmap could not be written');
-    });
+    try {
+      await saveNetmap(state, { netmap: this.netmap, resolved });
+      if (this.identity.edge !== this.#savedEdge) await saveIdentity(state, this.identity);
+      this.#savedEdge = this.identity.edge;
+    } catch (error) {
+      log.error({ err: error }, 'the netmap could not be written');
+    }
   }
 }

@@ -1,4 +1,6 @@
 /** The commands that speak to an edge: over its socket and over TLS, for people and as JSON. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { completionScript } from '../../../src/cli/completion.ts';
 import { buildProgram } from '../../../src/cli/connector-program.ts';
@@ -6,6 +8,7 @@ import { describeFailure } from '../../../src/cli/failure.ts';
 import { formatFields, formatTable } from '../../../src/cli/table.ts';
 import { asksEdge, edgeAddress } from '../../../src/cli/where.ts';
 import { decodeJoinToken } from '../../../src/control/join-token.ts';
+import { createSelfSigned } from '../../../src/edge/self-signed.ts';
 import { EdgeUnderTest, enrolBody } from '../edge/edge-under-test.ts';
 
 let edge: EdgeUnderTest;
@@ -154,6 +157,28 @@ describe("on the edge's host", () => {
     expect(printed).toContain(edge.edge.tlsPin!);
     expect(printed).toMatch(/^relayed: +3 packets, 400 B$/m);
     expect(printed).toMatch(/^7 +unknown_source$/m);
+  });
+
+  test('edge certificate next, cancel, switch', async () => {
+    const announced = await local('edge', 'certificate', 'next');
+    const pin = /^next TLS pin: +([0-9a-f]{64})$/m.exec(announced)?.[1];
+    expect(announced).toContain('certificate switch');
+    expect(await local('edge', 'status')).toMatch(new RegExp(`^next TLS pin: +${pin}$`, 'm'));
+    expect(await json('edge', 'certificate', 'cancel')).not.toHaveProperty('nextTlsPin');
+    expect(await local('edge', 'certificate', 'switch')).toMatch(/ \[CERTIFICATE\]$/);
+    // Of a file with the private key in it only the certificate is sent.
+    const { certificate, key } = await createSelfSigned(['edge.example'], new Date());
+    const file = join(edge.directory, 'both.pem');
+    writeFileSync(file, key + certificate);
+    const mine = await json('edge', 'certificate', 'next', '--certificate', file);
+    expect(mine.nextTlsPin).toMatch(/^[0-9a-f]{64}$/);
+    expect(readFileSync(join(edge.directory, 'next.crt'), 'utf8')).toBe(certificate);
+    expect(await local('edge', 'certificate', 'switch', '--force')).toMatch(/takes a restart/);
+    await local('edge', 'certificate', 'cancel');
+    writeFileSync(file, key);
+    expect(await local('edge', 'certificate', 'next', '--certificate', file)).toMatch(
+      / no certificate in PEM.* \[CERTIFICATE\]$/,
+    );
   });
 });
 

@@ -163,9 +163,9 @@ test('only TLS 1.3, and the key that the pin names', async () => {
   const [error] = (await once(old, 'error')) as [Error];
   expect(error.message).toMatch(/protocol version/i);
   const url = `https://127.0.0.1:${edge.edge.port}`;
-  const socket = await connectToEdge(url, edge.edge.tlsPin);
+  const socket = await connectToEdge(url, [edge.edge.tlsPin]);
   socket.destroy();
-  const wrong = connectToEdge(url, '0'.repeat(64));
+  const wrong = connectToEdge(url, ['0'.repeat(64)]);
   await expect(wrong).rejects.toMatchObject({ code: 'EDGE_UNTRUSTED' });
-  await expect(connectToEdge(url, null)).rejects.toMatchObject({ code: 'EDGE_UNTRUSTED' });
+  await expect(connectToEdge(url, [null])).rejects.toMatchObject({ code: 'EDGE_UNTRUSTED' });
 });

@@ -35,7 +35,7 @@ afterEach(async () => {
 
 function open(pin: string = edge.pin): void {
   stream = new EdgeStream({
-    client: new EdgeClient([{ urls: [edge.url], tlsPin: pin }]),
+    client: new EdgeClient([{ urls: [edge.url], tlsPins: [pin] }]),
     credential: 'credential-of-a-replica',
     revision: () => revision,
     onEvent: async (event) => {

@@ -19,6 +19,8 @@ export class FakeEdge implements AsyncDisposable {
   readonly url: string;
   /** Of its certificate's key. */
   readonly pin: string;
+  /** PEM. */
+  readonly certificate: string;
   readonly asked: Asked[] = [];
   /** Open streams. */
   readonly streams = new Set<ServerResponse>();
@@ -26,9 +28,11 @@ export class FakeEdge implements AsyncDisposable {
   readonly #server: Server;
   #onAsked: (() => void)[] = [];
 
-  private constructor(server: Server, pin: string) {
+  private constructor(server: Server, certificate: string) {
     this.#server = server;
-    this.pin = pin;
+    this.certificate = certificate;
+    const spki = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+    this.pin = createHash('sha256').update(spki).digest('hex');
     this.url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       void this.#take(request, response);
@@ -39,8 +43,7 @@ export class FakeEdge implements AsyncDisposable {
     const { certificate, key } = await createSelfSigned(['127.0.0.1'], new Date());
     const server = createServer({ cert: certificate, key });
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-    const spki = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
-    return new FakeEdge(server, createHash('sha256').update(spki).digest('hex'));
+    return new FakeEdge(server, certificate);
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
