@@ -89,6 +89,10 @@ export interface SiteStatus {
     readonly path: { readonly kind: string; readonly edge: string | null };
     readonly lastHandshake: string | null;
   }[];
+  readonly edges: readonly {
+    readonly endpoint: string | null;
+    readonly lastHandshake: string | null;
+  }[];
   readonly routes: readonly {
     readonly prefix: string;
     readonly connector: string;

@@ -19,6 +19,7 @@ export function edgeInitCommand(): Command {
 async function run(options: Options): Promise<void> {
   const { initializeEdge } = await import('../edge/initialize.ts');
   const made = await initializeEdge(options.data, await settingsChange(options));
+  if (made.warning !== undefined) process.stderr.write(`connector: warning: ${made.warning}\n`);
   print(options, made, () =>
     formatFields([
       ['data directory', made.directory],

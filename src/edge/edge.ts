@@ -20,11 +20,12 @@ import { NetmapStreams } from './netmap-streams.ts';
 import { EdgeCertificates } from './next-certificate.ts';
 import { SOCKET_NAME } from './paths.ts';
 import { Presence } from './presence.ts';
+import { publicAddresses } from './public-addresses.ts';
 import { registerEdge, registerMesh } from './registration.ts';
 import type { RelayOptions, RelayProcess } from './relay/relay.ts';
 import { RelayLink, relayReplicas } from './relay-link.ts';
 import type { EdgeServices } from './services.ts';
-import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
+import { type SettingsChange, updateSettings } from './settings.ts';
 
 export interface EdgeOptions {
   readonly directory: string;
@@ -134,6 +135,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   certificates.onSwitch = (next) => listener.useCertificate(next);
 
   const addresses = publicAddresses(settings, { api: listener.port, relay: relay.port });
+  if (addresses.warning !== undefined) log.warn(addresses.warning);
   const edge = await registerEdge(
     { registry, audit },
     {

@@ -8,8 +8,9 @@ import { noblePrimitives } from '../wireguard/noble-primitives.ts';
 import { AuditLog } from './audit-log.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
 import { EdgeCertificates } from './next-certificate.ts';
+import { publicAddresses } from './public-addresses.ts';
 import { registerEdge, registerMesh } from './registration.ts';
-import { publicAddresses, type SettingsChange, updateSettings } from './settings.ts';
+import { type SettingsChange, updateSettings } from './settings.ts';
 
 export interface InitializedEdge {
   readonly directory: string;
@@ -19,6 +20,8 @@ export interface InitializedEdge {
   readonly tlsPin: string | null;
   readonly meshIpv4: string;
   readonly meshIpv6: string;
+  /** What the operator should know of these addresses. */
+  readonly warning: string | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export async function initializeEdge(
   try {
     const settings = await updateSettings(directory.file('edge.json'), change);
     const ports = { api: settings.listen.port, relay: settings.relayPort };
-    const { hosts, endpoints, urls } = publicAddresses(settings, ports);
+    const { hosts, endpoints, urls, warning } = publicAddresses(settings, ports);
     const publicKey = new Uint8Array(KEY_SIZE);
     noblePrimitives.x25519Base(publicKey, await loadEdgeKey(directory));
     const { pins } = await EdgeCertificates.open({
@@ -67,6 +70,7 @@ export async function initializeEdge(
         tlsPin: pins.tlsPin,
         meshIpv4,
         meshIpv6,
+        warning,
       };
     } finally {
       await store.close();

@@ -2,7 +2,6 @@
  * What the operator has said about an edge: `edge.json` in the data directory. `edge init` and `edge
  * run` take the same options; what is given is kept, and what was given before stays.
  */
-import { networkInterfaces } from 'node:os';
 import { z } from 'zod';
 import {
   endpointSchema,
@@ -98,34 +97,4 @@ export function parseListen(text: string): Settings['listen'] {
     throw new CausewayError('CONFIG_VALUE', `"${text}" is no HOST:PORT to listen on.`);
   }
   return { host: match[1] || match[2] || '::', port };
-}
-
-/** Where gateways reach the edge: what the operator said, or this machine's own addresses. */
-export function publicAddresses(
-  settings: Settings,
-  ports: { readonly api: number; readonly relay: number },
-  machine: readonly string[] = machineAddresses(),
-): { readonly endpoints: string[]; readonly urls: string[]; readonly hosts: string[] } {
-  const hosts = settings.public.length > 0 ? settings.public : machine;
-  const bracketed = hosts.map((host) => (host.includes(':') ? `[${host}]` : host));
-  const { endpoints, urls } = settings;
-  return {
-    hosts: [...hosts],
-    endpoints:
-      endpoints.length > 0
-        ? endpoints
-        : bracketed.slice(0, MAX_ENDPOINTS).map((host) => `${host}:${ports.relay}`),
-    urls:
-      urls.length > 0
-        ? urls
-        : bracketed.slice(0, MAX_URLS).map((host) => `https://${host}:${ports.api}`),
-  };
-}
-
-/** Addresses that others can reach it by, IPv4 first; loopback when there is nothing else. */
-function machineAddresses(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const usable = all.filter(({ internal, address }) => !internal && !/^fe80:/i.test(address));
-  const sorted = usable.toSorted((a, b) => a.family.localeCompare(b.family));
-  return sorted.length > 0 ? sorted.map(({ address }) => address) : ['127.0.0.1'];
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { API_PORT, CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { API_PORT, CONNECTOR, EDGE, MeshLab, RELAY_PORT, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent } from '../../lab/ping.ts';
 import { Probe } from '../../lab/probe.ts';
 import type { Process } from '../../lab/process.ts';
@@ -133,6 +133,39 @@ netnsSuite('outages of a mesh', ['nft'], () => {
     await survives(connection, 'gateway');
     await a.down();
     expect(await a.gateway.run(['ip', 'rule'])).not.toContain('fwmark');
+  });
+
+  test('one of the relay’s addresses is dead, then another', { timeout: SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    const dead = `203.0.113.99:${RELAY_PORT}`;
+    const endpoints = [dead, `${EDGE[4]}:${RELAY_PORT}`, `[${EDGE[6]}]:${RELAY_PORT}`];
+    await mesh.startEdge(EDGE[4], ...endpoints.flatMap((endpoint) => ['--endpoint', endpoint]));
+    await mesh.joinAll();
+    const [a, b] = mesh.sites as [Site, Site];
+    const without = async (address: string): Promise<boolean> => {
+      const edges = await Promise.all([a, b].map(async (site) => (await site.status()).edges[0]!));
+      return edges.every((one) => one.endpoint !== address && one.lastHandshake !== null);
+    };
+    await eventually(() => without(dead), 'an address that answers is used');
+    const probe = await Probe.start(a.host, b.address[4]);
+    await probe.answered(10);
+    const used = (await a.status()).edges[0]!.endpoint!;
+    const [family, address] = used.startsWith('[') ? ['ip6', EDGE[6]] : ['ip', EDGE[4]];
+    await mesh.edge.nft(`
+      table inet block {
+        chain input {
+          type filter hook input priority 0
+          ${family} daddr ${address} udp dport ${RELAY_PORT} drop
+        }
+        chain output {
+          type filter hook output priority 0
+          ${family} saddr ${address} udp sport ${RELAY_PORT} drop
+        }
+      }`);
+    await eventually(() => without(used), 'the next one is used');
+    await probe.answered(10);
+    print("the relay's address in use died", await probe.longestGap());
+    expect((await a.status()).problems).toEqual([]);
   });
 
   test('a connector is deleted while it is connected', { timeout: SECONDS }, async () => {

@@ -1,83 +1,139 @@
 /**
  * The UDP addresses of the edges: host names resolved, what they were last kept for when no name
- * server answers, and of several addresses the first that this host has a route to.
+ * server answers, and of an edge's addresses the one in use (address-choice.ts).
  */
 import { lookup } from 'node:dns/promises';
+import { MAX_ENDPOINTS } from '../../control/model.ts';
 import type { NetmapEdge } from '../../control/netmap.ts';
 import { formatAddress } from '../../routing/address.ts';
 import { ipJson } from '../../tun/command.ts';
 import type { PeerEndpoint } from '../../wireguard/configuration.ts';
 import { endpointOf, formatEndpoint, parseEndpoint, splitHostAndPort } from '../endpoint-text.ts';
 import { interfaceIndexOf } from '../uapi/server.ts';
+import { AddressChoice } from './address-choice.ts';
 import type { ResolvedEdge } from './netmap-translation.ts';
 
 const LOOKUP_TIMEOUT_MS = 3_000;
+/** Between the addresses of a name on disk. */
+const SEPARATOR = ' ';
+
+/** What the world says of names and routes. */
+export interface AddressSource {
+  /** Addresses of a host name; none = nobody knows. */
+  readonly lookUp: (host: string) => Promise<readonly string[]>;
+  readonly hasRoute: (endpoint: PeerEndpoint) => Promise<boolean>;
+}
 
 export class EdgeEndpoints {
-  /** `HOST:PORT` → `ADDRESS:PORT`, as last resolved. */
+  /** `HOST:PORT` → `ADDRESS:PORT ADDRESS:PORT …`, as last resolved. */
   readonly #resolved = new Map<string, string>();
-  readonly #edges = new Map<string, ResolvedEdge>();
+  /** By edge id: all addresses by their text. */
+  readonly #edges = new Map<string, ReadonlyMap<string, PeerEndpoint>>();
+  readonly #choices = new Map<string, AddressChoice>();
+  readonly #source: AddressSource;
 
-  constructor(resolved: Readonly<Record<string, string>> = {}) {
-    for (const [name, address] of Object.entries(resolved)) this.#resolved.set(name, address);
+  constructor(resolved: Readonly<Record<string, string>> = {}, source: AddressSource = SYSTEM) {
+    for (const [name, addresses] of Object.entries(resolved)) this.#resolved.set(name, addresses);
+    this.#source = source;
   }
 
-  /** What is worth keeping on disk. */
+  /** What is worth keeping on disk: of each name the address in use first. */
   get resolved(): Record<string, string> {
-    return Object.fromEntries(this.#resolved);
-  }
-
-  of(id: string): ResolvedEdge {
-    return this.#edges.get(id) ?? { endpoint: undefined, all: [] };
-  }
-
-  /** Looks the edges' endpoints up anew; names that cannot be looked up keep their last address. */
-  async update(edges: readonly NetmapEdge[]): Promise<void> {
-    const known = new Set(edges.flatMap(({ endpoints }) => endpoints));
-    for (const name of this.#resolved.keys()) if (!known.has(name)) this.#resolved.delete(name);
-    this.#edges.clear();
-    await Promise.all(
-      edges.map(async ({ id, endpoints }) => {
-        const found = await Promise.all(endpoints.map((text) => this.#resolve(text)));
-        const all = found.filter((endpoint) => endpoint !== undefined);
-        const endpoint = all.length > 1 ? await firstReachable(all) : all[0];
-        this.#edges.set(id, { endpoint, all });
+    const inUse = new Set([...this.#choices.values()].map(({ current }) => current));
+    return Object.fromEntries(
+      [...this.#resolved].map(([name, text]) => {
+        const addresses = text.split(SEPARATOR);
+        const first = addresses.filter((address) => inUse.has(address));
+        const rest = addresses.filter((address) => !inUse.has(address));
+        return [name, [...first, ...rest].join(SEPARATOR)];
       }),
     );
   }
 
-  async #resolve(text: string): Promise<PeerEndpoint | undefined> {
+  of(id: string): ResolvedEdge {
+    const addresses = this.#edges.get(id);
+    const { current } = this.choiceOf(id);
+    return {
+      endpoint: current === undefined ? undefined : addresses?.get(current),
+      all: [...(addresses?.values() ?? [])],
+    };
+  }
+
+  choiceOf(id: string): AddressChoice {
+    let choice = this.#choices.get(id);
+    if (choice === undefined) {
+      choice = new AddressChoice();
+      this.#choices.set(id, choice);
+    }
+    return choice;
+  }
+
+  /** Looks the edges' endpoints up anew; names that cannot be looked up keep their last addresses. */
+  async update(edges: readonly NetmapEdge[]): Promise<void> {
+    const names = new Set(edges.flatMap(({ endpoints }) => endpoints));
+    for (const name of this.#resolved.keys()) if (!names.has(name)) this.#resolved.delete(name);
+    const known = new Set<string>(edges.map(({ id }) => id));
+    for (const id of this.#choices.keys()) if (!known.has(id)) this.#choices.delete(id);
+    for (const id of this.#edges.keys()) if (!known.has(id)) this.#edges.delete(id);
+    await Promise.all(
+      edges.map(async ({ id, endpoints }) => {
+        const found = (await Promise.all(endpoints.map((text) => this.#resolve(text)))).flat();
+        const all = new Map(
+          found.slice(0, MAX_ENDPOINTS).map((endpoint) => [formatEndpoint(endpoint), endpoint]),
+        );
+        const texts = [...all.keys()];
+        this.#edges.set(id, all);
+        this.choiceOf(id).setAddresses(texts, await this.#reachable(all));
+      }),
+    );
+  }
+
+  async #resolve(text: string): Promise<PeerEndpoint[]> {
     const literal = parseEndpoint(text, interfaceIndexOf);
-    if (literal !== undefined) return literal;
+    if (literal !== undefined) return [literal];
     const { host, port } = splitHostAndPort(text)!;
-    const address = await lookUp(host);
-    const fresh = address === undefined ? undefined : endpointOf(address, port, interfaceIndexOf);
-    if (fresh !== undefined) {
-      this.#resolved.set(text, formatEndpoint(fresh));
+    const addresses = (await this.#source.lookUp(host)).slice(0, MAX_ENDPOINTS);
+    const fresh = addresses
+      .map((address) => endpointOf(address, port, interfaceIndexOf))
+      .filter((endpoint) => endpoint !== undefined);
+    if (fresh.length > 0) {
+      this.#resolved.set(text, fresh.map(formatEndpoint).join(SEPARATOR));
       return fresh;
     }
-    return parseEndpoint(this.#resolved.get(text) ?? '', interfaceIndexOf);
+    return (this.#resolved.get(text) ?? '')
+      .split(SEPARATOR)
+      .map((address) => parseEndpoint(address, interfaceIndexOf))
+      .filter((endpoint) => endpoint !== undefined);
+  }
+
+  /** A single address is taken as it is. */
+  async #reachable(all: ReadonlyMap<string, PeerEndpoint>): Promise<string[]> {
+    if (all.size <= 1) return [...all.keys()];
+    const found = await Promise.all(
+      [...all].map(async ([text, endpoint]) => {
+        return (await this.#source.hasRoute(endpoint)) ? [text] : [];
+      }),
+    );
+    return found.flat();
   }
 }
 
-async function lookUp(host: string): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, LOOKUP_TIMEOUT_MS, undefined);
+const SYSTEM: AddressSource = { lookUp, hasRoute };
+
+async function lookUp(host: string): Promise<string[]> {
+  const { promise, resolve } = Promise.withResolvers<string[]>();
+  const timer = setTimeout(resolve, LOOKUP_TIMEOUT_MS, []);
   try {
-    const found = lookup(host, { order: 'verbatim' }).then(({ address }) => address);
-    return await Promise.race([found, promise]);
+    const found = lookup(host, { order: 'verbatim', all: true });
+    return await Promise.race([found.then((all) => all.map(({ address }) => address)), promise]);
   } catch {
-    return undefined;
+    return [];
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** The first one with a route; the first one if none has. */
-async function firstReachable(endpoints: readonly PeerEndpoint[]): Promise<PeerEndpoint> {
-  for (const endpoint of endpoints) {
-    const route = (await ipJson(['route', 'get', formatAddress(endpoint.address)]))[0];
-    if (route !== undefined && route.type !== 'unreachable') return endpoint;
-  }
-  return endpoints[0]!;
+async function hasRoute({ address }: PeerEndpoint): Promise<boolean> {
+  const route = (await ipJson(['route', 'get', formatAddress(address)]))[0];
+  return route !== undefined && route.type !== 'unreachable';
 }

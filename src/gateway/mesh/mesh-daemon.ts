@@ -7,7 +7,7 @@
  * sessions: the edge said that this replica, or its connector, is deleted.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Netmap } from '../../control/netmap.ts';
+import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
 import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { keyFromBase64, keyToBase64 } from '../../keys.ts';
@@ -21,6 +21,7 @@ import type { Tunnel } from '../tunnel.ts';
 import { Announcer } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
+import { EdgeWatch } from './edge-watch.ts';
 import { announce, type Enrolled, edgesOf, followEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import { MeshKernel, NOTHING, type WantedKernel } from './mesh-kernel.ts';
@@ -89,6 +90,7 @@ export class MeshGateway implements Attachment {
   streamState: StreamState = { state: 'connecting', since: Date.now() };
   readonly since = Date.now();
   readonly #announcer: Announcer;
+  readonly #edgeWatch: EdgeWatch;
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
@@ -109,6 +111,17 @@ export class MeshGateway implements Attachment {
     this.identity = options.enrolled.identity;
     this.#savedEdge = this.identity.edge;
     this.endpoints = new EdgeEndpoints(options.enrolled.cached?.resolved);
+    this.#edgeWatch = new EdgeWatch({
+      tunnel,
+      endpoints: this.endpoints,
+      edges: () => this.netmap?.edges ?? [],
+      act: (edges) =>
+        this.#serially(async () => {
+          if (this.netmap !== undefined) await this.#useEndpoints(this.netmap);
+          await this.#rehandshake(edges);
+        }),
+      log: options.log,
+    });
     this.#announcer = new Announcer(() => this.#serially(() => this.#announce()), options.log);
   }
 
@@ -155,6 +168,7 @@ export class MeshGateway implements Attachment {
     this.#monitor?.close();
     clearTimeout(this.#retry);
     clearInterval(this.#looking);
+    this.#edgeWatch.close();
     this.#announcer.close();
     await this.#stream?.close();
     await this.#changing;
@@ -186,6 +200,7 @@ export class MeshGateway implements Attachment {
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await this.kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
     await this.tunnel.apply({ ...this.#deviceSettings(), ...changeBetween(undefined, edges)! });
+    this.#edgeWatch.expect(netmap.edges, Date.now());
     await Promise.all([this.#bound(), this.kernel.apply(this.#kernelOf(netmap, wanted))]);
     const rest = changeBetween(edges, wanted);
     if (rest !== undefined) await this.tunnel.apply(rest);
@@ -239,6 +254,10 @@ export class MeshGateway implements Attachment {
     if (first) await this.#start(netmap, true);
     else await this.#change(netmap);
     this.source = 'edge';
+    this.#saveSoon();
+  }
+
+  #saveSoon(): void {
     this.#saving ??= setTimeout(() => void this.#serially(() => this.#save()), SAVE_AFTER_MS);
   }
 
@@ -301,7 +320,7 @@ export class MeshGateway implements Attachment {
     void this.#serially(async () => {
       await this.#refreshEndpoints();
       // An edge that was started anew has lost its session with us. At our own start there is none.
-      if (this.#connected) await this.#rehandshake(this.netmap?.edges ?? []);
+      if (this.#connected) await this.#shakeEdges(this.netmap?.edges ?? []);
       this.#connected = true;
     }).catch((error: unknown) => this.options.log.error({ err: error }, 'after reconnecting'));
     this.#announcer.start();
@@ -327,8 +346,20 @@ export class MeshGateway implements Attachment {
   async #refreshEndpoints(): Promise<void> {
     if (this.netmap === undefined) return;
     await this.endpoints.update(this.netmap.edges);
-    const wanted = translateNetmap(this.netmap, (id) => this.endpoints.of(id));
-    if (changeBetween(this.wanted, wanted) !== undefined) await this.#change(this.netmap);
+    await this.#useEndpoints(this.netmap);
+  }
+
+  /** The edges' addresses in use may be others: peers behind them are reached there as well. */
+  async #useEndpoints(netmap: Netmap): Promise<void> {
+    const wanted = translateNetmap(netmap, (id) => this.endpoints.of(id));
+    if (changeBetween(this.wanted, wanted) === undefined) return;
+    await this.#change(netmap);
+    this.#saveSoon();
+  }
+
+  async #shakeEdges(edges: readonly NetmapEdge[]): Promise<void> {
+    this.#edgeWatch.expect(edges, Date.now());
+    await this.#rehandshake(edges);
   }
 
   async #rehandshake(peers: readonly { readonly publicKey: string }[]): Promise<void> {

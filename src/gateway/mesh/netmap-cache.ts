@@ -12,8 +12,8 @@ const FILE = 'netmap.json';
 
 const cacheSchema = z.strictObject({
   netmap: netmapSchema,
-  /** `HOST:PORT` of an edge → `ADDRESS:PORT`. */
-  resolved: z.record(z.string().max(300), z.string().max(64)),
+  /** `HOST:PORT` of an edge → `ADDRESS:PORT`, several with a space between. */
+  resolved: z.record(z.string().max(300), z.string().max(512)),
 });
 
 export interface CachedNetmap {

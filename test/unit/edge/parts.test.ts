@@ -1,6 +1,7 @@
 /** Parts of the edge by themselves. */
 import { X509Certificate } from 'node:crypto';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
+import type { NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RegistryEvent } from '../../../src/control/registry/objects.ts';
@@ -9,9 +10,10 @@ import { loadCertificate } from '../../../src/edge/certificate.ts';
 import { lockDirectory } from '../../../src/edge/directory-lock.ts';
 import { FailureLimiter, sourceKey } from '../../../src/edge/failure-limiter.ts';
 import { problemOf, RequestError } from '../../../src/edge/problem.ts';
+import { machineAddresses, publicAddresses } from '../../../src/edge/public-addresses.ts';
 import { relayChanges } from '../../../src/edge/relay-link.ts';
 import { createSelfSigned } from '../../../src/edge/self-signed.ts';
-import { parseListen, publicAddresses, updateSettings } from '../../../src/edge/settings.ts';
+import { parseListen, updateSettings } from '../../../src/edge/settings.ts';
 import { CausewayError } from '../../../src/errors.ts';
 import { randomPublicKey, temporaryDirectory } from './edge-under-test.ts';
 
@@ -87,12 +89,62 @@ describe('settings', () => {
       hosts: ['edge.example', '2001:db8::1'],
       endpoints: ['edge.example:4500', '[2001:db8::1]:4500'],
       urls: ['https://edge.example:443', 'https://[2001:db8::1]:443'],
+      warning: undefined,
     });
     const other = await updateSettings(path, { endpoints: ['nat.example:1'] });
     expect(publicAddresses(other, ports).endpoints).toEqual(['nat.example:1']);
     expect(publicAddresses({ ...settings, public: [] }, ports, ['10.0.0.1']).urls).toEqual([
       'https://10.0.0.1:443',
     ]);
+  });
+
+  test('a machine of which only private addresses are found: the operator is told', async () => {
+    const settings = await updateSettings(join(folder, 'private.json'), {});
+    const ports = { api: 443, relay: 4_500 };
+    const warn = (...machine: string[]) => publicAddresses(settings, ports, machine).warning;
+    expect(warn('10.0.0.1', '192.168.7.1', '172.31.0.1', '100.96.0.1', 'fd00::1')).toMatch(
+      /at 10\.0\.0\.1, 192\.168\.7\.1, .*fd00::1, .* --public /,
+    );
+    expect(warn('127.0.0.1')).toMatch(/--public/);
+    expect(warn('10.0.0.1', '203.0.113.1')).toBeUndefined();
+    expect(warn('172.32.0.1')).toBeUndefined();
+    expect(warn('2001:db8::1')).toBeUndefined();
+    const given = { ...settings, public: ['10.0.0.1'] };
+    expect(publicAddresses(given, ports, ['10.0.0.1']).warning).toBeUndefined();
+    const forwarded = { ...settings, urls: ['https://a:1'], endpoints: ['a:1'] };
+    expect(publicAddresses(forwarded, ports, ['10.0.0.1']).warning).toBeUndefined();
+  });
+
+  test("addresses of tunnels and containers are not the machine's", () => {
+    const at = (address: string, family: 'IPv4' | 'IPv6' = 'IPv4', internal = false) => [
+      {
+        address,
+        family,
+        internal,
+        netmask: '',
+        mac: '',
+        cidr: null,
+        scopeid: 0,
+      } as NetworkInterfaceInfo,
+    ];
+    const inner = [
+      'causeway0',
+      'docker0',
+      'br-0123456789ab',
+      'veth12ab',
+      'virbr0',
+      'lxcbr0',
+      'cni0',
+    ];
+    const interfaces = {
+      lo: at('127.0.0.1', 'IPv4', true),
+      ...Object.fromEntries(inner.map((name, i) => [name, at(`10.9.${i}.1`)])),
+      eth1: at('2001:db8::1', 'IPv6'),
+      eth2: at('fe80::1', 'IPv6'),
+      br0: at('203.0.113.7'),
+    };
+    expect(machineAddresses(interfaces)).toEqual(['203.0.113.7', '2001:db8::1']);
+    expect(machineAddresses({ docker0: at('172.17.0.1') })).toEqual(['127.0.0.1']);
   });
 });
 
