@@ -78,6 +78,10 @@ export class MemoryStore implements Store {
     return this.#watchers.add(prefix, revision, listener);
   }
 
+  async probe(): Promise<void> {
+    this.#assertOpen();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#watchers.clear();

@@ -83,6 +83,8 @@ export interface Store {
    * commit (of any process) that touches the prefix, in order and without gaps. Returns how to stop.
    */
   watch(prefix: string, revision: number, listener: StoreListener): () => void;
+  /** Reads and writes durably without changing anything; rejects if a commit would. Waits for nobody. */
+  probe(): Promise<void>;
   close(): Promise<void>;
 }
 

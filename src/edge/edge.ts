@@ -21,6 +21,7 @@ import { EdgeCertificates } from './next-certificate.ts';
 import { SOCKET_NAME } from './paths.ts';
 import { Presence } from './presence.ts';
 import { publicAddresses } from './public-addresses.ts';
+import { Readiness } from './readiness.ts';
 import { registerEdge, registerMesh } from './registration.ts';
 import type { RelayOptions, RelayProcess } from './relay/relay.ts';
 import { RelayLink, relayReplicas } from './relay-link.ts';
@@ -171,6 +172,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     relay,
     relayLink,
     certificates,
+    readiness: new Readiness({ store, relay, log, now: clock.monotonic }),
     edge: edge.id,
     version,
     started,

@@ -15,6 +15,7 @@ import type { ChangeLimiter } from './change-limiter.ts';
 import type { NetmapStreams } from './netmap-streams.ts';
 import type { EdgeCertificates } from './next-certificate.ts';
 import type { Presence } from './presence.ts';
+import type { Readiness } from './readiness.ts';
 import type { RelayProcess } from './relay/relay.ts';
 import type { RelayLink } from './relay-link.ts';
 
@@ -29,6 +30,7 @@ export interface EdgeServices {
   readonly relay: Pick<RelayProcess, 'statistics'>;
   readonly relayLink: RelayLink;
   readonly certificates: EdgeCertificates;
+  readonly readiness: Readiness;
   /** This edge's entry in the registry. */
   readonly edge: EdgeId;
   readonly version: string;

@@ -118,6 +118,7 @@ export class SqliteStore implements Store {
   readonly #path: string;
   readonly #deletions: number;
   readonly #pollInterval: number;
+  readonly #lockTimeout: number;
   readonly #statements: Record<
     'get' | 'list' | 'changes' | 'put' | 'state' | 'advance' | 'deletion' | 'forget' | 'version',
     StatementSync
@@ -135,6 +136,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#deletions = options.deletions ?? DELETIONS;
     this.#pollInterval = options.pollInterval ?? POLL_INTERVAL;
+    this.#lockTimeout = options.lockTimeout ?? LOCK_TIMEOUT;
     const below = 'key >= ? AND key < ?';
     this.#statements = {
       get: database.prepare(
@@ -183,6 +185,20 @@ export class SqliteStore implements Store {
     const stop = this.#watchers.add(prefix, revision, listener);
     this.#poll ??= setInterval(() => this.#lookForOthers(), this.#pollInterval).unref();
     return stop;
+  }
+
+  async probe(): Promise<void> {
+    this.#attempt(() => this.#database.exec('PRAGMA busy_timeout = 0'));
+    try {
+      this.#transaction('BEGIN IMMEDIATE', () => {
+        const { revision } = this.#state();
+        // SQLite writes no page on which nothing changes.
+        this.#statements.advance.run(revision + 1);
+        this.#statements.advance.run(revision);
+      });
+    } finally {
+      this.#database.exec(`PRAGMA busy_timeout = ${this.#lockTimeout}`);
+    }
   }
 
   async close(): Promise<void> {

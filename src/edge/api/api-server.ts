@@ -49,9 +49,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = ofFastify(error);
-    if (!isAnswerable(known)) {
-      log.error({ error, request: request.id, method: request.method }, 'a request failed');
-    }
+    const what = { err: error, request: request.id, method: request.method };
+    // Nobody hears the answer, and the fault was not ours.
+    if (request.raw.readableAborted) log.debug(what, 'a client left in the middle of its request');
+    else if (!isAnswerable(known)) log.error(what, 'a request failed');
     const problem = problemOf(known, request.id);
     if (known instanceof TooManyRequests) void reply.header('retry-after', known.retryAfter);
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');

@@ -62,10 +62,13 @@ export function edgeEndpoints(services: EdgeServices): Endpoint[] {
       method: 'GET',
       path: '/healthz',
       access: 'public',
-      summary: 'Whether the edge serves',
+      summary: 'Whether the edge serves: 503 when its registry or its relay does not',
       response: z.string(),
       contentType: 'text/plain; charset=utf-8',
-      handle: () => 'ok\n',
+      handle: async () => {
+        await services.readiness.check();
+        return 'ok\n';
+      },
     }),
   ];
 }

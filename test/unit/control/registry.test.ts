@@ -497,6 +497,7 @@ describe('several processes on one store', () => {
       changes: (prefix, revision) => forgetful.changes(prefix, revision),
       commit: (writes) => forgetful.commit(writes),
       watch: () => () => {},
+      probe: async () => {},
       close: () => forgetful.close(),
     };
     const awake = await RegistryWorld.open(forgetful);

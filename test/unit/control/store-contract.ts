@@ -25,6 +25,19 @@ export function describeStore(name: string, open: (deletions: number) => Store):
       await store.close();
     });
 
+    test('a probe changes nothing, and fails when it is closed', async () => {
+      const store = opened();
+      await store.commit([{ key: 'a', value: '1' }]);
+      let heard = 0;
+      store.watch('', 1, () => heard++);
+      await store.probe();
+      expect(await store.get('a')).toEqual({ key: 'a', value: '1', revision: 1 });
+      expect((await store.changes('', 0)).revision).toBe(1);
+      expect(heard).toBe(0);
+      await store.close();
+      await expect(store.probe()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    });
+
     test('a listing is in order of key, of one revision, without what was deleted', async () => {
       const store = opened();
       const keys = ['p/b', 'p/a', 'p0', 'q/a', 'p/~', 'p'];

@@ -30,7 +30,8 @@ export class FakeRelay implements RelayProcess {
   readonly port = 51_820;
   readonly publicKey = new Uint8Array(randomBytes(32).fill(0, 31));
   readonly replicas = new Map<number, string>();
-  readonly closed = new Promise<undefined>(() => {});
+  readonly #ended = Promise.withResolvers<Error | undefined>();
+  readonly closed = this.#ended.promise;
   #listeners = new Set<BindingListener>();
 
   constructor({ replicas }: RelayOptions) {
@@ -51,6 +52,11 @@ export class FakeRelay implements RelayProcess {
 
   bind(relayId: number, bound = true): void {
     for (const listener of this.#listeners) listener(relayId, bound, Date.now(), '192.0.2.1:4500');
+  }
+
+  /** As when the worker fails. */
+  end(error: Error): void {
+    this.#ended.resolve(error);
   }
 
   bindings(): [] {

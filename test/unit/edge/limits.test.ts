@@ -136,6 +136,20 @@ test('headers of 100 kB, no HTTP at all, and a request cut off', async () => {
   expect((await edge.call('GET', '/healthz')).status).toBe(200);
 });
 
+test('a client that leaves in the middle of its request is no error of ours', async () => {
+  const before = edge.logged.length;
+  const socket = openSocket();
+  await once(socket, 'secureConnect');
+  const head = 'POST /v1/enrol HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+  socket.write(`${head}content-length: 100\r\n\r\n{`);
+  // What comes first is taken first.
+  await edge.call('GET', '/healthz');
+  socket.destroy();
+  await until(() => edge.logged.slice(before).some((line) => line.includes('in the middle')));
+  const levels = edge.logged.slice(before).map((line) => JSON.parse(line).level);
+  expect(Math.max(...levels)).toBe(20);
+});
+
 test('one address has a bounded number of connections', async () => {
   const sockets = Array.from({ length: 300 }, openSocket);
   try {
