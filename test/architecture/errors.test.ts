@@ -26,3 +26,27 @@ test('every code is thrown somewhere, and in a sentence', () => {
   const unused = ERROR_CODES.filter((code) => !sources.includes(`'${code}'`));
   expect(unused).toEqual([]);
 });
+
+test('whatever carries a code names one of them', () => {
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(ROOT, 'src', file), 'utf8'))
+    .join('\n');
+  const literals = [...sources.matchAll(/\bcode: '([A-Z][A-Z_]+)'/g)].map(([, code]) => code!);
+  const raised = [
+    ...sources.matchAll(/(?:CausewayError|document|super)\(\s*'([A-Z][A-Z_]+)'/g),
+  ].map(([, code]) => code!);
+  expect(literals.length).toBeGreaterThan(3);
+  expect(raised.length).toBeGreaterThan(50);
+  const known: readonly string[] = ERROR_CODES;
+  expect([...literals, ...raised].filter((code) => !known.includes(code))).toEqual([]);
+});
+
+test('every answer with a status of its own is of a code that is documented', () => {
+  const source = readFileSync(join(ROOT, 'src/edge/problem.ts'), 'utf8');
+  const table = /const STATUS[^{]*\{([^}]*)\}/.exec(source)![1]!;
+  const answered = [...table.matchAll(/([A-Z_]+): \d{3}/g)].map(([, code]) => code!);
+  expect(answered.length).toBeGreaterThan(20);
+  const documented = sections.map((section) => section.split('\n')[0]!.trim());
+  expect(answered.filter((code) => !documented.includes(code))).toEqual([]);
+});
