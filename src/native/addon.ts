@@ -137,6 +137,8 @@ export interface Addon {
   close(fd: number): void;
   /** Gives freed memory back to the system. */
   trimMemory(): void;
+  /** Fills it from the kernel, for keys too; a microsecond for a few hundred bytes. */
+  random(into: Uint8Array): void;
   /** Subscribed to RTMGRP_* groups, in the namespace of the TUN (or -1: ours); fd or -errno. */
   openNetlink(groups: number, tun: number): number;
   /** Bytes or -errno; never blocks. */

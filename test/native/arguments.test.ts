@@ -64,6 +64,7 @@ const RIGHT: Record<string, unknown[]> = {
   noiseSeal: [handles.noise, 32, 32],
   noiseOpen: [handles.noise, 32, 32],
   close: [-1],
+  random: [new Uint8Array(10)],
   openNetlink: [1, -1],
   receive: [-1, new Uint8Array(10)],
   send: [-1, new Uint8Array(10)],

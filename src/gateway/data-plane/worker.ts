@@ -2,7 +2,6 @@
  * The data-plane worker: owns the protocol's state, the sockets and the packet loop. Commands come
  * from the main thread and are answered one by one; see messages.ts.
  */
-import { getRandomValues } from 'node:crypto';
 import { constants } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { bytesToHex, wipe } from '../../bytes.ts';
@@ -38,9 +37,7 @@ const { aead, primitives, refusal } = chooseCryptography(
   options.crypto,
   options.maxPeers * SLOTS_PER_PEER,
 );
-const random = (into: Uint8Array): void => {
-  getRandomValues(into);
-};
+const random = (into: Uint8Array): void => addon.random(into);
 const clock = new Clock();
 const drops = new DropCounters(options.figures.drops);
 const endpoints = new EndpointTable(options.maxPeers + SCRATCH_ENDPOINTS);
