@@ -36,6 +36,7 @@ export const DROP_REASONS = {
   out_staged_expired: 'no session within REKEY_ATTEMPT_TIME, or the peer was removed',
   out_too_long: 'message longer than a datagram, or than the path takes (EMSGSIZE)',
   out_send_error: 'the socket refused the datagram',
+  out_socket_closed: 'the datagram waited for room in a socket that was closed then',
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

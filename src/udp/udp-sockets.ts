@@ -121,6 +121,14 @@ export class UdpSockets {
     return results[0] as 0 | 4 | 6;
   }
 
+  /** Ends what `send` has left of the vector, unsent; how many datagrams that were. */
+  giveUp(vector: OutboundVector, endpoints = this.#endpoints): number {
+    const outbound = bindOutbound(this.#addon, vector);
+    const table = bindEndpoints(this.#addon, endpoints);
+    this.#addon.udpSend(-1, -1, false, false, outbound, vector.length, table, true);
+    return this.#results[3]!;
+  }
+
   /** Routes changed: endpoints whose path refused segmentation may try again. */
   forgetPaths(endpoints = this.#endpoints): void {
     this.#addon.forgetPaths(bindEndpoints(this.#addon, endpoints));

@@ -15,6 +15,7 @@ export const RELAY_DROP_REASONS = {
   relay_handshake_rate: 'too many handshake messages from one source',
   relay_rate: 'more messages or bytes from one source than it may send',
   relay_send_error: 'the socket refused the datagram',
+  relay_socket_closed: 'the datagram waited for room in a socket that was closed then',
   relay_receive_full: "more arrived than the relay got through: the kernel's buffer was full",
 } as const;
 

@@ -15,6 +15,7 @@
 import type { Clock } from '../../clock.ts';
 import type { RelayCore } from '../../control/relay/relay-core.ts';
 import { type Addon, type PollHandle, READABLE, WRITABLE } from '../../native/addon.ts';
+import { ProtocolLoop } from '../../udp/protocol-loop.ts';
 import type { UdpSockets } from '../../udp/udp-sockets.ts';
 import {
   type EndpointTable,
@@ -33,8 +34,6 @@ const INBOUND_MESSAGES = INBOUND_BUFFERS * 128;
 /** What the edge itself sends: handshakes and keepalives. */
 const OUTBOUND_ENTRIES = 64;
 const OUTBOUND_ARENA = 16 << 10;
-/** Handshake messages handled in one visit, so that packets get their turn between them. */
-const HANDSHAKES_PER_VISIT = 2;
 /** Milliseconds between looks at what has come to its time. */
 const TICK = 1_000;
 /** Ticks after which paths that refused segmentation may try again. */
@@ -68,20 +67,29 @@ export class RelayLoop {
   readonly #forwarding: Forwarding;
   readonly #outbound = new OutboundVector(OUTBOUND_ENTRIES, OUTBOUND_ARENA);
   readonly #share = new HandshakeShare();
+  readonly #protocol: ProtocolLoop;
   readonly #polls: { readonly fd: number; readonly poll: PollHandle }[] = [];
   readonly #tick: NodeJS.Timeout;
   /** What waits for a socket to become writable. */
   #blocked: 'forwarded' | 'own' | undefined;
   #kernelDrops = 0;
   #ticks = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
-  #handshakesScheduled = false;
   #closed = false;
 
   constructor(parts: RelayLoopParts) {
     this.#parts = parts;
     this.#forwarding = new Forwarding(parts.core, this.#inbound, parts.forwarded);
+    const { device, aead, clock, onEvents } = parts;
+    this.#protocol = new ProtocolLoop({
+      protocol: device,
+      aead,
+      clock,
+      share: this.#share,
+      outbound: this.#outbound,
+      canSend: () => this.#blocked === undefined,
+      send: () => this.#sendOwn(false),
+      onEvents,
+    });
     for (const fd of [parts.sockets.fd4, parts.sockets.fd6]) {
       if (fd < 0) continue;
       const poll = parts.addon.createPoll(fd, (events) => this.#onSocket(fd, events));
@@ -93,23 +101,30 @@ export class RelayLoop {
 
   /** To be called after anything was done to the device from outside a visit. */
   afterChange(): void {
-    this.#finishVisit();
+    this.#protocol.finishVisit();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#protocol.close();
     clearInterval(this.#tick);
-    for (const { poll } of this.#polls) this.#parts.addon.closePoll(poll);
-    this.#parts.sockets.close();
+    const { addon, sockets, core } = this.#parts;
+    for (const { poll } of this.#polls) addon.closePoll(poll);
+    if (this.#blocked === 'forwarded') {
+      const left = sockets.giveUp(this.#forwarding.outbound, core.endpoints);
+      core.drops.add('relay_socket_closed', left);
+    } else if (this.#blocked === 'own') {
+      core.drops.add('relay_socket_closed', sockets.giveUp(this.#outbound));
+    }
+    sockets.close();
   }
 
   #onSocket(fd: number, events: number): void {
     if (events < 0) return;
     if ((events & WRITABLE) !== 0) this.#resume();
     if ((events & READABLE) !== 0 && this.#blocked === undefined) this.#receive(fd);
-    if (!this.#closed) this.#finishVisit();
+    if (!this.#closed) this.#protocol.finishVisit();
   }
 
   #receive(fd: number): void {
@@ -173,59 +188,6 @@ export class RelayLoop {
     else if (this.#blocked === 'own') this.#sendOwn(true);
   }
 
-  /** Handshakes, what the protocol itself wants to send, events, and the next deadline. */
-  #finishVisit(): void {
-    if (this.#closed) return;
-    this.#handleHandshakes();
-    this.#transmit();
-    this.#parts.onEvents();
-    this.#armTimer();
-  }
-
-  #handleHandshakes(): void {
-    const { device, clock } = this.#parts;
-    if (device.handshakesWaiting === 0) return;
-    const now = clock.read();
-    const started = now.monotonic;
-    const waiting = device.handleHandshakes(now, HANDSHAKES_PER_VISIT);
-    const ended = performance.now();
-    if (this.#share.addHandshakes(ended - started, ended)) device.enterUnderLoad(now);
-    if (waiting > 0 && !this.#handshakesScheduled) {
-      this.#handshakesScheduled = true;
-      setImmediate(() => {
-        this.#handshakesScheduled = false;
-        this.#finishVisit();
-      });
-    }
-  }
-
-  #transmit(): void {
-    const { device, aead, clock } = this.#parts;
-    let more = true;
-    while (more && this.#blocked === undefined) {
-      this.#outbound.clear();
-      more = device.pollTransmit(this.#outbound, clock);
-      if (this.#outbound.length === 0) return;
-      aead.sealVector(this.#outbound);
-      this.#sendOwn(false);
-    }
-  }
-
-  #armTimer(): void {
-    const next = this.#parts.device.pollTimeout();
-    if (next >= this.#timerAt) return; // the timer that runs fires first and looks again
-    clearTimeout(this.#timer);
-    this.#timerAt = next;
-    const wait = Math.max(0, Math.ceil(next - performance.now()));
-    this.#timer = setTimeout(() => {
-      this.#timerAt = Number.POSITIVE_INFINITY;
-      if (this.#closed) return;
-      const { device, clock } = this.#parts;
-      device.handleTimeout(clock.read());
-      this.#finishVisit();
-    }, wait);
-  }
-
   #onTick(): void {
     const { sockets, core, clock, onTick } = this.#parts;
     clock.read();
@@ -236,6 +198,6 @@ export class RelayLoop {
     this.#kernelDrops = dropped;
     if (++this.#ticks % FORGET_PATHS === 0) sockets.forgetPaths(core.endpoints);
     onTick();
-    this.#finishVisit();
+    this.#protocol.finishVisit();
   }
 }

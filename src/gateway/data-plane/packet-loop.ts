@@ -13,6 +13,7 @@ import type { Clock } from '../../clock.ts';
 import type { DropCounters } from '../../drops.ts';
 import { type Addon, type PollHandle, READABLE, WRITABLE } from '../../native/addon.ts';
 import { DRAINED, type TunDevice } from '../../tun/tun-device.ts';
+import { ProtocolLoop } from '../../udp/protocol-loop.ts';
 import type { UdpSockets } from '../../udp/udp-sockets.ts';
 import { InboundVector, OutboundVector, type VectorAead } from '../../vector.ts';
 import type { Device } from '../../wireguard/device.ts';
@@ -27,8 +28,6 @@ const OUTBOUND_VISIT = 256 << 10;
 const INBOUND_BUFFERS = 8;
 const INBOUND_BUFFER = 1 << 16;
 const INBOUND_MESSAGES = INBOUND_BUFFERS * 128;
-/** Handshake messages handled in one visit, so that packets get their turn between them. */
-const HANDSHAKES_PER_VISIT = 2;
 
 const SOCKET_COUNT_INTERVAL = 1_000; // ms
 
@@ -58,6 +57,7 @@ export class PacketLoop {
     INBOUND_MESSAGES,
   );
   readonly #share = new HandshakeShare();
+  readonly #protocol: ProtocolLoop;
   readonly #tunPoll: PollHandle;
   #sockets: UdpSockets | undefined;
   #socketPolls: { readonly fd: number; readonly poll: PollHandle }[] = [];
@@ -66,13 +66,21 @@ export class PacketLoop {
   #countSocketAt = 0;
   /** The outbound vector waits for a socket to become writable. */
   #blocked = false;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
-  #handshakesScheduled = false;
   #closed = false;
 
   constructor(parts: PacketLoopParts) {
     this.#parts = parts;
+    const { device, aead, clock, onEvents } = parts;
+    this.#protocol = new ProtocolLoop({
+      protocol: device,
+      aead,
+      clock,
+      share: this.#share,
+      outbound: this.#outbound,
+      canSend: () => !this.#blocked && this.#sockets !== undefined,
+      send: () => this.#send(false),
+      onEvents,
+    });
     this.#tunPoll = parts.addon.createPoll(parts.tun.fd, (events) => this.#onTun(events));
   }
 
@@ -80,11 +88,18 @@ export class PacketLoop {
     return this.#sockets;
   }
 
-  /** Takes over open sockets, closing the ones before; undefined = none. */
+  /**
+   * Takes over open sockets, closing the ones before; undefined = none. What waits for the old ones to
+   * become writable goes out by the new ones, or is dropped.
+   */
   useSockets(sockets: UdpSockets | undefined): void {
-    const { addon } = this.#parts;
+    const { addon, drops } = this.#parts;
+    const waiting = this.#blocked;
     for (const { poll } of this.#socketPolls) addon.closePoll(poll);
     this.#socketPolls = [];
+    if (waiting && sockets === undefined && this.#sockets !== undefined) {
+      drops.add('out_socket_closed', this.#sockets.giveUp(this.#outbound));
+    }
     this.#sockets?.close();
     this.#sockets = sockets;
     this.#socketDrops = 0;
@@ -99,17 +114,18 @@ export class PacketLoop {
       addon.setPoll(poll, READABLE);
       this.#socketPolls.push({ fd, poll });
     }
+    if (waiting) this.#send(true);
   }
 
   /** To be called after anything was done to the device from outside a visit. */
   afterChange(): void {
-    this.#finishVisit();
+    this.#protocol.finishVisit();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#protocol.close();
     this.useSockets(undefined);
     this.#parts.addon.closePoll(this.#tunPoll);
   }
@@ -120,7 +136,7 @@ export class PacketLoop {
       return;
     }
     this.#readTun();
-    if (!this.#closed) this.#finishVisit();
+    if (!this.#closed) this.#protocol.finishVisit();
   }
 
   #readTun(): void {
@@ -153,7 +169,7 @@ export class PacketLoop {
       if (!this.#blocked) this.#unblock();
     }
     if ((events & READABLE) !== 0) this.#receive(fd);
-    if (!this.#closed) this.#finishVisit();
+    if (!this.#closed) this.#protocol.finishVisit();
   }
 
   #receive(fd: number): void {
@@ -223,60 +239,6 @@ export class PacketLoop {
     const { addon } = this.#parts;
     for (const { poll } of this.#socketPolls) addon.setPoll(poll, READABLE);
     addon.setPoll(this.#tunPoll, READABLE);
-  }
-
-  /** Handshakes, what the protocol itself wants to send, events, and the next deadline. */
-  #finishVisit(): void {
-    if (this.#closed) return;
-    this.#handleHandshakes();
-    this.#transmit();
-    this.#parts.onEvents();
-    this.#armTimer();
-  }
-
-  #handleHandshakes(): void {
-    const { device, clock } = this.#parts;
-    if (device.handshakesWaiting === 0) return;
-    const now = clock.read();
-    const started = now.monotonic;
-    const waiting = device.handleHandshakes(now, HANDSHAKES_PER_VISIT);
-    const ended = performance.now();
-    if (this.#share.addHandshakes(ended - started, ended)) device.enterUnderLoad(now);
-    if (waiting > 0 && !this.#handshakesScheduled) {
-      this.#handshakesScheduled = true;
-      setImmediate(() => {
-        this.#handshakesScheduled = false;
-        this.#finishVisit();
-      });
-    }
-  }
-
-  #transmit(): void {
-    const { device, aead, clock } = this.#parts;
-    let more = true;
-    while (more && !this.#blocked && this.#sockets !== undefined) {
-      const vector = this.#outbound;
-      vector.clear();
-      more = device.pollTransmit(vector, clock);
-      if (vector.length === 0) return;
-      aead.sealVector(vector);
-      this.#send(false);
-    }
-  }
-
-  #armTimer(): void {
-    const next = this.#parts.device.pollTimeout();
-    if (next >= this.#timerAt) return; // the timer that runs fires first and looks again
-    clearTimeout(this.#timer);
-    this.#timerAt = next;
-    const wait = Math.max(0, Math.ceil(next - performance.now()));
-    this.#timer = setTimeout(() => {
-      this.#timerAt = Number.POSITIVE_INFINITY;
-      if (this.#closed) return;
-      const { device, clock } = this.#parts;
-      device.handleTimeout(clock.read());
-      this.#finishVisit();
-    }, wait);
   }
 
   #gone(): void {
