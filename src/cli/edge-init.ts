@@ -7,18 +7,21 @@ import { formatFields } from './table.ts';
 
 interface Options extends EdgeSettingsOptions {
   readonly json?: true;
+  readonly newRegistry?: true;
 }
 
 export function edgeInitCommand(): Command {
   return addEdgeSettings(new Command('init'))
     .description('make an edge: data directory, keys, certificate, registry; may be run again')
+    .option('--new-registry', 'begin an empty one where an edge has lost its own: all join anew')
     .option('--json', 'print JSON')
     .action(run);
 }
 
 async function run(options: Options): Promise<void> {
   const { initializeEdge } = await import('../edge/initialize.ts');
-  const made = await initializeEdge(options.data, await settingsChange(options));
+  const { newRegistry = false } = options;
+  const made = await initializeEdge(options.data, await settingsChange(options), { newRegistry });
   if (made.warning !== undefined) process.stderr.write(`connector: warning: ${made.warning}\n`);
   print(options, made, () =>
     formatFields([

@@ -9,8 +9,9 @@
  *
  * The stream starts with `netmap` (whole) or, resumed at a revision the edge still knows, with what
  * changed since (`delta`); each carries its revision as the event's id. A comment line comes every
- * HEARTBEAT_INTERVAL, so that silence means a dead connection. `gone` is the last event: the
- * credential is void, and reconnecting is no use.
+ * HEARTBEAT_INTERVAL, so that silence means a dead connection. `gone` is the last event: the replica
+ * was deleted, and reconnecting is no use. One that was away then is told by HTTP 410 with the code
+ * CONNECTOR_GONE. Nothing else is final: an edge that lost its registry knows no credential at all.
  */
 import { z } from 'zod';
 import {
@@ -87,9 +88,16 @@ export const advertiseResponseSchema = z.strictObject({
 });
 export type AdvertiseResponse = z.infer<typeof advertiseResponseSchema>;
 
+export const netmapQuerySchema = z.strictObject({
+  /** Who asks: an edge that no longer knows the credential can say that this replica was deleted. */
+  replica: replicaIdSchema.optional(),
+});
+
 export const goneEventSchema = z.strictObject({
   /** Of docs/errors.md. */
   code: z.string(),
+  /** Who is no more: the receiver. */
+  replica: replicaIdSchema,
   /** A sentence for the log. */
   detail: z.string(),
 });

@@ -5,8 +5,6 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { NetmapIndex } from '../control/netmap-index.ts';
-import { openSqliteStore } from '../control/node/sqlite-store.ts';
-import { Registry } from '../control/registry/registry.ts';
 import { type ApiServer, createApiServer } from './api/api-server.ts';
 import { Authentication } from './api/authentication.ts';
 import { apiEndpoints } from './api/endpoints.ts';
@@ -18,15 +16,16 @@ import { listenTls, listenUnix } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
 import { NetmapStreams } from './netmap-streams.ts';
 import { EdgeCertificates } from './next-certificate.ts';
+import { openRegistry } from './open-registry.ts';
 import { SOCKET_NAME } from './paths.ts';
 import { Presence } from './presence.ts';
 import { publicAddresses } from './public-addresses.ts';
 import { Readiness } from './readiness.ts';
-import { registerEdge, registerMesh } from './registration.ts';
+import { registerEdge } from './registration.ts';
 import type { RelayOptions, RelayProcess } from './relay/relay.ts';
 import { RelayLink, relayReplicas } from './relay-link.ts';
 import type { EdgeServices } from './services.ts';
-import { type SettingsChange, updateSettings } from './settings.ts';
+import type { SettingsChange } from './settings.ts';
 
 export interface EdgeOptions {
   readonly directory: string;
@@ -91,20 +90,23 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   const directory = own(await openDataDirectory(options.directory, options.patience), (held) =>
     held.close(),
   );
-  const settings = await updateSettings(directory.file('edge.json'), options.settings);
-  const privateKey = await loadEdgeKey(directory);
-  const store = own(openSqliteStore(directory.file('registry.db')), (held) => held.close());
   const onFailure = (error: unknown, record: string): void =>
     log.error({ err: error, record }, 'the audit log cannot be written');
   const audit = own(new AuditLog(directory.file('audit.jsonl'), { onFailure }), (held) =>
     held.close(),
   );
-  const registry = own(await Registry.open(store, fail), (held) => held.close());
+  const { registry, store, settings } = own(
+    await openRegistry(directory, { settings: options.settings, audit, onFailure: fail }),
+    async (held) => {
+      held.registry.close();
+      await held.store.close();
+    },
+  );
+  const privateKey = await loadEdgeKey(directory);
   const { view } = registry;
   const index = new NetmapIndex(view, registry.takeHistory());
   const streams = own(new NetmapStreams(index), (held) => held.close());
   registry.onChange((events, revision) => streams.publish(index.update(events, revision)));
-  await registerMesh({ registry, audit }, settings);
 
   const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
   const certificates = await EdgeCertificates.open({

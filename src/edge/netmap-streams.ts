@@ -12,6 +12,7 @@ import type { ServerResponse } from 'node:http';
 import { type GoneEvent, HEARTBEAT_INTERVAL } from '../control/api.ts';
 import type { ReplicaId } from '../control/model.ts';
 import type { NetmapIndex, NetmapUpdate } from '../control/netmap-index.ts';
+import { REPLICA_GONE } from './api/authentication.ts';
 import { EventQueue, giveBack } from './event-queue.ts';
 
 /** Bytes queued for a reader from which on it is behind. */
@@ -48,11 +49,6 @@ interface Stream {
   /** Since when nothing was taken, if something is queued. */
   stuckSince: number;
 }
-
-const GONE: GoneEvent = {
-  code: 'NOT_FOUND',
-  detail: 'This replica, or its connector, was deleted at the edge: join again with a new token.',
-};
 
 export class NetmapStreams {
   readonly #index: NetmapIndex;
@@ -122,7 +118,8 @@ export class NetmapStreams {
     for (const replica of gone) {
       const stream = this.#streams.get(replica);
       if (stream === undefined) continue;
-      this.#end(stream, formatEvent('gone', revision, JSON.stringify(GONE)));
+      const event: GoneEvent = { code: 'CONNECTOR_GONE', replica, detail: REPLICA_GONE };
+      this.#end(stream, formatEvent('gone', revision, JSON.stringify(event)));
     }
     if (this.#pending.size > 0) {
       this.#run ??= setTimeout(() => this.#flush(), this.#runInterval);

@@ -42,11 +42,11 @@ export type SettingsChange = {
 };
 
 /**
- * Reads the settings, applies the change, and writes them if that changed something.
+ * The settings as the change makes them; nothing is written.
  *
  * @throws CausewayError CONFIG_VALUE, FILE_ACCESS
  */
-export async function updateSettings(path: string, change: SettingsChange): Promise<Settings> {
+export async function readSettings(path: string, change: SettingsChange): Promise<Settings> {
   const text = await readPrivateFile(path);
   const before = text === undefined ? undefined : parse(path, text);
   const defaults = {
@@ -63,10 +63,17 @@ export async function updateSettings(path: string, change: SettingsChange): Prom
   const given = Object.fromEntries(
     Object.entries(change).filter(([, value]) => value !== undefined),
   );
-  const settings = validate({ ...defaults, ...before, ...given });
-  const written = `${JSON.stringify(settings, null, 2)}\n`;
-  if (written !== text) await writePrivateFile(path, written);
-  return settings;
+  return validate({ ...defaults, ...before, ...given });
+}
+
+/**
+ * Writes the settings, unless that is what the file says.
+ *
+ * @throws CausewayError FILE_ACCESS
+ */
+export async function writeSettings(path: string, settings: Settings): Promise<void> {
+  const text = `${JSON.stringify(settings, null, 2)}\n`;
+  if (text !== (await readPrivateFile(path))) await writePrivateFile(path, text);
 }
 
 function parse(path: string, text: string): Settings {

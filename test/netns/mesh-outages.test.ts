@@ -2,7 +2,7 @@
  * What breaks while traffic flows between two sites of a mesh (lab/mesh-lab.ts), and for how long it
  * is felt: each figure is printed. The sites are a and b, the NATs and the internet between them.
  */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -166,6 +166,43 @@ netnsSuite('outages of a mesh', ['nft'], () => {
     await probe.answered(10);
     print("the relay's address in use died", await probe.longestGap());
     expect((await a.status()).problems).toEqual([]);
+  });
+
+  test('the edge runs with a backup older than its gateways', { timeout: SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    const [a, b] = mesh.sites as [Site, Site];
+    const registry = join(mesh.dataDirectory, 'registry.db');
+    const restart = async (from: string, keep: string): Promise<void> => {
+      await mesh.edgeProcess.stop();
+      copyFileSync(registry, `${registry}.${keep}`);
+      copyFileSync(`${registry}.${from}`, registry);
+      await mesh.startEdge();
+    };
+    await mesh.startEdge();
+    await mesh.edgeProcess.stop();
+    copyFileSync(registry, `${registry}.old`);
+    await mesh.startEdge();
+    await mesh.joinAll();
+    await startService(b.host, PORT);
+    const connection = new ServiceClient(a.host, b.address[4], PORT).stream();
+    await connection.line(/from/);
+
+    await restart('old', 'new');
+    const refused = async (site: Site) => (await site.status()).stream.error?.code;
+    await eventually(async () => (await refused(a)) === 'UNAUTHORIZED', 'a is refused');
+    const status = await a.status();
+    expect(status.problems[0]).toContain("does not know this replica's credential");
+    expect(status.routes).toContainEqual(expect.objectContaining({ state: 'in force' }));
+    // Also one that is started meanwhile.
+    await b.down();
+    await b.up();
+    expect((await b.status()).netmap).toMatchObject({ source: 'cache' });
+
+    await restart('new', 'old');
+    await survives(connection, 'restored');
+    for (const site of [a, b]) {
+      await eventually(async () => (await site.status()).stream.state === 'open', site.name);
+    }
   });
 
   test('a connector is deleted while it is connected', { timeout: SECONDS }, async () => {

@@ -21,7 +21,16 @@ import type {
   VnetId,
 } from '../model.ts';
 import type { StoreChange } from '../store.ts';
-import { decodeObject, HEAD_KEY, type RegistryEvent, type RegistryObject } from './objects.ts';
+import {
+  decodeObject,
+  HEAD_KEY,
+  parseKey,
+  type RegistryEvent,
+  type RegistryObject,
+} from './objects.ts';
+
+/** Deleted replicas that are remembered, as many as the store remembers deletions. */
+const MAX_DELETED = 16_384;
 
 export class RegistryView {
   /** Of the store, after the last change applied. */
@@ -48,6 +57,8 @@ export class RegistryView {
   readonly #publicKeys = new Map<string, Replica | Edge>();
   readonly #replicaHashes = new Map<string, Replica>();
   readonly #tokenHashes = new Map<string, ApiToken>();
+  /** In the order in which they were deleted. */
+  readonly #deletedReplicas = new Set<string>();
 
   /** @throws CausewayError NOT_FOUND before the registry is initialized */
   get head(): Head {
@@ -77,7 +88,7 @@ export class RegistryView {
       if (change.key === HEAD_KEY) this.headRevision = entry === undefined ? 0 : change.revision;
       if (before !== undefined) this.#remove(before);
       if (entry !== undefined) this.#add(entry);
-      if (entry === undefined) this.#byKey.delete(change.key);
+      if (entry === undefined) this.#delete(change.key);
       else this.#byKey.set(change.key, entry);
       const kind = (entry ?? before)?.kind;
       if (kind === undefined) continue;
@@ -165,6 +176,14 @@ export class RegistryView {
     return this.#tokenHashes.get(hash);
   }
 
+  /**
+   * Whether there was such a replica and it was deleted. False says nothing: it may be forgotten, or
+   * younger than the copy that the registry was restored from.
+   */
+  wasDeleted(replica: string): boolean {
+    return this.#deletedReplicas.has(replica);
+  }
+
   /** The replica that carries the connector's mesh IPs and prefixes: the one chosen, else the oldest. */
   servingReplica(connector: ConnectorId): Replica | undefined {
     const chosen = this.serving.get(connector)?.replica;
@@ -217,6 +236,17 @@ export class RegistryView {
         break;
     }
     this.#names.set(`${kind}/${object.name}`, object.id);
+  }
+
+  #delete(key: string): void {
+    this.#byKey.delete(key);
+    const { kind, ids } = parseKey(key) ?? {};
+    const id = ids?.at(-1);
+    if (kind !== 'replica' || id === undefined) return;
+    this.#deletedReplicas.add(id);
+    if (this.#deletedReplicas.size <= MAX_DELETED) return;
+    const [oldestDeletion] = this.#deletedReplicas;
+    this.#deletedReplicas.delete(oldestDeletion!);
   }
 
   #remove(entry: RegistryObject): void {

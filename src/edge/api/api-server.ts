@@ -86,9 +86,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         const { authorization } = request.headers;
         // An IPv4 address as such, also on a socket of both families.
         const source = socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, '') ?? '';
+        const { replica } = request.query as { readonly replica?: unknown };
+        const claimed = typeof replica === 'string' ? replica : undefined;
         identities.set(
           request,
-          authentication.authenticate(endpoint.access, authorization, source),
+          authentication.authenticate(endpoint.access, authorization, source, claimed),
         );
       },
       handler: async (request, reply) => {

@@ -13,6 +13,10 @@ import type { Access } from './endpoint.ts';
 /** Who asks over the unix socket: whoever may open it. */
 export const LOCAL_ACTOR: Actor = { role: 'admin', name: 'local', source: 'local' };
 
+/** What a replica is told for good. */
+export const REPLICA_GONE =
+  'This replica, or its connector, was deleted at the edge: join again with a new token.';
+
 export interface Identity {
   readonly actor: Actor;
   readonly replica: Replica | undefined;
@@ -37,23 +41,21 @@ export class Authentication {
   /**
    * @param authorization the header
    * @param source address of the peer
-   * @throws CausewayError UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS
+   * @param claimed the replica that the peer says it is, if it says so
+   * @throws CausewayError UNAUTHORIZED, CONNECTOR_GONE, FORBIDDEN, TOO_MANY_REQUESTS
    */
-  authenticate(access: Access, authorization: string | undefined, source: string): Identity {
+  authenticate(
+    access: Access,
+    authorization: string | undefined,
+    source: string,
+    claimed?: string,
+  ): Identity {
     if (access === 'public') {
       return { actor: { role: 'enrolling', name: '', source }, replica: undefined };
     }
     const identity = this.#identify(authorization, source);
     if (identity === undefined) {
-      throw this.failure(
-        source,
-        new CausewayError(
-          'UNAUTHORIZED',
-          authorization === undefined
-            ? 'This needs a token: send it as "Authorization: Bearer TOKEN".'
-            : 'The edge does not know this token: it is mistyped, deleted, expired, or of another edge.',
-        ),
-      );
+      throw this.failure(source, refusal(authorization, this.#isDeleted(access, claimed)));
     }
     this.authorize(access, identity);
     return identity;
@@ -84,6 +86,11 @@ export class Authentication {
     return new TooManyRequests(text, retryAfter);
   }
 
+  /** Only of replicas, and for who asks as one. Ids of replicas are no secret. */
+  #isDeleted(access: Access, claimed: string | undefined): boolean {
+    return access === 'replica' && claimed !== undefined && this.#view.wasDeleted(claimed);
+  }
+
   #identify(authorization: string | undefined, source: string): Identity | undefined {
     const text = /^Bearer +(\S{1,256})$/i.exec(authorization ?? '')?.[1];
     const kind = text === undefined ? undefined : bearerKind(text);
@@ -97,4 +104,15 @@ export class Authentication {
     if (token === undefined) return undefined;
     return { actor: { role: token.role, name: token.name, source }, replica: undefined };
   }
+}
+
+function refusal(authorization: string | undefined, isDeleted: boolean): CausewayError {
+  if (authorization === undefined) {
+    const text = 'This needs a token: send it as "Authorization: Bearer TOKEN".';
+    return new CausewayError('UNAUTHORIZED', text);
+  }
+  if (isDeleted) return new CausewayError('CONNECTOR_GONE', REPLICA_GONE);
+  const text =
+    'The edge does not know this token: it is mistyped, deleted, expired, or of another edge.';
+  return new CausewayError('UNAUTHORIZED', text);
 }

@@ -7,6 +7,7 @@ import {
   enrolRequestSchema,
   enrolResponseSchema,
   NETMAP_PATH,
+  netmapQuerySchema,
 } from '../../control/api.ts';
 import { enrolReplica } from '../../control/registry/replicas.ts';
 import { advertiseRoutes } from '../../control/registry/routes.ts';
@@ -73,6 +74,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       path: NETMAP_PATH,
       access: 'replica',
       summary: 'Server-sent events: the netmap, then its changes; resumed by Last-Event-ID',
+      query: netmapQuerySchema,
       stream: true,
       contentType: 'text/event-stream',
       handle: ({ replica, lastEventId }, reply) => {

@@ -1,20 +1,19 @@
 /**
  * What keeps traffic from flowing although everything looks up, in sentences that say what to do: the
- * kernel's settings, filters of others, silence of an edge or a peer, conflicts of routes, the clock.
+ * kernel's settings, filters of others, silence of a peer (of an edge: edge-diagnosis.ts), conflicts of routes, the clock.
  */
 import { readFile } from 'node:fs/promises';
 import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
 import { objectsOf, stringOf, tryCommand } from '../../tun/command.ts';
 import type { RouteConflict } from '../../tun/route-plan.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
+import { diagnoseEdges } from './edge-diagnosis.ts';
 import { advertisedRouters, FORWARDING } from './forwarding.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { MeshStatus } from './mesh-status.ts';
 
 /** ms of clock difference worth a word: certificates and handshakes take more. */
 const MOST_CLOCK_OFFSET = 60_000;
-/** A handshake is repeated after two minutes when there is traffic; an edge is always kept alive. */
-const EDGE_SILENT = 180_000;
 
 /** Sentences, the gravest first. */
 export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promise<string[]> {
@@ -25,7 +24,7 @@ export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promis
   }
   const now = Date.now();
   return [
-    ...sayEdge(status, now),
+    ...diagnoseEdges(status, now),
     ...sayClock(gateway),
     ...sayKernel(gateway),
     ...sayPeers(gateway, status),
@@ -35,34 +34,6 @@ export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promis
     ...gateway.kernel.conflicts.map(describeConflict),
     ...sayPending(status),
   ];
-}
-
-function sayEdge({ stream, edges, netmap }: MeshStatus, now: number): string[] {
-  const said: string[] = [];
-  if (stream.state === 'connecting') {
-    const why = stream.error === null ? '' : ` ${stream.error.message} [${stream.error.code}]`;
-    const effect =
-      netmap === null
-        ? 'There is no netmap yet, so nothing is reached.'
-        : 'Traffic flows on the last netmap; changes do not arrive.';
-    said.push(`No edge's API has answered since ${stream.since}. ${effect}${why}`);
-  }
-  for (const { name, endpoint, lastHandshake } of edges) {
-    if (endpoint === null) said.push(`The name of edge ${name}'s relay has no address.`);
-    else if (lastHandshake === null) {
-      said.push(
-        `The relay of edge ${name} has never answered at ${endpoint}: see that UDP to it passes.`,
-      );
-    } else if (now - Date.parse(lastHandshake) > EDGE_SILENT) {
-      said.push(`No handshake with the relay of edge ${name} since ${lastHandshake}.`);
-    }
-  }
-  if (netmap !== null && netmap.refused > 0) {
-    said.push(
-      `${netmap.refused} netmaps from the edge did not validate and were refused: one of the two may be out of date.`,
-    );
-  }
-  return said;
 }
 
 function sayClock({ options }: MeshGateway): string[] {

@@ -19,6 +19,7 @@ import {
 } from '../../control/api.ts';
 import { CausewayError, ERROR_CODES } from '../../errors.ts';
 import { connectToEdge, type TlsPin } from './edge-connection.ts';
+import type { Identity } from './identity.ts';
 
 /**
  * Not imported: an import looks at all exports of the module, and its getter for WebSocket loads a
@@ -58,9 +59,14 @@ export class EdgeRefusal extends CausewayError {
     return this.status === 429 || this.status >= 500;
   }
 
-  /** The credential is void, and asking again is no use. */
-  get isFinal(): boolean {
-    return this.status === 401 || this.status === 410;
+  /** The edge says of this replica that it was deleted: asking again is no use. */
+  get isGone(): boolean {
+    return this.status === 410 && this.code === 'CONNECTOR_GONE';
+  }
+
+  /** It is what was asked that the edge refuses, not who asked or when. */
+  get isOfRequest(): boolean {
+    return !this.mayPass && this.status !== 401 && this.status !== 410;
   }
 }
 
@@ -122,7 +128,7 @@ export class EdgeClient {
    * @throws CausewayError as `enrol`
    */
   async openStream(
-    credential: string,
+    { replica, credential }: Pick<Identity, 'replica' | 'credential'>,
     lastEventId: string | undefined,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
@@ -131,7 +137,8 @@ export class EdgeClient {
       accept: 'text/event-stream',
       ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
     };
-    return this.#call({ method: 'GET', path: NETMAP_PATH, headers, signal });
+    const path = `${NETMAP_PATH}?${new URLSearchParams({ replica })}`;
+    return this.#call({ method: 'GET', path, headers, signal });
   }
 
   /** Asks one URL after the other until one can be reached; what that one says holds. */

@@ -15,6 +15,7 @@ import type { Log } from '../log.ts';
 import { Backoff } from './backoff.ts';
 import { type EdgeClient, EdgeRefusal } from './edge-client.ts';
 import { EventStreamDecoder, type ServerSentEvent } from './event-stream.ts';
+import type { Identity } from './identity.ts';
 
 /** Of one event; a whole netmap is one. */
 const MAX_EVENT_LENGTH = 64 << 20;
@@ -34,7 +35,7 @@ export type StreamState =
 
 export interface EdgeStreamOptions {
   readonly client: EdgeClient;
-  readonly credential: string;
+  readonly identity: Pick<Identity, 'replica' | 'credential'>;
   /** Revision of the netmap in force; undefined asks for a whole one. */
   readonly revision: () => number | undefined;
   /**
@@ -96,8 +97,9 @@ export class EdgeStream {
       } catch (error) {
         if (this.#abort.signal.aborted) return;
         const coded = asCausewayError(error);
-        if (isVoid(coded)) {
-          await this.#end({ code: coded.code, detail: coded.message });
+        if (coded instanceof EdgeRefusal && coded.isGone) {
+          const { replica } = this.#options.identity;
+          await this.#end({ code: coded.code, replica, detail: coded.message });
           return;
         }
         if (coded.code === 'NETMAP_INVALID') {
@@ -119,10 +121,10 @@ export class EdgeStream {
 
   /** One connection to its end. Returns when it was opened (monotonic), negative = gone for good. */
   async #once(): Promise<number> {
-    const { client, credential, revision, onState, log } = this.#options;
+    const { client, identity, revision, onState, log } = this.#options;
     const { signal } = this.#abort;
     const last = this.#whole ? undefined : revision();
-    const response = await client.openStream(credential, last?.toString(), signal);
+    const response = await client.openStream(identity, last?.toString(), signal);
     this.#response = response;
     const opened = performance.now();
     log.info({ url: client.url, revision: last }, 'netmap stream open');
@@ -170,6 +172,9 @@ export class EdgeStream {
     const decoded = decodeEvent(event);
     if (decoded === undefined) return true;
     if (decoded.kind === 'gone') {
+      if (decoded.gone.replica !== this.#options.identity.replica) {
+        throw invalid('it ends another replica');
+      }
       await this.#end(decoded.gone);
       return false;
     }
@@ -207,22 +212,18 @@ function valid<T>(decoded: Decoded<T>): T {
   throw invalid(decoded.message);
 }
 
-/** Whatever it carries, its name says enough. */
+/** What ends a replica for good must be meant for it, and whole. */
 function decodeGone(data: string): GoneEvent {
   try {
     return goneEventSchema.parse(JSON.parse(data));
   } catch {
-    return { code: 'CONNECTOR_GONE', detail: 'the edge gave no reason' };
+    throw invalid('it does not say who is gone');
   }
 }
 
 function invalid(what: string): CausewayError {
-  const text = `The edge sent a netmap that does not validate (${what}): the one before stays in force.`;
+  const text = `The edge sent an event that does not validate (${what}): the netmap before stays in force.`;
   return new CausewayError('NETMAP_INVALID', text);
-}
-
-function isVoid(error: CausewayError): boolean {
-  return error instanceof EdgeRefusal && error.isFinal;
 }
 
 function asCausewayError(error: unknown): CausewayError {

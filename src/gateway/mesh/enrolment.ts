@@ -140,7 +140,7 @@ async function resume(
     try {
       identity = await announce(state, client, identity, AbortSignal.timeout(ADVERTISE_TIMEOUT_MS));
     } catch (error) {
-      if (error instanceof EdgeRefusal && !error.isFinal && !error.mayPass) throw error;
+      if (error instanceof EdgeRefusal && error.isOfRequest) throw error;
       await saveIdentity(state, identity);
       onWarning(`The edge learns of the advertised prefixes later. ${(error as Error).message}`);
     }

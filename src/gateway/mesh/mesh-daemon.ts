@@ -137,7 +137,7 @@ export class MeshGateway implements Attachment {
     this.#monitor = watchMainRoutes(loadAddon(), () => this.#networkChanged());
     this.#stream = new EdgeStream({
       client: enrolled.client,
-      credential: this.identity.credential,
+      identity: this.identity,
       revision: () => this.netmap?.revision,
       onEvent: (event) => this.#serially(() => this.#take(event)),
       onState: (state) => this.#onStreamState(state),

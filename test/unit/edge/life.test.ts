@@ -55,6 +55,35 @@ describe('the data directory', () => {
     await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject({ code: 'CONFIG_VALUE' });
   });
 
+  test.each([
+    ['is gone', (path: string) => rmSync(path)],
+    ['is empty', (path: string) => writeFileSync(path, '')],
+  ])(
+    'a registry that %s, where an edge was before: no start, until a new one is asked for',
+    async (_what, lose) => {
+      await initializeEdge(directory, { listen: { host: '127.0.0.1', port: 0 } });
+      const path = join(directory, 'registry.db');
+      lose(path);
+      const before = readdirSync(directory).toSorted();
+      const missing = { code: 'REGISTRY_MISSING', message: expect.stringContaining(path) };
+      await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject(missing);
+      await expect(initializeEdge(directory, {})).rejects.toMatchObject(missing);
+      expect(readdirSync(directory).toSorted()).toEqual(before);
+      for (const file of ['edge.json', 'tls.key', 'tls.crt']) rmSync(join(directory, file));
+      await expect(EdgeUnderTest.start(directory)).rejects.toMatchObject(missing);
+      await initializeEdge(directory, {}, { newRegistry: true });
+      const edge = await EdgeUnderTest.start(directory);
+      await edge.edge.close();
+    },
+  );
+
+  test('a first start that broke off before it had a registry is no earlier life', async () => {
+    const bad = { meshIpv4: '10.0.0.1/33' };
+    await expect(initializeEdge(directory, bad)).rejects.toMatchObject({ code: 'VALUE_INVALID' });
+    const edge = await EdgeUnderTest.start(directory);
+    await edge.edge.close();
+  });
+
   test('a registry of a newer version, a damaged one, and one that is locked', async () => {
     await initializeEdge(directory, {});
     const path = join(directory, 'registry.db');
@@ -96,7 +125,13 @@ test('after a restart tokens, credentials and health are as they were', async ()
   const advertise = await next.call('PUT', '/v1/advertise', { token: joined.credential, body });
   expect(advertise.json).toEqual({ approved: [], pending: ['10.1.0.0/16'] });
   expect(next.relay.replicas.has(joined.relayId)).toBe(true);
+  await next.call('DELETE', '/v1/connectors/berlin', { local: true });
   await next.edge.close();
+  const last = await EdgeUnderTest.start(directory);
+  const path = `/v1/netmap?replica=${joined.replica}`;
+  const gone = await last.call('GET', path, { token: joined.credential });
+  expect([gone.status, gone.json.code]).toEqual([410, 'CONNECTOR_GONE']);
+  await last.edge.close();
 });
 
 test('killed in the middle of changes, three times over: nothing acknowledged is lost', async () => {

@@ -5,6 +5,7 @@ import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
 import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
 import { routeViewSchema } from '../../../src/control/operator-api.ts';
+import { createBearer } from '../../../src/edge/bearer.ts';
 import { EdgeUnderTest, until } from './edge-under-test.ts';
 import { EventReader } from './event-reader.ts';
 
@@ -109,16 +110,27 @@ describe('one reader', () => {
 });
 
 test('a deleted connector: its stream ends with `gone`, and the relay forgets it', async () => {
-  const { relayId, credential, ...rest } = await edge.join({ name: 'doomed' });
-  const reader = await open({ relayId, credential, ...rest });
+  const doomed = await edge.join({ name: 'doomed' });
+  const { relayId, credential, replica } = doomed;
+  const reader = await open(doomed);
   await reader.next();
   await edge.call('DELETE', '/v1/connectors/doomed', { local: true });
   const gone = (await reader.next())!;
-  expect(gone).toMatchObject({ event: 'gone', data: { code: 'NOT_FOUND' } });
+  expect(gone).toMatchObject({ event: 'gone', data: { code: 'CONNECTOR_GONE', replica } });
   expect(await reader.next()).toBeUndefined();
   await until(() => !edge.relay.replicas.has(relayId));
-  const refused = await edge.call('GET', '/v1/netmap', { token: credential });
-  expect(refused.status).toBe(401);
+  // Who comes later, or only after a restart, is told as well; who does not say who he is, is not.
+  const path = `/v1/netmap?replica=${replica}`;
+  const refused = await edge.call('GET', path, { token: credential });
+  expect([refused.status, refused.json.code]).toEqual([410, 'CONNECTOR_GONE']);
+  expect((await edge.call('GET', path)).status).toBe(401);
+  expect((await edge.call('GET', '/v1/netmap', { token: credential })).status).toBe(401);
+});
+
+test('a credential that the edge does not know is not one of a deleted replica', async () => {
+  const path = `/v1/netmap?replica=${berlin.replica}`;
+  const refused = await edge.call('GET', path, { token: createBearer('replica') });
+  expect([refused.status, refused.json.code]).toEqual([401, 'UNAUTHORIZED']);
 });
 
 test('many changes at once arrive in order, and as their sum', async () => {

@@ -74,7 +74,7 @@ class Gateway implements AsyncDisposable {
     let open = false;
     this.#stream = new EdgeStream({
       client,
-      credential: identity.credential,
+      identity,
       revision: () => this.netmap.revision,
       onEvent: async (event) => this.#take(event),
       onState: ({ state }) => {

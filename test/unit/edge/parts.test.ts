@@ -13,7 +13,12 @@ import { problemOf, RequestError } from '../../../src/edge/problem.ts';
 import { machineAddresses, publicAddresses } from '../../../src/edge/public-addresses.ts';
 import { relayChanges } from '../../../src/edge/relay-link.ts';
 import { createSelfSigned } from '../../../src/edge/self-signed.ts';
-import { parseListen, updateSettings } from '../../../src/edge/settings.ts';
+import {
+  parseListen,
+  readSettings,
+  type SettingsChange,
+  writeSettings,
+} from '../../../src/edge/settings.ts';
 import { CausewayError } from '../../../src/errors.ts';
 import { randomPublicKey, temporaryDirectory } from './edge-under-test.ts';
 
@@ -57,15 +62,21 @@ describe('the certificate', () => {
 });
 
 describe('settings', () => {
+  async function update(path: string, change: SettingsChange) {
+    const settings = await readSettings(path, change);
+    await writeSettings(path, settings);
+    return settings;
+  }
+
   test('are kept, and changed by what is given', async () => {
     const path = join(folder, 'settings.json');
-    const first = await updateSettings(path, { name: 'north', relayPort: 4_500 });
+    const first = await update(path, { name: 'north', relayPort: 4_500 });
     expect(first).toMatchObject({ name: 'north', relayPort: 4_500, listen: { port: 8_443 } });
-    const second = await updateSettings(path, { name: undefined, public: ['edge.example'] });
+    const second = await update(path, { name: undefined, public: ['edge.example'] });
     expect(second).toEqual({ ...first, public: ['edge.example'] });
-    await expect(updateSettings(path, { relayPort: 70_000 })).rejects.toThrow('relayPort');
-    await expect(updateSettings(path, { urls: ['http://x'] })).rejects.toThrow('urls');
-    expect(await updateSettings(path, {})).toEqual(second);
+    await expect(update(path, { relayPort: 70_000 })).rejects.toThrow('relayPort');
+    await expect(update(path, { urls: ['http://x'] })).rejects.toThrow('urls');
+    expect(await update(path, {})).toEqual(second);
   });
 
   test.each([
@@ -83,7 +94,7 @@ describe('settings', () => {
 
   test('say where the edge is reached', async () => {
     const path = join(folder, 'addresses.json');
-    const settings = await updateSettings(path, { public: ['edge.example', '2001:db8::1'] });
+    const settings = await update(path, { public: ['edge.example', '2001:db8::1'] });
     const ports = { api: 443, relay: 4_500 };
     expect(publicAddresses(settings, ports)).toEqual({
       hosts: ['edge.example', '2001:db8::1'],
@@ -91,7 +102,7 @@ describe('settings', () => {
       urls: ['https://edge.example:443', 'https://[2001:db8::1]:443'],
       warning: undefined,
     });
-    const other = await updateSettings(path, { endpoints: ['nat.example:1'] });
+    const other = await update(path, { endpoints: ['nat.example:1'] });
     expect(publicAddresses(other, ports).endpoints).toEqual(['nat.example:1']);
     expect(publicAddresses({ ...settings, public: [] }, ports, ['10.0.0.1']).urls).toEqual([
       'https://10.0.0.1:443',
@@ -99,7 +110,7 @@ describe('settings', () => {
   });
 
   test('a machine of which only private addresses are found: the operator is told', async () => {
-    const settings = await updateSettings(join(folder, 'private.json'), {});
+    const settings = await readSettings(join(folder, 'private.json'), {});
     const ports = { api: 443, relay: 4_500 };
     const warn = (...machine: string[]) => publicAddresses(settings, ports, machine).warning;
     expect(warn('10.0.0.1', '192.168.7.1', '172.31.0.1', '100.96.0.1', 'fd00::1')).toMatch(

@@ -1,6 +1,7 @@
 /** The stream of netmaps over real TLS on the loopback: resumed, refused, broken off, ended for good. */
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ReplicaId } from '../../../../src/control/model.ts';
 import { CausewayError } from '../../../../src/errors.ts';
 import { EdgeClient } from '../../../../src/gateway/mesh/edge-client.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type StreamState,
 } from '../../../../src/gateway/mesh/edge-stream.ts';
 import { FakeEdge, problem } from './fake-edge.ts';
-import { netmap } from './netmaps.ts';
+import { netmap, uuid } from './netmaps.ts';
 
 let edge: FakeEdge;
 let stream: EdgeStream | undefined;
@@ -36,7 +37,7 @@ afterEach(async () => {
 function open(pin: string = edge.pin): void {
   stream = new EdgeStream({
     client: new EdgeClient([{ urls: [edge.url], tlsPins: [pin] }]),
-    credential: 'credential-of-a-replica',
+    identity: { replica: uuid(1) as ReplicaId, credential: 'credential-of-a-replica' },
     revision: () => revision,
     onEvent: async (event) => {
       if (refuse) throw new CausewayError('NETMAP_INVALID', 'does not fit');
@@ -61,7 +62,7 @@ test('a netmap, a delta, and after a break the last revision', async () => {
   const first = edge.next();
   open();
   expect(await first).toMatchObject({
-    path: '/v1/netmap',
+    path: `/v1/netmap?replica=${uuid(1)}`,
     authorization: 'Bearer credential-of-a-replica',
     lastEventId: undefined,
   });
@@ -105,17 +106,61 @@ test('gone ends it, as an event or as a refusal', async () => {
   const first = edge.next();
   open();
   await first;
-  edge.send('gone', { code: 'NOT_FOUND', detail: 'The connector was deleted.' });
+  const gone = { code: 'CONNECTOR_GONE', replica: uuid(1), detail: 'The connector was deleted.' };
+  edge.send('gone', gone);
   await until(() => events.length === 1);
-  expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'The connector was deleted.' } }]);
+  expect(events).toEqual([{ kind: 'gone', gone }]);
   expect(states.at(-1)?.state).toBe('gone');
   await stream?.close();
 
-  edge.answer = (_, response) => problem(response, 401, 'UNAUTHORIZED', 'no such credential');
+  edge.answer = (_, response) => problem(response, 410, 'CONNECTOR_GONE', 'It was deleted.');
   events = [];
   open();
   await until(() => events.length === 1);
-  expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'no such credential' } }]);
+  expect(events).toMatchObject([{ kind: 'gone', gone: { detail: 'It was deleted.' } }]);
+  expect(states.at(-1)?.state).toBe('gone');
+});
+
+test.each([
+  [401, 'UNAUTHORIZED'],
+  [404, 'NOT_FOUND'],
+  [410, 'NOT_FOUND'],
+  [403, 'CONNECTOR_GONE'],
+  [429, 'TOO_MANY_REQUESTS'],
+])(
+  'a refusal with %i %s ends nothing: what is wrong is said, and it is asked again',
+  async (...[status, code]) => {
+    edge.answer = (_, response) => problem(response, status, code, 'Because.');
+    const first = edge.next();
+    open();
+    await first;
+    await until(() => states.some((state) => 'error' in state));
+    expect(states.at(-1)).toMatchObject({
+      state: 'connecting',
+      error: { code, message: 'Because.' },
+    });
+    edge.answer = (_, response) => {
+      edge.stream(response);
+      edge.send('netmap', netmap({ revision: 3 }), 3);
+    };
+    await until(() => events.length === 1);
+    expect(events).toMatchObject([{ kind: 'netmap' }]);
+  },
+);
+
+test.each([
+  ['of another replica', { code: 'CONNECTOR_GONE', replica: uuid(2), detail: 'Deleted.' }],
+  ['without a replica', { code: 'CONNECTOR_GONE', detail: 'Deleted.' }],
+  ['that says nothing', 'x'],
+])('a `gone` %s ends nothing', async (_what, gone) => {
+  const first = edge.next();
+  open();
+  await first;
+  const again = edge.next();
+  edge.send('gone', gone);
+  await again;
+  expect(events).toEqual([]);
+  expect(states.some((state) => state.state === 'gone')).toBe(false);
 });
 
 test('an edge that says when to come again is left alone until then', async () => {

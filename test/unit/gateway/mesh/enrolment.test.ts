@@ -241,6 +241,23 @@ describe('what is advertised', () => {
     expect(warnings).toHaveLength(1);
   });
 
+  test.each([
+    [401, 'UNAUTHORIZED'],
+    [410, 'CONNECTOR_GONE'],
+    [503, 'STORE_LOCKED'],
+  ])(
+    'changed when the edge answers %i %s: the start goes on with what is on disk',
+    async (...[status, code]) => {
+      await run({ token: token() });
+      edge.answer = (_, response) => problem(response, status, code, 'Because.');
+      const again = await run({ advertise: ['10.2.0.0/24'] });
+      expect(again.cached?.netmap.revision).toBe(1);
+      expect(again.identity).toMatchObject({ advertise: ['10.2.0.0/24'], advertisePending: true });
+      expect(again.identity.gone).toBeUndefined();
+      expect(warnings).toEqual([expect.stringContaining('Because.')]);
+    },
+  );
+
   test('refused at a later start: an error, and the identity stays as it was', async () => {
     await run({ token: token(), advertise: ['10.1.0.0/24'] });
     edge.answer = (_, response) => problem(response, 400, 'ROUTE_RESERVED', 'No.');

@@ -6,6 +6,7 @@ import {
   EventStreamDecoder,
   type ServerSentEvent,
 } from '../../../../src/gateway/mesh/event-stream.ts';
+import { uuid } from './netmaps.ts';
 
 const LIMIT = 10_000;
 
@@ -119,10 +120,14 @@ describe('our events', () => {
     }
   });
 
-  test('gone is gone, whatever it carries', () => {
-    expect(decodeEvent(event('gone', 'x'))).toMatchObject({ kind: 'gone' });
-    const gone = { code: 'NOT_FOUND', detail: 'The connector was deleted.' };
+  test('gone says of whom', () => {
+    const gone = { code: 'CONNECTOR_GONE', replica: uuid(1), detail: 'The connector was deleted.' };
     expect(decodeEvent(event('gone', JSON.stringify(gone)))).toEqual({ kind: 'gone', gone });
+    for (const data of ['x', '{}', JSON.stringify({ ...gone, replica: 'me' })]) {
+      expect(() => decodeEvent(event('gone', data))).toThrow(
+        expect.objectContaining({ code: 'NETMAP_INVALID' }),
+      );
+    }
   });
 
   test('any JSON at all: refused or taken, nothing else', () => {

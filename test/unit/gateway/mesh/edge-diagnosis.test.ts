@@ -1,0 +1,38 @@
+/** What `connector status` says of a gateway and its edges. */
+import { expect, test } from 'vitest';
+import { diagnoseEdges } from '../../../../src/gateway/mesh/edge-diagnosis.ts';
+import type { MeshStatus } from '../../../../src/gateway/mesh/mesh-status.ts';
+
+const SINCE = '2026-01-01T00:00:00.000Z';
+const NOW = Date.parse(SINCE);
+const CACHED = { revision: 4, source: 'cache', refused: 0 } as const;
+
+function connecting(error: MeshStatus['stream']['error']): MeshStatus['stream'] {
+  return { state: 'connecting', since: SINCE, url: null, error };
+}
+
+test('all is well', () => {
+  const stream = { state: 'open', since: SINCE, url: 'https://edge', error: null } as const;
+  expect(diagnoseEdges({ stream, edges: [], netmap: CACHED }, NOW)).toEqual([]);
+});
+
+test.each(['UNAUTHORIZED', 'TOO_MANY_REQUESTS'])(
+  'an edge that does not know us (%s): traffic goes on, and what to do',
+  (code) => {
+    const stream = connecting({ code, message: 'Because.' });
+    const [said, ...more] = diagnoseEdges({ stream, edges: [], netmap: CACHED }, NOW);
+    expect(more).toEqual([]);
+    expect(said).toContain("The edge does not know this replica's credential");
+    expect(said).toContain('Traffic flows on the last netmap');
+    expect(said).toContain("Restore the edge's registry");
+    expect(said).toContain('`connector down --forget`');
+    expect(said).toContain(`[${code}]`);
+  },
+);
+
+test('an edge that does not answer', () => {
+  const stream = connecting({ code: 'EDGE_UNREACHABLE', message: 'Nobody there.' });
+  expect(diagnoseEdges({ stream, edges: [], netmap: null }, NOW)).toEqual([
+    `No edge's API has answered since ${SINCE}. There is no netmap yet, so nothing is reached. Nobody there. [EDGE_UNREACHABLE]`,
+  ]);
+});
