@@ -19,7 +19,7 @@ import { Registry } from '../src/control/registry/registry.ts';
 import { enrolReplica } from '../src/control/registry/replicas.ts';
 import { addRoute, removeRoute } from '../src/control/registry/routes.ts';
 import { initializeRegistry } from '../src/control/registry/vnets.ts';
-import { SECRET_SIZE } from '../src/control/secrets.ts';
+import { hashSecret, SECRET_SIZE } from '../src/control/secrets.ts';
 import type { Store } from '../src/control/store.ts';
 import type { Figure } from './options.ts';
 
@@ -67,7 +67,7 @@ async function fill(store: Store): Promise<void> {
       publicKey: randomBytes(32).toString('base64'),
       hostname: `gateway-${n}`,
       version: '0.0.0',
-      credential: randomUUID(),
+      credentialHash: hashSecret(randomUUID()),
       advertise: { prefixes: [] },
     };
     await registry.change((view) => enrolReplica(view, enrolment, context));

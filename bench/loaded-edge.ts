@@ -18,7 +18,7 @@ import { edgeStatusSchema } from '../src/control/operator-api.ts';
 import { createConnector } from '../src/control/registry/connectors.ts';
 import { Registry } from '../src/control/registry/registry.ts';
 import { enrolReplica } from '../src/control/registry/replicas.ts';
-import { SECRET_SIZE } from '../src/control/secrets.ts';
+import { hashSecret, SECRET_SIZE } from '../src/control/secrets.ts';
 import { createBearer } from '../src/edge/bearer.ts';
 import { initializeEdge } from '../src/edge/initialize.ts';
 import { ruleContext } from '../src/edge/services.ts';
@@ -127,7 +127,7 @@ async function fill(path: string): Promise<Filled> {
       publicKey: randomBytes(32).fill(0, 31).toString('base64'),
       hostname: `gateway-${n}`,
       version: '0.0.0',
-      credential,
+      credentialHash: hashSecret(credential),
       advertise: { prefixes: [] },
     };
     await registry.change((view) => enrolReplica(view, enrolment, ruleContext(Date.now())));

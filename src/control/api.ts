@@ -3,7 +3,7 @@
  * and what every error looks like. Server and client validate with the schemas here; what operators
  * use is in `operator-api.ts`.
  *
- *   POST /v1/enrol        with a join token's secret, gives a credential
+ *   POST /v1/enrol        with a join token's secret and a proof that the key is the host's own
  *   GET  /v1/netmap       server-sent events, bearer = credential, `Last-Event-ID` = revision
  *   PUT  /v1/advertise    bearer = credential
  *
@@ -16,6 +16,7 @@
 import { z } from 'zod';
 import {
   connectorIdSchema,
+  hashSchema,
   hostnameSchema,
   MAX_ROUTES_PER_CONNECTOR,
   nameSchema,
@@ -52,6 +53,10 @@ export const enrolRequestSchema = z.strictObject({
   secret: secretSchema,
   /** Enrolling the same key again gives the same replica a new credential. */
   publicKey: publicKeySchema,
+  /** SHA-256 of the bearer token that the host made for itself: `cwr_` and 32 bytes in base64url. */
+  credentialHash: hashSchema,
+  /** That the host holds the private key: enrolment-proof.ts. 64 hexadecimal digits. */
+  proof: hashSchema,
   hostname: hostnameSchema,
   version: versionSchema,
   advertise: z.array(prefixTextSchema).max(MAX_ROUTES_PER_CONNECTOR),
@@ -65,8 +70,6 @@ export const enrolResponseSchema = z.strictObject({
   connector: connectorIdSchema,
   name: nameSchema,
   relayId: relayIdSchema,
-  /** Bearer token of this replica from now on; shown once. */
-  credential: secretSchema,
   /** The edge's clock: a replica whose own is far off warns. */
   time: timeSchema,
   netmap: netmapSchema,

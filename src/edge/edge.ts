@@ -11,6 +11,7 @@ import { apiEndpoints } from './api/endpoints.ts';
 import { AuditLog } from './audit-log.ts';
 import { ChangeLimiter } from './change-limiter.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
+import { enrolmentCheck } from './enrolment-check.ts';
 import { FailureLimiter } from './failure-limiter.ts';
 import { listenTls, listenUnix } from './listeners.ts';
 import { createMetrics } from './metrics.ts';
@@ -175,6 +176,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     relayLink,
     certificates,
     readiness: new Readiness({ store, relay, log, now: clock.monotonic }),
+    isProven: enrolmentCheck(privateKey, relay.publicKey),
     edge: edge.id,
     version,
     started,

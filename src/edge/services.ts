@@ -1,5 +1,6 @@
 /** What the endpoints of the API work with, and how they change the registry. */
 import { randomUUID } from 'node:crypto';
+import type { EnrolRequest } from '../control/api.ts';
 import type { JoinToken } from '../control/join-token.ts';
 import { encodeJoinToken } from '../control/join-token.ts';
 import type { Edge, EdgeId } from '../control/model.ts';
@@ -31,6 +32,8 @@ export interface EdgeServices {
   readonly relayLink: RelayLink;
   readonly certificates: EdgeCertificates;
   readonly readiness: Readiness;
+  /** Whether who enrols has the private key of the public key that it sends. */
+  readonly isProven: (request: EnrolRequest) => boolean;
   /** This edge's entry in the registry. */
   readonly edge: EdgeId;
   readonly version: string;

@@ -36,7 +36,7 @@ test('whatever carries a code names one of them', () => {
   const raised = [
     ...sources.matchAll(/(?:CausewayError|document|super)\(\s*'([A-Z][A-Z_]+)'/g),
   ].map(([, code]) => code!);
-  expect(literals.length).toBeGreaterThan(3);
+  expect(literals.length).toBeGreaterThan(1);
   expect(raised.length).toBeGreaterThan(50);
   const known: readonly string[] = ERROR_CODES;
   expect([...literals, ...raised].filter((code) => !known.includes(code))).toEqual([]);

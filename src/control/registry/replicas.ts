@@ -22,8 +22,8 @@ export interface EnrolInput {
   readonly publicKey: string;
   readonly hostname: string;
   readonly version: string;
-  /** Made by the edge for this replica: it authenticates with it from now on. */
-  readonly credential: string;
+  /** SHA-256 of the secret that it authenticates with from now on. */
+  readonly credentialHash: string;
   readonly advertise: AdvertiseInput;
 }
 
@@ -35,7 +35,8 @@ export interface EnrolResult {
 
 /**
  * Makes a host a replica of the connector. A public key that enrolled for it before gets the same
- * replica with the new credential, so that an answer that was lost can be asked for again.
+ * replica with the new credential, so that an answer that was lost can be asked for again: whoever
+ * asks must have proven that the key is his own (enrolment-proof.ts).
  *
  * @throws CausewayError JOIN_TOKEN_WRONG, JOIN_TOKEN_REVOKED, REPLICA_LIMIT, KEY_TAKEN, VALUE_INVALID,
  *   ROUTE_*, LIMIT_REACHED, MESH_FULL
@@ -45,7 +46,7 @@ export function enrolReplica(
   input: EnrolInput,
   context: RuleContext,
 ): Plan<EnrolResult> {
-  const connector = authorized(view, input);
+  const connector = joiningConnector(view, input);
   const before = view.byPublicKey(input.publicKey);
   if (before !== undefined && (!('connector' in before) || before.connector !== connector.id)) {
     throw new CausewayError(
@@ -54,6 +55,13 @@ export function enrolReplica(
     );
   }
   if (before === undefined) checkReplicaRoom(view, connector);
+  const holder = view.byCredentialHash(input.credentialHash);
+  if (holder !== undefined && holder.id !== before?.id) {
+    throw new CausewayError(
+      'VALUE_INVALID',
+      'Another replica has this credential: make a new one.',
+    );
+  }
   const draft = new Draft(view);
   const replica = checked(replicaSchema, 'replica', {
     id: before?.id ?? context.newId(),
@@ -63,7 +71,7 @@ export function enrolReplica(
     relayId: before?.relayId ?? draft.takeRelayId(),
     hostname: input.hostname,
     version: input.version,
-    credentialHash: hashSecret(input.credential),
+    credentialHash: input.credentialHash,
     created: before?.created ?? context.now,
   });
   draft.put('replica', replica);
@@ -112,7 +120,15 @@ export function authenticateReplica(view: RegistryView, credential: string): Rep
     : undefined;
 }
 
-function authorized(view: RegistryView, { connector: id, secret }: EnrolInput): Connector {
+/**
+ * The connector that a join token is for.
+ *
+ * @throws CausewayError JOIN_TOKEN_WRONG, JOIN_TOKEN_REVOKED
+ */
+export function joiningConnector(
+  view: RegistryView,
+  { connector: id, secret }: Pick<EnrolInput, 'connector' | 'secret'>,
+): Connector {
   const connector = view.connectors.get(id);
   if (connector !== undefined && isSecret(secret, connector.joinSecretHash)) return connector;
   const version = joinSecretVersion(secret);

@@ -9,18 +9,17 @@ import {
   NETMAP_PATH,
   netmapQuerySchema,
 } from '../../control/api.ts';
-import { enrolReplica } from '../../control/registry/replicas.ts';
+import { enrolReplica, joiningConnector } from '../../control/registry/replicas.ts';
 import { advertiseRoutes } from '../../control/registry/routes.ts';
 import { CausewayError } from '../../errors.ts';
 import type { Actor } from '../audit-log.ts';
-import { createBearer } from '../bearer.ts';
 import { REQUEST_COST } from '../change-limiter.ts';
 import { markStreaming } from '../listeners.ts';
 import { change, type EdgeServices } from '../services.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
-/** Refusals of a join token: they count as failures of the source. */
-const REFUSED = ['JOIN_TOKEN_WRONG', 'JOIN_TOKEN_REVOKED', 'JOIN_TOKEN_DAMAGED'];
+/** Refusals of who joins: they count as failures of the source. */
+const REFUSED = ['JOIN_TOKEN_WRONG', 'JOIN_TOKEN_REVOKED', 'JOIN_TOKEN_DAMAGED', 'KEY_UNPROVEN'];
 
 export function replicaEndpoints(services: EdgeServices): Endpoint[] {
   const bound = (replica: string, cost: number): void =>
@@ -30,18 +29,19 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       method: 'POST',
       path: ENROL_PATH,
       access: 'public',
-      summary: 'Join as a replica, with the secret of a join token',
+      summary: 'Join as a replica, with the secret of a join token and a proof of the key',
       body: enrolRequestSchema,
       response: enrolResponseSchema,
       status: 201,
       // The netmap is text already.
       contentType: 'application/json',
       handle: async ({ body, source }) => {
-        const { connector: id, advertise, allowDefault, ...rest } = body;
-        const credential = createBearer('replica');
-        const actor: Actor = { role: 'enrolling', name: id, source };
-        const input = { ...rest, connector: id, credential };
+        const { advertise, allowDefault, proof: _, ...input } = body;
+        const actor: Actor = { role: 'enrolling', name: input.connector, source };
         const { result } = await change(services, actor, (at, context) => {
+          // The proof costs a thousand times what the secret does, which strangers do not have.
+          joiningConnector(at, input);
+          if (!services.isProven(body)) throw unproven();
           const offer = { prefixes: advertise, allowDefault };
           const plan = enrolReplica(at, { ...input, advertise: offer }, context);
           // Only now it is known that the secret is right: a stranger takes nothing from a replica.
@@ -63,7 +63,6 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
           connector: connector.id,
           name: connector.name,
           relayId: replica.relayId,
-          credential,
           time: services.now(),
         });
         return `${head.slice(0, -1)},"netmap":${[...netmap].join('')}}` as never;
@@ -113,4 +112,11 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       },
     }),
   ];
+}
+
+function unproven(): CausewayError {
+  return new CausewayError(
+    'KEY_UNPROVEN',
+    'This host did not prove that the WireGuard key is its own: the join token is of an edge with another key (`connector rotate-token` on this edge makes a new one), or the key is of another host.',
+  );
 }

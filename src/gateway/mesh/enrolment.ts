@@ -3,10 +3,13 @@
  * the system is touched here, only the state directory.
  */
 import { randomBytes } from 'node:crypto';
+import { wipe } from '../../bytes.ts';
+import { enrolmentProof, type ProvenRequest } from '../../control/enrolment-proof.ts';
 import { decodeJoinToken, type JoinToken } from '../../control/join-token.ts';
 import type { Netmap } from '../../control/netmap.ts';
+import { BEARER_SIZE, bearerText, hashSecret } from '../../control/secrets.ts';
 import { CausewayError } from '../../errors.ts';
-import { keyToBase64, type PrivateKey } from '../../keys.ts';
+import { KEY_SIZE, keyFromBase64, keyToBase64, type PrivateKey } from '../../keys.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
 import { formatPrefix, parsePrefixStrict } from '../../routing/prefix.ts';
@@ -89,17 +92,21 @@ async function join(
   const client = new EdgeClient([{ urls: edge.urls, tlsPins: [edge.tlsPin] }]);
   const known = anew ? undefined : await loadPrivateKey(state);
   const privateKey = known ?? (await createPrivateKey(state, Uint8Array.from(randomBytes(32))));
-  const answer = await client.enrol({
+  const credential = bearerText('replica', Uint8Array.from(randomBytes(BEARER_SIZE)));
+  const request = {
     connector: token.connector,
     secret: token.secret,
     publicKey: keyToBase64(publicKeyOf(privateKey)),
+    credentialHash: hashSecret(credential),
     hostname,
     version,
     advertise: [...advertise],
     ...(allowDefault && { allowDefault }),
-  });
+  };
+  const proof = proofOf(privateKey, token.edgePublicKey, request);
+  const answer = await client.enrol({ ...request, proof });
   checkClock(answer.time);
-  const { replica, connector, name, relayId, credential, netmap } = answer;
+  const { replica, connector, name, relayId, netmap } = answer;
   const identity: Identity = {
     format: 1,
     replica,
@@ -219,8 +226,21 @@ function checkClock(edgeTime: number): void {
   throw new CausewayError('CLOCK_WRONG', message);
 }
 
+/** @throws CausewayError JOIN_TOKEN_DAMAGED for a token with a key that is none */
+function proofOf(privateKey: PrivateKey, edge: string, request: ProvenRequest): string {
+  const edgePublicKey = keyFromBase64(edge)!;
+  const shared = new Uint8Array(KEY_SIZE);
+  if (!new OpensslPrimitives(loadAddon()).x25519(shared, privateKey, edgePublicKey)) {
+    const message = "The edge's WireGuard key in the join token is none: make a new token.";
+    throw new CausewayError('JOIN_TOKEN_DAMAGED', message);
+  }
+  const proof = enrolmentProof(shared, edgePublicKey, request);
+  wipe(shared);
+  return proof;
+}
+
 function publicKeyOf(privateKey: PrivateKey): Uint8Array {
-  const publicKey = new Uint8Array(32);
+  const publicKey = new Uint8Array(KEY_SIZE);
   new OpensslPrimitives(loadAddon()).x25519Base(publicKey, privateKey);
   return publicKey;
 }

@@ -10,6 +10,7 @@ import { type Changed, Registry } from '../../../src/control/registry/registry.t
 import { enrolReplica } from '../../../src/control/registry/replicas.ts';
 import type { RegistryView } from '../../../src/control/registry/view.ts';
 import { initializeRegistry } from '../../../src/control/registry/vnets.ts';
+import { hashSecret } from '../../../src/control/secrets.ts';
 import type { Store } from '../../../src/control/store.ts';
 
 /** A UUID that counts. */
@@ -93,7 +94,7 @@ export class RegistryWorld {
           publicKey: keyText(key),
           hostname: `host-${key}`,
           version: '0.2.0',
-          credential: `credential-${key}-${this.now}`,
+          credentialHash: hashSecret(`credential-${key}-${this.now}`),
           advertise: { prefixes: advertise },
         },
         this.context,

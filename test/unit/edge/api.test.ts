@@ -1,6 +1,7 @@
 /** The API over real sockets: what every endpoint answers, and what it says of itself. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { x25519 } from '@noble/curves/ed25519.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { apiDescription } from '../../../scripts/write-openapi.ts';
 import { advertiseResponseSchema, problemSchema } from '../../../src/control/api.ts';
@@ -20,7 +21,9 @@ import {
   vnetListSchema,
   vnetViewSchema,
 } from '../../../src/control/operator-api.ts';
-import { EdgeUnderTest, randomPublicKey } from './edge-under-test.ts';
+import { hashSecret } from '../../../src/control/secrets.ts';
+import { keyToBase64 } from '../../../src/keys.ts';
+import { EdgeUnderTest, type EnrolChange, enrolBody } from './edge-under-test.ts';
 
 let edge: EdgeUnderTest;
 beforeAll(async () => {
@@ -82,9 +85,9 @@ describe('connectors', () => {
 describe('replicas', () => {
   test('enrol, and again with the same key as the same replica', async () => {
     const { joinToken, connector } = await edge.create({ name: 'twice' });
-    const publicKey = randomPublicKey();
-    const first = await edge.enrol(joinToken, { publicKey });
-    const second = await edge.enrol(joinToken, { publicKey });
+    const privateKey = x25519.utils.randomSecretKey();
+    const first = await edge.enrol(joinToken, { privateKey });
+    const second = await edge.enrol(joinToken, { privateKey });
     expect(first).toMatchObject({ connector: connector.id, name: 'twice' });
     expect(Math.abs(first.time - Date.now())).toBeLessThan(60_000);
     expect(second.replica).toBe(first.replica);
@@ -93,6 +96,37 @@ describe('replicas', () => {
     const old = await edge.call('PUT', '/v1/advertise', { token: first.credential, body });
     expect(old.json.code).toBe('UNAUTHORIZED');
     expect(edge.relay.replicas.has(second.relayId)).toBe(true);
+  });
+
+  test('do not get the record of a sibling, whose public key they know', async () => {
+    const { joinToken } = await edge.create({ name: 'siblings' });
+    const privateKey = x25519.utils.randomSecretKey();
+    const publicKey = keyToBase64(x25519.getPublicKey(privateKey));
+    const sibling = await edge.enrol(joinToken, { privateKey });
+    const attempt = async (change: EnrolChange) => {
+      const answer = await edge.call('POST', '/v1/enrol', { body: enrolBody(joinToken, change) });
+      return `${answer.status} ${answer.json.code}`;
+    };
+    expect(await attempt({ publicKey })).toBe('403 KEY_UNPROVEN');
+    expect(await attempt({ privateKey, proof: '0'.repeat(64) })).toBe('403 KEY_UNPROVEN');
+    expect(await attempt({ privateKey, proof: undefined })).toBe('400 REQUEST_INVALID');
+    // Of low order: their shared secrets are zero, for everybody.
+    for (const low of [0, 1]) {
+      const key = keyToBase64(new Uint8Array(32).fill(low, 0, 1));
+      expect(await attempt({ publicKey: key })).toBe('403 KEY_UNPROVEN');
+    }
+    const body = { prefixes: [] };
+    const answer = await edge.call('PUT', '/v1/advertise', { token: sibling.credential, body });
+    expect(answer.status).toBe(200);
+    const shown = await edge.admin('GET', '/v1/connectors/siblings', connectorViewSchema);
+    expect(shown.replicas).toHaveLength(1);
+  });
+
+  test('do not take the credential of another', async () => {
+    const { joinToken } = await edge.create({ name: 'thieves' });
+    const { credential } = await edge.enrol(joinToken);
+    const stolen = edge.enrol(joinToken, { credentialHash: hashSecret(credential) });
+    await expect(stolen).rejects.toThrow('VALUE_INVALID');
   });
 
   test('advertise: approved at once inside the auto-approve list, pending elsewhere', async () => {

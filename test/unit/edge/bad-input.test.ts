@@ -1,7 +1,9 @@
 /** The list of bad input: each a clear error with a code, and nothing is lost. */
+
+import { x25519 } from '@noble/curves/ed25519.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectorListSchema, routeListSchema } from '../../../src/control/operator-api.ts';
-import { EdgeUnderTest, enrolBody, randomPublicKey } from './edge-under-test.ts';
+import { EdgeUnderTest, enrolBody } from './edge-under-test.ts';
 
 let edge: EdgeUnderTest;
 let other: EdgeUnderTest;
@@ -126,9 +128,9 @@ describe('join tokens', () => {
   test('with a key that another host has, or that is none', async () => {
     const one = await edge.create({ name: 'one' });
     const two = await edge.create({ name: 'two' });
-    const publicKey = randomPublicKey();
-    expect(await enrol(enrolBody(one.joinToken, { publicKey }))).toBe('201');
-    expect(await enrol(enrolBody(two.joinToken, { publicKey }))).toBe('409 KEY_TAKEN');
+    const privateKey = x25519.utils.randomSecretKey();
+    expect(await enrol(enrolBody(one.joinToken, { privateKey }))).toBe('201');
+    expect(await enrol(enrolBody(two.joinToken, { privateKey }))).toBe('409 KEY_TAKEN');
     const bad = { publicKey: 'AAAA' };
     expect(await enrol(enrolBody(two.joinToken, bad))).toBe('400 REQUEST_INVALID');
   });

@@ -6,15 +6,19 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions } fro
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { x25519 } from '@noble/curves/ed25519.js';
 import { pino } from 'pino';
 import type { z } from 'zod';
 import { type EnrolResponse, enrolResponseSchema } from '../../../src/control/api.ts';
+import { enrolmentProof } from '../../../src/control/enrolment-proof.ts';
 import { decodeJoinToken } from '../../../src/control/join-token.ts';
 import {
   type ConnectorCreate,
   connectorCreatedSchema,
   tokenCreatedSchema,
 } from '../../../src/control/operator-api.ts';
+import { hashSecret } from '../../../src/control/secrets.ts';
+import { createBearer } from '../../../src/edge/bearer.ts';
 import { openEdge, type RunningEdge } from '../../../src/edge/edge.ts';
 import type {
   BindingListener,
@@ -23,18 +27,19 @@ import type {
   RelayReplicaChange,
   RelayStatistics,
 } from '../../../src/edge/relay/relay.ts';
-import { keyToBase64 } from '../../../src/keys.ts';
+import { keyFromBase64, keyToBase64 } from '../../../src/keys.ts';
 
 /** Knows who may bind, and says that they did when the test does. */
 export class FakeRelay implements RelayProcess {
   readonly port = 51_820;
-  readonly publicKey = new Uint8Array(randomBytes(32).fill(0, 31));
+  readonly publicKey: Uint8Array;
   readonly replicas = new Map<number, string>();
   readonly #ended = Promise.withResolvers<Error | undefined>();
   readonly closed = this.#ended.promise;
   #listeners = new Set<BindingListener>();
 
-  constructor({ replicas }: RelayOptions) {
+  constructor({ replicas, privateKey }: RelayOptions) {
+    this.publicKey = x25519.getPublicKey(privateKey);
     for (const { relayId, vnet } of replicas) this.replicas.set(relayId, vnet);
   }
 
@@ -71,6 +76,12 @@ export class FakeRelay implements RelayProcess {
 
   async close(): Promise<void> {}
 }
+
+/** A replica, with the credential that it made for itself. */
+export type Joined = EnrolResponse & { readonly credential: string };
+
+/** Fields of an enrolment; the proof is of `privateKey` unless it is given itself. */
+export type EnrolChange = Record<string, unknown> & { readonly privateKey?: Uint8Array };
 
 export interface Answer {
   readonly status: number;
@@ -184,15 +195,17 @@ export class EdgeUnderTest {
     return this.admin('POST', '/v1/connectors', connectorCreatedSchema, body);
   }
 
-  /** Joins with a join token and a random key. */
-  async enrol(joinToken: string, change: Record<string, unknown> = {}): Promise<EnrolResponse> {
-    const answer = await this.call('POST', '/v1/enrol', { body: enrolBody(joinToken, change) });
+  /** Joins with a join token and a random key and credential. */
+  async enrol(joinToken: string, change: EnrolChange = {}): Promise<Joined> {
+    const credential = createBearer('replica');
+    const body = enrolBody(joinToken, { credentialHash: hashSecret(credential), ...change });
+    const answer = await this.call('POST', '/v1/enrol', { body });
     if (answer.status !== 201) throw new Error(answer.text);
-    return enrolResponseSchema.parse(answer.json);
+    return { ...enrolResponseSchema.parse(answer.json), credential };
   }
 
   /** A connector with one replica. */
-  async join(create: ConnectorCreate): Promise<EnrolResponse> {
+  async join(create: ConnectorCreate): Promise<Joined> {
     return this.enrol((await this.create(create)).joinToken);
   }
 
@@ -204,19 +217,26 @@ export class EdgeUnderTest {
 
 export function enrolBody(
   joinToken: string,
-  change: Record<string, unknown> = {},
+  { privateKey = x25519.utils.randomSecretKey(), ...change }: EnrolChange = {},
 ): Record<string, unknown> {
   const token = decodeJoinToken(joinToken);
   if (!token.ok) throw new Error(token.message);
-  return {
-    connector: token.value.connector,
-    secret: token.value.secret,
-    publicKey: randomPublicKey(),
+  const { connector, secret, edgePublicKey } = token.value;
+  const request = {
+    connector,
+    secret,
+    publicKey: keyToBase64(x25519.getPublicKey(privateKey)),
+    credentialHash: hashSecret(createBearer('replica')),
     hostname: 'gw',
     version: '0.0.0-test',
     advertise: [],
     ...change,
   };
+  const edgeKey = keyFromBase64(edgePublicKey)!;
+  const shared = x25519.getSharedSecret(privateKey, edgeKey);
+  const valid = keyFromBase64(request.publicKey) !== undefined;
+  const proof = valid ? enrolmentProof(shared, edgeKey, request) : '0'.repeat(64);
+  return { proof, ...request };
 }
 
 export function randomPublicKey(): string {

@@ -1,17 +1,16 @@
 /** The netmap stream over TLS: full, deltas, resumption, the end; and readers that are too slow. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EnrolResponse } from '../../../src/control/api.ts';
 import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
 import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
 import { routeViewSchema } from '../../../src/control/operator-api.ts';
 import { createBearer } from '../../../src/edge/bearer.ts';
-import { EdgeUnderTest, until } from './edge-under-test.ts';
+import { EdgeUnderTest, type Joined, until } from './edge-under-test.ts';
 import { EventReader } from './event-reader.ts';
 
 let edge: EdgeUnderTest;
-let berlin: EnrolResponse;
-let paris: EnrolResponse;
+let berlin: Joined;
+let paris: Joined;
 beforeAll(async () => {
   edge = await EdgeUnderTest.start();
   berlin = await edge.join({ name: 'berlin', routes: ['10.1.0.0/16'] });
@@ -19,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => edge.stop());
 
-async function open(replica: EnrolResponse, lastEventId?: number): Promise<EventReader> {
+async function open(replica: Joined, lastEventId?: number): Promise<EventReader> {
   const response = await edge.open('GET', '/v1/netmap', {
     token: replica.credential,
     headers: lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) },

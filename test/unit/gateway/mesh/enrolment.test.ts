@@ -10,19 +10,28 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { x25519 } from '@noble/curves/ed25519.js';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { enrolRequestSchema } from '../../../../src/control/api.ts';
+import { isEnrolmentProof } from '../../../../src/control/enrolment-proof.ts';
 import { encodeJoinToken } from '../../../../src/control/join-token.ts';
 import type { ConnectorId } from '../../../../src/control/model.ts';
-import { joinSecretText, SECRET_SIZE } from '../../../../src/control/secrets.ts';
+import {
+  bearerKind,
+  hashSecret,
+  joinSecretText,
+  SECRET_SIZE,
+} from '../../../../src/control/secrets.ts';
 import { type EnrolmentOptions, enrol } from '../../../../src/gateway/mesh/enrolment.ts';
 import { saveIdentity } from '../../../../src/gateway/mesh/identity.ts';
 import {
   openStateDirectory,
   type StateDirectory,
 } from '../../../../src/gateway/mesh/state-directory.ts';
+import { keyFromBase64, keyToBase64 } from '../../../../src/keys.ts';
 import { FakeEdge, json, problem } from './fake-edge.ts';
-import { keyText, netmap, uuid } from './netmaps.ts';
+import { netmap, uuid } from './netmaps.ts';
 
 let folder: string;
 let state: StateDirectory;
@@ -43,7 +52,6 @@ beforeEach(async () => {
       connector: uuid(1_001),
       name: 'home',
       relayId: 1,
-      credential: 'a-credential-of-enough-length',
       time: time(),
       netmap: netmap({}),
     });
@@ -56,13 +64,19 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function token(connector = uuid(1_001), pin = edge.pin): string {
+const edgeKeys = x25519.keygen();
+
+function token(
+  connector = uuid(1_001),
+  pin = edge.pin,
+  edgePublicKey = keyToBase64(edgeKeys.publicKey),
+): string {
   return encodeJoinToken({
     connector: connector as ConnectorId,
     secret: joinSecretText(1, new Uint8Array(SECRET_SIZE)),
     urls: [edge.url],
     tlsPin: pin,
-    edgePublicKey: keyText(2_001),
+    edgePublicKey,
   });
 }
 
@@ -93,6 +107,22 @@ describe('with a token', () => {
     expect(second.privateKey).toEqual(first.privateKey);
     expect(second.cached?.netmap.revision).toBe(1);
     expect((await run({ token: token() })).fresh).toBe(false);
+  });
+
+  test('proves to the edge of the token that the key is its own, and makes its credential', async () => {
+    const { identity } = await run({ token: token(), advertise: ['10.1.0.0/24'] });
+    const body = enrolRequestSchema.parse(edge.asked[0]!.body);
+    const shared = x25519.getSharedSecret(edgeKeys.secretKey, keyFromBase64(body.publicKey)!);
+    expect(isEnrolmentProof(shared, edgeKeys.publicKey, body)).toBe(true);
+    expect(body.credentialHash).toBe(hashSecret(identity.credential));
+    expect(bearerKind(identity.credential)).toBe('replica');
+    expect(JSON.stringify(edge.asked)).not.toContain(identity.credential);
+  });
+
+  test('with an edge key that is none', async () => {
+    const low = token(uuid(1_001), edge.pin, keyToBase64(new Uint8Array(32)));
+    await expect(run({ token: low })).rejects.toMatchObject({ code: 'JOIN_TOKEN_DAMAGED' });
+    expect(edge.asked).toEqual([]);
   });
 
   test('files are 0600, the directory 0700, and nothing temporary stays', async () => {
