@@ -1,6 +1,7 @@
 /** The commands of `connector`, one file each. */
 import { Command } from 'commander';
 import { completionCommand } from './completion.ts';
+import { configCheckCommand } from './config-check.ts';
 import { createCommand } from './connector-create.ts';
 import { deleteCommand } from './connector-delete.ts';
 import { lsCommand } from './connector-ls.ts';
@@ -57,6 +58,10 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(downCommand())
     .addCommand(statusCommand())
     .addCommand(pingCommand());
+  program
+    .command('config')
+    .description('the configuration file of a gateway')
+    .addCommand(configCheckCommand());
   program
     .commandsGroup('On the edge, or for one (--edge):')
     .addCommand(createCommand())

@@ -1,35 +1,47 @@
 /** `connector down`: ends the gateway and waits until everything is removed. */
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
+import {
+  DEFAULT_CONFIGURATION_FILE,
+  DEFAULT_SETTINGS,
+  fileSettings,
+  type GivenSettings,
+  mergeSettings,
+} from '../gateway/mesh/settings.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
-import { DEFAULT_INTERFACE, DEFAULT_STATE_DIRECTORY } from './up.ts';
+import { givenOptions } from './given-options.ts';
 
-interface Options {
-  readonly interface: string;
-  readonly stateDir: string;
+interface Options extends GivenSettings {
+  readonly config?: string;
   readonly forget?: true;
 }
 
 export function downCommand(): Command {
   return new Command('down')
     .description('end this gateway; the next `up` needs no token')
-    .option('--interface <name>', 'name of the interface', DEFAULT_INTERFACE)
+    .option(
+      '--config <file>',
+      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
+    )
+    .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
     .option('--forget', 'give the identity up as well: joining again needs a new token')
-    .option('--state-dir <directory>', 'where the identity is', DEFAULT_STATE_DIRECTORY)
+    .option('--state-dir <directory>', 'where the identity is', DEFAULT_SETTINGS.stateDir)
     .action(run);
 }
 
-async function run(options: Options): Promise<void> {
-  checkInterfaceName(options.interface);
+async function run(options: Options, command: Command): Promise<void> {
+  const { config, forget, ...given } = givenOptions<Options>(options, command);
+  const settings = mergeSettings(given, await fileSettings(config));
+  checkInterfaceName(settings.interface);
   const { takeDown } = await import('../gateway/take-down.ts');
-  const ended = await takeDown(options.interface);
-  if (options.forget) {
+  const ended = await takeDown(settings.interface);
+  if (forget) {
     const { forgetIdentity } = await import('../gateway/mesh/forget.ts');
-    await forgetIdentity(options.stateDir);
+    await forgetIdentity(settings.stateDir);
   } else if (!ended) {
     throw new CausewayError(
       'INTERFACE_MISSING',
-      `No gateway runs on ${options.interface} in this network namespace: \`connector status\` shows those that do.`,
+      `No gateway runs on ${settings.interface} in this network namespace: \`connector status\` shows those that do.`,
     );
   }
 }

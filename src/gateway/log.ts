@@ -18,6 +18,8 @@ const LEVELS: Readonly<Record<string, string>> = {
   trace: 'trace',
 };
 
+export const LOG_LEVEL_NAMES = Object.keys(LEVELS);
+
 /** pino's name for a value of LOG_LEVEL; undefined for one that is no level. */
 export function parseLogLevel(value: string | undefined): string | undefined {
   if (value === undefined || value === '') return 'info';
@@ -35,7 +37,7 @@ export function openLog(value: string | undefined, bindings: Record<string, unkn
     destination,
   );
   if (level === undefined) {
-    log.warn({ given: value, known: Object.keys(LEVELS) }, 'LOG_LEVEL is no level, taking info');
+    log.warn({ given: value, known: LOG_LEVEL_NAMES }, 'LOG_LEVEL is no level, taking info');
   }
   return log;
 }

@@ -12,8 +12,8 @@ import { CausewayError } from '../../errors.ts';
 import { KEY_SIZE, keyFromBase64, keyToBase64, type PrivateKey } from '../../keys.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
-import { formatPrefix, parsePrefixStrict } from '../../routing/prefix.ts';
 import type { Log } from '../log.ts';
+import { checkPrefix } from './advertised-prefixes.ts';
 import { type EdgeAddress, EdgeClient, EdgeRefusal } from './edge-client.ts';
 import { pinsOf } from './edge-connection.ts';
 import {
@@ -60,7 +60,7 @@ export interface Enrolled {
  */
 export async function enrol(state: StateDirectory, options: EnrolmentOptions): Promise<Enrolled> {
   const token = options.token === undefined ? undefined : readToken(options.token);
-  const advertise = options.advertise && checkPrefixes(options.advertise, options.allowDefault);
+  const advertise = options.advertise?.map((text) => checkPrefix(text, options.allowDefault));
   const identity = await loadIdentity(state);
   if (identity !== undefined && identity.gone === undefined) {
     if (token !== undefined && token.connector !== identity.connector) {
@@ -195,26 +195,6 @@ function readToken(text: string): JoinToken {
   const decoded = decodeJoinToken(text);
   if (decoded.ok) return decoded.value;
   throw new CausewayError(decoded.code, decoded.message);
-}
-
-/** In canonical form. @throws CausewayError ROUTE_PREFIX, ROUTE_HOST_BITS, ROUTE_DEFAULT */
-function checkPrefixes(texts: readonly string[], allowDefault: boolean): string[] {
-  return texts.map((text) => {
-    const parsed = parsePrefixStrict(text);
-    if (parsed === undefined) {
-      throw new CausewayError('ROUTE_PREFIX', `${text} is no prefix: write it as 10.1.0.0/24.`);
-    }
-    const canonical = formatPrefix(parsed.prefix);
-    if (parsed.hostBits) {
-      const message = `${text} has bits set behind its length: did you mean ${canonical}?`;
-      throw new CausewayError('ROUTE_HOST_BITS', message);
-    }
-    if (parsed.prefix.length === 0 && !allowDefault) {
-      const message = `${text} is a default route: if you mean it, add --allow-default.`;
-      throw new CausewayError('ROUTE_DEFAULT', message);
-    }
-    return canonical;
-  });
 }
 
 /** @throws CausewayError CLOCK_WRONG */

@@ -2,19 +2,16 @@
 import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { openTunnel } from '../open-tunnel.ts';
-import type { TunnelOptions } from '../tunnel.ts';
-import type { EnrolmentOptions } from './enrolment.ts';
+import type { GatewaySettings } from './settings.ts';
 import { openStateDirectory } from './state-directory.ts';
 
 export interface OpenMeshOptions {
-  readonly interfaceName: string;
-  readonly stateDirectory: string;
-  readonly mtu: number;
-  /** 0 = any. */
-  readonly listenPort: number;
-  readonly crypto: TunnelOptions['crypto'];
-  readonly forwarding: boolean;
-  readonly enrolment: Omit<EnrolmentOptions, 'log' | 'onWarning'>;
+  readonly settings: GatewaySettings;
+  /** The join token, if one was given in any way. */
+  readonly token: string | undefined;
+  /** Name of this host among the connector's replicas. */
+  readonly hostname: string;
+  readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
 }
@@ -27,8 +24,9 @@ export interface OpenMeshOptions {
  * @throws CausewayError as `openStateDirectory` and `enrol`; nothing is left behind then
  */
 export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
-  const { interfaceName, mtu, listenPort, crypto, forwarding, enrolment, log, onWarning } = options;
-  const state = await openStateDirectory(options.stateDirectory);
+  const { settings, token, hostname, version, log, onWarning } = options;
+  const { interface: interfaceName, mtu, port: listenPort, crypto, forwarding } = settings;
+  const state = await openStateDirectory(settings.stateDir);
   const opening = openTunnel({ interfaceName, mtu, crypto, log });
   // Whoever awaits it gets the error.
   opening.catch(() => {});
@@ -36,8 +34,9 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     // Loaded while the data plane's thread starts: the schemas' library is large.
     const { enrol } = await import('./enrolment.ts');
     const { joinMesh } = await import('./mesh-daemon.ts');
-    const enrolled = await enrol(state, { ...enrolment, log, onWarning });
-    const { version } = enrolment;
+    const { advertise, allowDefault } = settings;
+    const enrolment = { token, advertise, allowDefault, hostname, version, log, onWarning };
+    const enrolled = await enrol(state, enrolment);
     const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
     return {
       interfaceName,

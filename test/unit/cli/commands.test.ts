@@ -97,6 +97,38 @@ describe('the programs', () => {
       `connector: ${file}:2: ListenPort is no number from 0 to 65535. [CONFIG_VALUE]\n`,
     );
   });
+
+  test("a gateway's configuration file is checked, and stops a start when it is wrong", async () => {
+    const file = join(folder, 'connector.toml');
+    await writeFile(file, 'mtu = 900\nprot = 1\n');
+    const checked = await connector('config', 'check', file);
+    expect(checked.code).toBe(1);
+    expect(checked.stdout.split('\n').map((line) => line.slice(0, file.length + 3))).toEqual([
+      `${file}:1:`,
+      `${file}:2:`,
+      '',
+    ]);
+    expect(checked.stdout).toContain('did you mean port?');
+    expect(checked.stderr).toMatch(/has 2 mistakes.*\[CONFIG_VALUE\]/);
+    const started = await connector('up', '--config', file);
+    expect(started.code).toBe(1);
+    expect(started.stderr).toMatch(
+      /connector\.toml:1: mtu .* There are 1 more.*\[CONFIG_VALUE\]\n$/,
+    );
+    await writeFile(file, 'mtu = 1400\n');
+    expect(await connector('config', 'check', file)).toMatchObject({
+      code: 0,
+      stdout: `${file} is right.\n`,
+    });
+  });
+
+  test('a token file of the configuration is asked for by name while it is needed', async () => {
+    const file = join(folder, 'connector.toml');
+    const state = join(folder, 'state');
+    await writeFile(file, `token-file = "${folder}/none"\nstate-dir = "${state}"\n`);
+    const outcome = await connector('up', '--foreground', '--config', file);
+    expect(outcome.stderr).toMatch(/The token file .*\/none is not there.*\[FILE_ACCESS\]/);
+  });
 });
 
 describe('completion', () => {

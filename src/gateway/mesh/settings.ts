@@ -1,0 +1,66 @@
+/**
+ * What a gateway is told: by the command line of `connector up`, and by its configuration file for
+ * what the command line does not say. Without the schemas' library, for the commands that need none.
+ */
+import { existsSync } from 'node:fs';
+import type { TunnelOptions } from '../tunnel.ts';
+import { DEFAULT_STATE_DIRECTORY } from './state-directory.ts';
+
+export const DEFAULT_CONFIGURATION_FILE = '/etc/causeway/connector.toml';
+
+export interface GatewaySettings {
+  /** The join token itself. */
+  readonly token?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  /** Undefined = as before. */
+  readonly advertise?: readonly string[] | undefined;
+  readonly allowDefault: boolean;
+  /** Undefined = the host's name. */
+  readonly name?: string | undefined;
+  readonly interface: string;
+  readonly stateDir: string;
+  readonly mtu: number;
+  /** UDP port, 0 = any. */
+  readonly port: number;
+  readonly forwarding: boolean;
+  readonly crypto: TunnelOptions['crypto'];
+  /** Undefined = the default. */
+  readonly logLevel?: string | undefined;
+}
+
+export type GivenSettings = { readonly [K in keyof GatewaySettings]?: GatewaySettings[K] };
+
+/** The default MTU is explained in decision 014: nothing is known of the path behind the edge. */
+export const DEFAULT_SETTINGS = {
+  allowDefault: false,
+  interface: 'causeway0',
+  stateDir: DEFAULT_STATE_DIRECTORY,
+  mtu: 1_280,
+  port: 0,
+  forwarding: true,
+  crypto: 'auto',
+} as const satisfies GatewaySettings;
+
+export const MTU_RANGE = { least: 1_280, most: 65_440 } as const;
+export const PORT_RANGE = { least: 0, most: 65_535 } as const;
+export const CRYPTOGRAPHY = ['auto', 'noble', 'openssl'] as const;
+
+/** The command line wins over the file, the file over the defaults. */
+export function mergeSettings(commandLine: GivenSettings, file: GivenSettings): GatewaySettings {
+  const saysToken = commandLine.token !== undefined || commandLine.tokenFile !== undefined;
+  const { token, tokenFile, ...rest } = file;
+  const tokens = saysToken ? {} : { token, tokenFile };
+  return { ...DEFAULT_SETTINGS, ...rest, ...tokens, ...commandLine };
+}
+
+/**
+ * What the file says; nothing if there is none at the default place.
+ *
+ * @param path undefined = the default place
+ * @throws CausewayError CONFIG_SYNTAX, CONFIG_VALUE, FILE_ACCESS
+ */
+export async function fileSettings(path: string | undefined): Promise<GivenSettings> {
+  if (path === undefined && !existsSync(DEFAULT_CONFIGURATION_FILE)) return {};
+  const { readSettingsFile } = await import('./settings-file.ts');
+  return readSettingsFile(path ?? DEFAULT_CONFIGURATION_FILE);
+}
