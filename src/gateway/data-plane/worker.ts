@@ -38,6 +38,13 @@ const { aead, primitives, refusal } = chooseCryptography(
   options.maxPeers * SLOTS_PER_PEER,
 );
 const random = (into: Uint8Array): void => addon.random(into);
+const makeAead = (slots: number): VectorAead =>
+  aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
+// The collector drops compiled code that was not used for a while; and objects that are older than
+// the code which was compiled for their like may not fit it.
+collectGarbage();
+warmUp({ makeAead, primitives, random });
+
 const clock = new Clock();
 const drops = new DropCounters(options.figures.drops);
 const endpoints = new EndpointTable(options.maxPeers + SCRATCH_ENDPOINTS);
@@ -230,9 +237,4 @@ port.on('message', (command: Command) => {
   }
 });
 
-const makeAead = (slots: number): VectorAead =>
-  aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
-// Before the warm-up: the collector drops compiled code that was not used for a while.
-collectGarbage();
-warmUp({ makeAead, primitives, random });
 report({ kind: 'ready', crypto: aead.name, ...(refusal === undefined ? {} : { refusal }) });
