@@ -28,6 +28,8 @@ export interface NetmapUpdate {
   readonly broadcasts: readonly Broadcast[];
   /** Replicas that are no more. */
   readonly gone: readonly ReplicaId[];
+  /** Replicas that have another credential now: who holds the one before is not to hear more. */
+  readonly revoked: readonly ReplicaId[];
 }
 
 /** What a replica that connects gets first. */
@@ -131,12 +133,16 @@ export class NetmapIndex {
   update(events: readonly RegistryEvent[], revision: number): NetmapUpdate {
     this.#revision = revision;
     const touched = new Set<ConnectorId>();
+    const revoked: ReplicaId[] = [];
     let edgesChanged = false;
     for (const { kind, before, after } of events) {
       if (kind === 'connector') touched.add((after ?? before)!.id);
       else if (kind === 'edge') edgesChanged = true;
       else if (kind === 'replica' || kind === 'route' || kind === 'serving') {
         touched.add((after ?? before)!.connector);
+      }
+      if (kind === 'replica' && before && after && before.credentialHash !== after.credentialHash) {
+        revoked.push(after.id);
       }
     }
     if (edgesChanged) {
@@ -152,7 +158,7 @@ export class NetmapIndex {
     for (const vnet of edgesChanged ? this.#members.keys() : vnets.keys()) {
       this.#broadcast(vnet, vnets.get(vnet) ?? NOTHING, edgesChanged, broadcasts);
     }
-    return { revision, broadcasts, gone };
+    return { revision, broadcasts, gone, revoked };
   }
 
   /** Brings one connector's members up to date and collects what that changes for its network. */

@@ -103,7 +103,11 @@ export class NetmapStreams {
   }
 
   /** Sends a change to whom it concerns, soon. */
-  publish({ revision, broadcasts, gone }: NetmapUpdate): void {
+  publish({ revision, broadcasts, gone, revoked }: NetmapUpdate): void {
+    for (const replica of revoked) {
+      const stream = this.#streams.get(replica);
+      if (stream !== undefined) this.#end(stream);
+    }
     for (const { data, recipients } of broadcasts) {
       let event: Buffer | undefined;
       for (const replica of recipients) {

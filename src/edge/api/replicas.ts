@@ -77,6 +77,10 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       stream: true,
       contentType: 'text/event-stream',
       handle: ({ replica, lastEventId }, reply) => {
+        const now = services.registry.view.replicas.get(replica!.id);
+        if (now?.credentialHash !== replica!.credentialHash) {
+          throw new CausewayError('UNAUTHORIZED', 'The credential was replaced just now.');
+        }
         const since = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : undefined;
         reply.hijack();
         const { raw } = reply;

@@ -1,4 +1,5 @@
 /** The netmap stream over TLS: full, deltas, resumption, the end; and readers that are too slow. */
+import { x25519 } from '@noble/curves/ed25519.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
@@ -124,6 +125,27 @@ test('a deleted connector: its stream ends with `gone`, and the relay forgets it
   expect([refused.status, refused.json.code]).toEqual([410, 'CONNECTOR_GONE']);
   expect((await edge.call('GET', path)).status).toBe(401);
   expect((await edge.call('GET', '/v1/netmap', { token: credential })).status).toBe(401);
+});
+
+test('a credential that was replaced: its stream ends at once, and nobody is gone', async () => {
+  const { joinToken } = await edge.create({ name: 'replaced', routes: ['10.77.0.0/16'] });
+  const privateKey = x25519.utils.randomSecretKey();
+  const before = await edge.enrol(joinToken, { privateKey });
+  const old = await open(before);
+  expect((await old.next())!.event).toBe('netmap');
+  const after = await edge.enrol(joinToken, { privateKey });
+  expect(after.replica).toBe(before.replica);
+  await addRoute('10.78.0.0/16', 'replaced');
+  expect(await old.next()).toBeUndefined();
+  const path = `/v1/netmap?replica=${before.replica}`;
+  const refused = await edge.call('GET', path, { token: before.credential });
+  expect([refused.status, refused.json.code]).toEqual([401, 'UNAUTHORIZED']);
+  // What does not concern the credential leaves the stream as it is.
+  const reader = await open(after);
+  await reader.next();
+  await addRoute('10.79.0.0/16', 'replaced');
+  expect((await reader.next())!.event).toBe('delta');
+  reader.close();
 });
 
 test('a credential that the edge does not know is not one of a deleted replica', async () => {

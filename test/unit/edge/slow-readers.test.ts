@@ -88,7 +88,12 @@ function publish(names: string[], size = 10): void {
   index.revision++;
   const data = JSON.stringify({ n: index.revision, padding: 'y'.repeat(size) });
   const recipients = names as ReplicaId[];
-  streams.publish({ revision: index.revision, broadcasts: [{ data, recipients }], gone: [] });
+  streams.publish({
+    revision: index.revision,
+    broadcasts: [{ data, recipients }],
+    gone: [],
+    revoked: [],
+  });
 }
 
 function pass(milliseconds: number): void {
@@ -177,7 +182,12 @@ describe('time', () => {
 
 describe('a replica that is gone', () => {
   const gone = (): void => {
-    streams.publish({ revision: ++index.revision, broadcasts: [], gone: ['a' as ReplicaId] });
+    streams.publish({
+      revision: ++index.revision,
+      broadcasts: [],
+      gone: ['a' as ReplicaId],
+      revoked: [],
+    });
   };
 
   test('is told so and forgotten', () => {
