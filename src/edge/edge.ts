@@ -96,7 +96,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   const audit = own(new AuditLog(directory.file('audit.jsonl'), { onFailure }), (held) =>
     held.close(),
   );
-  const { registry, store, settings } = own(
+  const { registry, store, settings, keepSettings } = own(
     await openRegistry(directory, { settings: options.settings, audit, onFailure: fail }),
     async (held) => {
       held.registry.close();
@@ -196,6 +196,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   serve(api);
   const socketPath = join(directory.path, SOCKET_NAME);
   own(await listenUnix(socketPath, api.handleLocal), (held) => held.close());
+  await keepSettings();
   return {
     port: listener.port,
     relayPort: relay.port,

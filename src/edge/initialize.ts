@@ -38,7 +38,7 @@ export async function initializeEdge(
     const failures: unknown[] = [];
     const onFailure = (error: unknown): unknown => failures.push(error);
     const audit = new AuditLog(directory.file('audit.jsonl'), { onFailure });
-    const { registry, store, settings } = await openRegistry(directory, {
+    const { registry, store, settings, keepSettings } = await openRegistry(directory, {
       settings: change,
       newRegistry,
       audit,
@@ -61,6 +61,7 @@ export async function initializeEdge(
         const registration = { name, publicKey, endpoints, urls, ...pins };
         await registerEdge({ registry, audit }, registration);
       }
+      await keepSettings();
       if (failures.length > 0) {
         throw fileError(failures[0], directory.file('audit.jsonl'), 'written');
       }

@@ -32,10 +32,12 @@ export interface OpenedRegistry {
   readonly registry: Registry;
   readonly store: Store;
   readonly settings: Settings;
+  /** To be called when everything has proved good: a start that fails leaves no settings behind. */
+  readonly keepSettings: () => Promise<void>;
 }
 
 /**
- * Both are the caller's to close.
+ * Registry and store are the caller's to close.
  *
  * @throws CausewayError REGISTRY_MISSING, CONFIG_VALUE, VALUE_INVALID, FILE_ACCESS, STORE_*; nothing
  *   is made or changed then
@@ -54,9 +56,9 @@ export async function openRegistry(
   try {
     registry = await Registry.open(store, onFailure);
     if (!mayBegin && !registry.view.initialized) throw missing(path);
-    await registerMesh({ registry, audit }, settings);
-    await writeSettings(settingsPath, settings);
-    return { registry, store, settings };
+    await registerMesh({ registry, audit }, settings, change.meshIpv4);
+    const keepSettings = (): Promise<void> => writeSettings(settingsPath, settings);
+    return { registry, store, settings, keepSettings };
   } catch (error) {
     registry?.close();
     await store.close();

@@ -4,19 +4,30 @@ import { GLOBAL_ID_SIZE } from '../control/mesh.ts';
 import type { Edge, Head } from '../control/model.ts';
 import { putEdge } from '../control/registry/edges.ts';
 import { initializeRegistry } from '../control/registry/vnets.ts';
+import { CausewayError } from '../errors.ts';
 import { keyToBase64 } from '../keys.ts';
 import { changeByEdge, type EdgeServices } from './services.ts';
 import type { Settings } from './settings.ts';
 
-/** The mesh ranges and the default virtual network, on the first start. */
+/**
+ * The mesh ranges and the default virtual network, on the first start.
+ *
+ * @param given the range that the operator names now
+ * @throws CausewayError VALUE_INVALID; CONFIG_VALUE if the mesh has another range already
+ */
 export async function registerMesh(
   services: Pick<EdgeServices, 'registry' | 'audit'>,
   { meshIpv4 }: Pick<Settings, 'meshIpv4'>,
+  given: string | null | undefined,
 ): Promise<Head> {
   const globalId = new Uint8Array(randomBytes(GLOBAL_ID_SIZE));
   const { result } = await changeByEdge(services, (view, context) =>
     initializeRegistry(view, { globalId, meshIpv4: meshIpv4 ?? undefined }, context),
   );
+  if (given && given !== result.meshIpv4) {
+    const message = `The mesh has its addresses from ${result.meshIpv4} since the first start, and that does not change: leave --mesh-range out.`;
+    throw new CausewayError('CONFIG_VALUE', message);
+  }
   return result;
 }
 

@@ -19,6 +19,13 @@ export const DEFAULT_NAME = 'edge';
 
 const portSchema = z.int().min(0).max(65_535);
 
+const hostSchema = z
+  .string()
+  .refine(
+    (host) => endpointSchema.safeParse(host.includes(':') ? `[${host}]:1` : `${host}:1`).success,
+    'not a host name or address',
+  );
+
 export const settingsSchema = z.strictObject({
   version: z.literal(1),
   name: nameSchema,
@@ -27,7 +34,7 @@ export const settingsSchema = z.strictObject({
   /** UDP port of the relay, on all addresses of both families; 0 = any. */
   relayPort: portSchema,
   /** Host names or addresses by which gateways reach this edge; empty = the machine's addresses. */
-  public: z.array(z.string().min(1).max(253)).max(MAX_URLS),
+  public: z.array(hostSchema).max(MAX_URLS),
   /** Instead of `public` with the relay's port, where ports are forwarded. */
   endpoints: z.array(endpointSchema).max(MAX_ENDPOINTS),
   /** Instead of `public` with the API's port. */

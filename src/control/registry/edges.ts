@@ -1,7 +1,7 @@
 /** Rules for edges. */
 import { CausewayError } from '../../errors.ts';
 import { type Edge, edgeSchema, MAX_EDGES, nameSchema } from '../model.ts';
-import { checked, checkRoom, existing } from './checks.ts';
+import { checked, checkFree, checkRoom, existing } from './checks.ts';
 import { Draft, type Plan, type RuleContext } from './draft.ts';
 import type { RegistryView } from './view.ts';
 
@@ -16,9 +16,10 @@ export interface PutEdgeInput {
 }
 
 /**
- * An edge says what it is, at each start: the one of that name is created or brought up to date.
+ * An edge says what it is, at each start: the one with that key, else the one of that name, is brought
+ * up to date, or it is created.
  *
- * @throws CausewayError VALUE_INVALID, KEY_TAKEN, LIMIT_REACHED, MESH_FULL
+ * @throws CausewayError VALUE_INVALID, KEY_TAKEN, NAME_TAKEN, LIMIT_REACHED, MESH_FULL
  */
 export function putEdge(
   view: RegistryView,
@@ -26,14 +27,16 @@ export function putEdge(
   { now, newId }: RuleContext,
 ): Plan<Edge> {
   const name = checked(nameSchema, 'name', input.name);
-  const before = view.findEdge(name);
+  const named = view.findEdge(name);
   const holder = view.byPublicKey(input.publicKey);
-  if (holder !== undefined && holder.id !== before?.id) {
+  if (holder !== undefined && !('endpoints' in holder)) {
     throw new CausewayError(
       'KEY_TAKEN',
-      'Another edge or replica has this WireGuard key: each edge needs a data directory of its own.',
+      'A replica has this WireGuard key: an edge needs a key of its own.',
     );
   }
+  if (holder !== undefined && named?.id !== holder.id) checkFree(named, 'edge', name);
+  const before = holder ?? named;
   if (before === undefined) checkRoom(view.edges.size, MAX_EDGES, 'edges');
   const draft = new Draft(view);
   const { nextTlsPin, ...given } = input;

@@ -447,6 +447,15 @@ test('an edge that starts again changes nothing, or what is new', async () => {
     relayId: 1,
   });
   await expect(put({ endpoints: ['nowhere'] })).rejects.toEqual(coded('VALUE_INVALID'));
+  // Known by its key, it may take another name, unless that is another's.
+  const { id } = world.view.findEdge('edge')!;
+  await put({ name: 'south', publicKey: keyText(51) });
+  await expect(put({ name: 'south' })).rejects.toEqual(coded('NAME_TAKEN'));
+  await put({ name: 'north' });
+  expect(world.view.findEdge('edge')).toBeUndefined();
+  expect(world.view.findEdge('north')).toMatchObject({ id, relayId: 1, publicKey: keyText(50) });
+  await put({ name: 'edge' });
+  await world.change((view) => deleteEdge(view, 'south'));
   await world.change((view) => deleteEdge(view, 'edge'));
   expect(world.view.edges.size).toBe(0);
 });

@@ -1,12 +1,16 @@
 /** Starts, ends, crashes and restarts of an edge, and what it does with a data directory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openEdge } from '../../../src/edge/edge.ts';
 import { initializeEdge } from '../../../src/edge/initialize.ts';
+import type { SettingsChange } from '../../../src/edge/settings.ts';
+import { CausewayError } from '../../../src/errors.ts';
 import { EdgeUnderTest, temporaryDirectory, until } from './edge-under-test.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -32,6 +36,46 @@ describe('the data directory', () => {
     expect(statSync(directory).mode & 0o777).toBe(0o700);
     await edge.edge.close();
     expect(existsSync(join(directory, 'edge.sock'))).toBe(false);
+  });
+
+  test('what is refused changes nothing: settings are written when all of them are good', async () => {
+    const first = await initializeEdge(directory, { public: ['edge.example'] });
+    const settings = readFileSync(join(directory, 'edge.json'), 'utf8');
+    const files = { certificate: '/nonexistent/a.pem', key: '/nonexistent/a.key' };
+    const refused: [SettingsChange, string][] = [
+      [{ certificate: files }, 'FILE_ACCESS'],
+      [{ public: ['no host'] }, 'CONFIG_VALUE'],
+      [{ name: 'No Name' }, 'CONFIG_VALUE'],
+      [{ meshIpv4: '10.200.0.0/16' }, 'CONFIG_VALUE'],
+    ];
+    for (const [change, code] of refused) {
+      await expect(initializeEdge(directory, change)).rejects.toMatchObject({ code });
+      expect(readFileSync(join(directory, 'edge.json'), 'utf8')).toBe(settings);
+    }
+    expect(await initializeEdge(directory, { meshIpv4: '100.96.0.0/12' })).toEqual(first);
+  });
+
+  test('a start that fails leaves the settings as they were', async () => {
+    const edge = await EdgeUnderTest.start(directory);
+    await edge.edge.close();
+    const settings = readFileSync(join(directory, 'edge.json'), 'utf8');
+    const log = pino({ level: 'silent' });
+    const options = { directory, version: '0.0.0', log, patience: 0 };
+    const openRelay = async (): Promise<never> => {
+      throw new CausewayError('PORT_IN_USE', 'taken');
+    };
+    const change = { relayPort: 9, name: 'other' };
+    await expect(openEdge({ ...options, settings: change, openRelay })).rejects.toThrow('taken');
+    expect(readFileSync(join(directory, 'edge.json'), 'utf8')).toBe(settings);
+  });
+
+  test('an edge is renamed by a second init, and stays who it is', async () => {
+    const first = await initializeEdge(directory, { public: ['edge.example'] });
+    expect(await initializeEdge(directory, { name: 'north' })).toEqual(first);
+    const edge = await EdgeUnderTest.start(directory);
+    const { json } = await edge.call('GET', '/v1/edges', { local: true });
+    expect(json.edges).toMatchObject([{ name: 'north' }]);
+    await edge.edge.close();
   });
 
   test('a second process on it is refused, and the first goes on', async () => {

@@ -77,6 +77,7 @@ describe('settings', () => {
     expect(second).toEqual({ ...first, public: ['edge.example'] });
     await expect(update(path, { relayPort: 70_000 })).rejects.toThrow('relayPort');
     await expect(update(path, { urls: ['http://x'] })).rejects.toThrow('urls');
+    await expect(update(path, { public: ['a b'] })).rejects.toThrow('public');
     expect(await update(path, {})).toEqual(second);
   });
 
