@@ -167,7 +167,7 @@ napi_value tun_write(napi_env env, napi_callback_info info) {
 
 // ---- UDP ---------------------------------------------------------------------------------------
 
-// openUdp(family, port, mark, bufferBytes, offload) → {fd, error, port, gso, gro}
+// openUdp(family, port, mark, bufferBytes, offload) → {fd, error, port, gso, gro, receiveBuffer}
 napi_value open_udp_socket(napi_env env, napi_callback_info info) {
   Arguments<5> a(env, info);
   const uint32_t port = a.natural(1);
@@ -182,6 +182,7 @@ napi_value open_udp_socket(napi_env env, napi_callback_info info) {
   set(env, result, "port", number(env, socket.port));
   set(env, result, "gso", boolean(env, socket.gso));
   set(env, result, "gro", boolean(env, socket.gro));
+  set(env, result, "receiveBuffer", number(env, socket.receive_buffer));
   return result;
 }
 

@@ -76,6 +76,11 @@ UdpSocket open_udp(int family, uint16_t port, uint32_t mark, int buffer, bool of
   if (!set_option(made.fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer)) {
     set_option(made.fd, SOL_SOCKET, SO_RCVBUF, buffer);
   }
+  // The kernel doubles what is set, for its own bookkeeping.
+  int doubled = 0;
+  socklen_t doubled_size = sizeof doubled;
+  getsockopt(made.fd, SOL_SOCKET, SO_RCVBUF, &doubled, &doubled_size);
+  made.receive_buffer = doubled / 2;
   if (!set_option(made.fd, SOL_SOCKET, SO_SNDBUFFORCE, buffer)) {
     set_option(made.fd, SOL_SOCKET, SO_SNDBUF, buffer);
   }

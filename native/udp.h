@@ -17,6 +17,8 @@ struct UdpSocket {
   uint16_t port = 0;
   bool gso = false;
   bool gro = false;
+  // Bytes of the receive buffer as asked for, or as many as the system permits.
+  int receive_buffer = 0;
 };
 
 // Binds the wildcard address of the family (4 or 6). Buffers of `buffer` bytes where permitted.

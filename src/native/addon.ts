@@ -41,6 +41,8 @@ export interface OpenedUdp {
   readonly port: number;
   readonly gso: boolean;
   readonly gro: boolean;
+  /** Bytes, as many as the system permits. */
+  readonly receiveBuffer: number;
 }
 
 export interface Addon {

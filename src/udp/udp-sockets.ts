@@ -11,7 +11,7 @@ import type { EndpointTable, InboundVector, OutboundVector } from '../vector.ts'
 const { EADDRINUSE, EAFNOSUPPORT, EADDRNOTAVAIL, EAGAIN } = constants.errno;
 
 /** Socket buffers in bytes: half a second of a gigabit. */
-const SOCKET_BUFFER = 8 << 20;
+export const SOCKET_BUFFER = 8 << 20;
 /** How often a free port is looked for that both families have. */
 const PORT_TRIES = 16;
 
@@ -25,13 +25,15 @@ export class SocketError extends Error {
   }
 }
 
-const CLOSED: OpenedUdp = { fd: -1, error: 0, port: 0, gso: false, gro: false };
+const CLOSED: OpenedUdp = { fd: -1, error: 0, port: 0, gso: false, gro: false, receiveBuffer: 0 };
 
 export class UdpSockets {
   readonly port: number;
   readonly fd4: number;
   readonly fd6: number;
   readonly offloads: readonly string[];
+  /** Bytes; below SOCKET_BUFFER where the system permits no more. */
+  readonly receiveBuffer: number;
   /** Datagrams of the last `receive` for which the vector had no room. */
   uncut = 0;
   /** Counts of the last `send`. */
@@ -58,6 +60,8 @@ export class UdpSockets {
     if (v4.gso || v6.gso) offloads.push('udp-gso');
     if (v4.gro || v6.gro) offloads.push('udp-gro');
     this.offloads = offloads;
+    const opened = [v4, v6].filter(({ fd }) => fd >= 0);
+    this.receiveBuffer = Math.min(...opened.map(({ receiveBuffer }) => receiveBuffer));
   }
 
   /**

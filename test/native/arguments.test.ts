@@ -283,6 +283,8 @@ describe('numbers outside a vector', () => {
     expect(addon.tunName(-1)).toBe('');
     expect(addon.socketDrops(-1)).toBe(0);
     expect(addon.openUdp(6, 0, 0, 1000, true).fd).not.toBe(0);
+    // What every system permits is what there is.
+    expect(addon.openUdp(4, 0, 0, 100_000, true).receiveBuffer).toBe(100_000);
     expect(() => addon.openUdp(5 as 4, 0, 0, 1000, true)).toThrow(TypeError);
     expect(() => addon.openUdp(4, 65_536, 0, 1000, true)).toThrow(TypeError);
     const long = addon.openTun('sixteen-letters-', true, false, true, 0);

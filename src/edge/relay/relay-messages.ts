@@ -32,7 +32,13 @@ export interface BindingChange {
 
 /** Worker → main thread. */
 export type RelayReport =
-  | { readonly kind: 'ready'; readonly port: number; readonly publicKey: Uint8Array }
+  | {
+      readonly kind: 'ready';
+      readonly port: number;
+      readonly publicKey: Uint8Array;
+      /** Bytes. */
+      readonly receiveBuffer: number;
+    }
   /** The sockets could not be opened; the worker ends. */
   | { readonly kind: 'failed'; readonly errno: number }
   | { readonly kind: 'applied'; readonly id: number }

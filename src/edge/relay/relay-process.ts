@@ -11,6 +11,7 @@ import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { CausewayError } from '../../errors.ts';
 import { KEY_SIZE } from '../../keys.ts';
+import { SOCKET_BUFFER } from '../../udp/udp-sockets.ts';
 import { readBindings, writeBindings } from './bindings-file.ts';
 import type {
   BindingListener,
@@ -267,9 +268,20 @@ export async function openRelay(options: RelayOptions): Promise<RelayProcess> {
       cause: error,
     });
   }
-  if (first.kind === 'ready') return new WorkerRelay(worker, options, figures, first);
+  if (first.kind === 'ready') {
+    const warning = bufferWarning(first.receiveBuffer);
+    if (warning !== undefined) options.log.warn(warning);
+    return new WorkerRelay(worker, options, figures, first);
+  }
   await worker.terminate();
   throw openError(options.port, first.kind === 'failed' ? first.errno : 0);
+}
+
+/** What to say of a receive buffer of so many bytes; undefined = it is what was asked for. */
+export function bufferWarning(receiveBuffer: number): string | undefined {
+  if (receiveBuffer >= SOCKET_BUFFER) return undefined;
+  const [has, wanted] = [receiveBuffer, SOCKET_BUFFER].map((bytes) => Math.round(bytes / 1_024));
+  return `The relay's sockets have a receive buffer of ${has} KiB instead of ${wanted}: bursts may be lost. Set the sysctl net.core.rmem_max to ${SOCKET_BUFFER}, as packaging/sysctl.d does, or give the edge CAP_NET_ADMIN.`;
 }
 
 function openError(port: number, errno: number): CausewayError {

@@ -164,7 +164,9 @@ function start(): void {
         break;
     }
   });
-  report({ kind: 'ready', port: sockets.port, publicKey: device.publicKey!.slice() });
+  const { port: relayPort, receiveBuffer } = sockets;
+  const publicKey = device.publicKey!.slice();
+  report({ kind: 'ready', port: relayPort, publicKey, receiveBuffer });
   onTick();
   loop.afterChange();
 }
