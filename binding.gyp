@@ -15,7 +15,8 @@
         "native/poll.cc",
         "native/split.cc",
         "native/tun.cc",
-        "native/udp.cc"
+        "native/udp.cc",
+        "native/unix-datagram.cc"
       ],
       "defines": ["NAPI_VERSION=9"],
       "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],

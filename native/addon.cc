@@ -16,6 +16,7 @@
 #include "netlink.h"
 #include "objects.h"
 #include "poll.h"
+#include "unix-datagram.h"
 
 namespace causeway {
 namespace {
@@ -285,6 +286,13 @@ napi_value send_bytes(napi_env env, napi_callback_info info) {
   return number(env, sent < 0 ? -static_cast<double>(errno) : static_cast<double>(sent));
 }
 
+// sendUnixDatagram(address, message) → 0 or -errno
+napi_value send_datagram(napi_env env, napi_callback_info info) {
+  Arguments<2> a(env, info);
+  const auto address = a.bytes(0), message = a.bytes(1);
+  return number(env, send_unix_datagram(address.data, address.size, message.data, message.size));
+}
+
 }  // namespace
 }  // namespace causeway
 
@@ -317,6 +325,7 @@ NAPI_MODULE_INIT() {
   add<open_netlink_socket>(env, exports, "openNetlink");
   add<receive_bytes>(env, exports, "receive");
   add<send_bytes>(env, exports, "send");
+  add<send_datagram>(env, exports, "sendUnixDatagram");
   add<create_poll>(env, exports, "createPoll");
   add<set_poll>(env, exports, "setPoll");
   add<stop_poll>(env, exports, "closePoll");

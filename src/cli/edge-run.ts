@@ -15,6 +15,8 @@ async function run(options: EdgeSettingsOptions): Promise<void> {
   const { openLog } = await import('../gateway/log.ts');
   const { openEdge } = await import('../edge/edge.ts');
   const { openRelay } = await import('../edge/relay/relay-process.ts');
+  const { ServiceManager } = await import('../gateway/service-manager.ts');
+  const service = ServiceManager.inherited();
   const log = openLog(process.env.LOG_LEVEL, { edge: options.name });
   const { promise: ended, resolve: end } = Promise.withResolvers<string>();
   for (const signal of ENDING_SIGNALS) process.on(signal, () => end(signal));
@@ -27,7 +29,10 @@ async function run(options: EdgeSettingsOptions): Promise<void> {
   });
   const { urls, port, relayPort, tlsPin } = edge;
   log.info({ urls, port, relayPort, tlsPin }, 'the edge is up');
+  service.ready();
+  service.watch({ answers: edge.answers, status: edge.summary });
   const failure = await Promise.race([ended, edge.failed.then((error) => ({ error }))]);
+  service.stopping();
   if (typeof failure === 'string') log.info({ signal: failure }, 'the edge ends');
   await edge.close();
   if (typeof failure !== 'string') throw failure.error;

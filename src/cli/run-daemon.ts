@@ -4,6 +4,7 @@
 import { CausewayError } from '../errors.ts';
 import { type DaemonOptions, runDaemon } from '../gateway/daemon.ts';
 import type { Log } from '../gateway/log.ts';
+import { ServiceManager } from '../gateway/service-manager.ts';
 import { returnStartMemory } from '../gateway/start-memory.ts';
 import type { ReadinessPipe } from './background.ts';
 import { reportFailure } from './failure.ts';
@@ -15,8 +16,12 @@ import { reportFailure } from './failure.ts';
 export async function runDaemonCommand(
   program: string,
   pipe: ReadinessPipe | undefined,
-  prepare: (onWarning: (message: string) => void) => Promise<Omit<DaemonOptions, 'onReady'>>,
+  prepare: (
+    onWarning: (message: string) => void,
+  ) => Promise<Omit<DaemonOptions, 'onReady' | 'service'>>,
 ): Promise<void> {
+  // Who started a daemon that goes to the background is told by its parent's exit.
+  const service = pipe === undefined ? ServiceManager.inherited() : new ServiceManager(undefined);
   try {
     const warnings: string[] = [];
     let log: Log | undefined;
@@ -32,7 +37,7 @@ export async function runDaemonCommand(
       pipe?.ready(warnings);
       returnStartMemory();
     };
-    const end = await runDaemon({ ...options, onReady });
+    const end = await runDaemon({ ...options, onReady, service });
     if (end.cause === 'failed') throw end.error;
     // Ended before it was ready: for the parent that is a failure.
     pipe?.failed(new CausewayError('START_FAILED', `It was ended while starting (${end.cause}).`));

@@ -1,6 +1,7 @@
 /** `connector up`: enrols this host with a join token, once, and runs it as a gateway of the mesh. */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
 import {
@@ -78,12 +79,16 @@ async function run(options: Options, command: Command): Promise<void> {
   const { openMesh } = await import('../gateway/mesh/open-mesh.ts');
   const { runDaemonCommand } = await import('./run-daemon.ts');
   await runDaemonCommand('connector', pipe, async (onWarning) => {
-    const settings = mergeSettings(commandLine, await fileSettings(config));
+    // A background daemon has another working directory than the command.
+    const file = config === undefined ? undefined : resolve(config);
+    const reread = async () => mergeSettings(commandLine, await fileSettings(file));
+    const settings = await reread();
     checkInterfaceName(settings.interface);
     const level = process.env.LOG_LEVEL || settings.logLevel;
     const token = await joinToken(settings, commandLine);
     return openMesh({
       settings,
+      reread,
       token,
       hostname: settings.name ?? hostname(),
       version: packageVersion(),

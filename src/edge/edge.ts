@@ -49,6 +49,10 @@ export interface RunningEdge {
   readonly tlsPin: string | null;
   /** Resolves when it cannot go on: with what failed. Never after `close`. */
   readonly failed: Promise<unknown>;
+  /** Resolves when the relay's worker has answered. */
+  answers(): Promise<void>;
+  /** One line for people. */
+  summary(): string;
   /** Harmless when called again. */
   close(): Promise<void>;
 }
@@ -204,5 +208,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     urls: addresses.urls,
     tlsPin: certificates.current.pin,
     failed,
+    answers: () => relay.setReplicas([]),
+    summary: () => `${relay.statistics().bound} of ${view.replicas.size} gateways bound`,
   };
 }

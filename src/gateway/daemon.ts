@@ -3,6 +3,7 @@
  * ready, and waits for one reason to end. Whatever was opened is closed again in the opposite order,
  * on every way out, a failure half-way included.
  */
+import { isatty } from 'node:tty';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
@@ -12,6 +13,7 @@ import {
   runtimeDirectory,
   sweepRuntimeDirectories,
 } from './runtime-directory.ts';
+import type { ServiceManager } from './service-manager.ts';
 import { statusOf } from './status.ts';
 import type { OpenTunnel, Tunnel, TunnelEnd, TunnelOptions } from './tunnel.ts';
 import { openUapi } from './uapi/server.ts';
@@ -33,6 +35,12 @@ export interface DaemonOptions extends TunnelOptions {
   readonly log: Log;
   /** Called once, when interface and sockets exist and `attach` is done. */
   readonly onReady: () => void;
+  /** Who started us and wants to hear of it. */
+  readonly service?: ServiceManager;
+  /** One line for people, for the service manager's status. */
+  readonly summary?: () => string;
+  /** What SIGHUP does; without it that is an end. Does not reject. */
+  readonly reload?: () => Promise<void>;
   /**
    * Configures the open tunnel (keys, addresses, routes …). On `signal` it may give up; if it
    * throws it has cleaned up after itself.
@@ -43,7 +51,7 @@ export interface DaemonOptions extends TunnelOptions {
   readonly runtimeDirectory?: string;
 }
 
-/** SIGHUP: the terminal of a foreground daemon was closed. */
+/** SIGHUP ends what has nothing to reload, and what runs in a terminal: that was closed. */
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type EndingSignal = (typeof ENDING_SIGNALS)[number];
 
@@ -76,7 +84,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
   const { promise: ended, resolve: end } = Promise.withResolvers<DaemonEnd>();
   const ending = new AbortController();
   void ended.then(() => ending.abort());
-  const stopSignals = onEnding(end);
+  const reloads = options.reload !== undefined && !isatty(0);
+  const stopSignals = onEnding(end, reloads ? () => void reload(options) : undefined);
   const opened: OpenPart[] = [];
   try {
     const tunnel = await options.openTunnel(options);
@@ -118,12 +127,19 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       const { crypto, offloads } = tunnel.snapshot();
       log.info({ crypto, offloads, pid: process.pid }, 'ready');
       options.onReady();
+      options.service?.ready();
+      // An empty change is applied by the worker, behind all that it has to do.
+      options.service?.watch({
+        answers: () => tunnel.apply({ peers: [] }),
+        status: () => options.summary?.() ?? tunnel.interfaceName,
+      });
       if (options.runtimeDirectory === undefined) {
         // Housekeeping for others; nothing depends on it.
         sweepRuntimeDirectories().catch((error: unknown) => log.debug({ err: error }, 'sweep'));
       }
     }
     const reason = await ended;
+    options.service?.stopping();
     log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');
     return reason;
   } finally {
@@ -136,12 +152,21 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
   }
 }
 
+async function reload({ reload, service }: DaemonOptions): Promise<void> {
+  service?.reloading();
+  await reload?.();
+  service?.ready();
+}
+
 /**
  * Signals that end the daemon; any further ones are taken and change nothing. An error that nobody
  * caught ends it too, but by the same orderly way.
  */
-function onEnding(end: (reason: DaemonEnd) => void): () => void {
-  const onSignal = (signal: EndingSignal): void => end({ cause: 'signal', signal });
+function onEnding(end: (reason: DaemonEnd) => void, onHangup?: () => void): () => void {
+  const onSignal = (signal: EndingSignal): void => {
+    if (signal === 'SIGHUP' && onHangup !== undefined) onHangup();
+    else end({ cause: 'signal', signal });
+  };
   const onError = (error: Error): void => end({ cause: 'failed', error });
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   process.on('uncaughtException', onError);

@@ -146,6 +146,8 @@ export interface Addon {
   /** Bytes or -errno; never blocks. */
   receive(fd: number, into: Uint8Array): number;
   send(fd: number, from: Uint8Array): number;
+  /** To a path, or to an abstract name behind a zero byte; 0 or -errno; never blocks. */
+  sendUnixDatagram(address: Uint8Array, message: Uint8Array): number;
   /**
    * The callback gets a mask of READABLE | WRITABLE, or a negative errno. What the descriptor stands
    * for stays open until the poll is closed too.

@@ -59,7 +59,7 @@ export async function joinMesh(
   tunnel: Tunnel,
   options: MeshOptions,
   signal: AbortSignal,
-): Promise<Attachment> {
+): Promise<MeshGateway> {
   const { mtu, forwarding, log } = options;
   const { interfaceName } = tunnel;
   const kernel = await MeshKernel.open({ interfaceName, mtu, forwarding, log });
@@ -161,6 +161,16 @@ export class MeshGateway implements Attachment {
 
   meshStatus(): Promise<MeshStatus> {
     return describeMesh(this);
+  }
+
+  /** Other prefixes, in canonical form; the edge learns of them now, or when it answers again. */
+  async advertise(advertise: readonly string[], allowDefault: boolean): Promise<void> {
+    await this.#serially(async () => {
+      const told = { advertise: [...advertise], allowDefault, advertisePending: true };
+      this.identity = { ...this.identity, ...told };
+      await saveIdentity(this.options.state, this.identity);
+    });
+    this.#announcer.start();
   }
 
   async close(): Promise<void> {

@@ -2,11 +2,14 @@
 import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { openTunnel } from '../open-tunnel.ts';
+import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 import { openStateDirectory } from './state-directory.ts';
 
 export interface OpenMeshOptions {
   readonly settings: GatewaySettings;
+  /** The settings with the configuration file as it is now. */
+  readonly reread: () => Promise<GatewaySettings>;
   /** The join token, if one was given in any way. */
   readonly token: string | undefined;
   /** Name of this host among the connector's replicas. */
@@ -34,9 +37,20 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     // Loaded while the data plane's thread starts: the schemas' library is large.
     const { enrol } = await import('./enrolment.ts');
     const { joinMesh } = await import('./mesh-daemon.ts');
+    const { summarizeMesh } = await import('./mesh-summary.ts');
+    const { Reloader } = await import('./reload.ts');
     const { advertise, allowDefault } = settings;
     const enrolment = { token, advertise, allowDefault, hostname, version, log, onWarning };
     const enrolled = await enrol(state, enrolment);
+    let gateway: MeshGateway | undefined;
+    const joined = Promise.withResolvers<MeshGateway>();
+    joined.promise.catch(() => {});
+    const reloader = new Reloader({
+      settings,
+      reread: options.reread,
+      gateway: joined.promise,
+      log,
+    });
     const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
     return {
       interfaceName,
@@ -44,7 +58,14 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       crypto,
       log,
       openTunnel: () => opening,
-      attach: (tunnel, signal) => joinMesh(tunnel, mesh, signal),
+      reload: () => reloader.reload(),
+      summary: () => (gateway === undefined ? 'starting' : summarizeMesh(gateway)),
+      attach: async (tunnel, signal) => {
+        const joining = joinMesh(tunnel, mesh, signal);
+        joining.then(joined.resolve, joined.reject);
+        gateway = await joining;
+        return gateway;
+      },
     };
   } catch (error) {
     await opening.then((tunnel) => tunnel.close()).catch(() => {});

@@ -14,10 +14,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NotifySocket } from '../../../lab/notify-socket.ts';
 import { CausewayError } from '../../../src/errors.ts';
-import { type Attachment, type DaemonEnd, runDaemon } from '../../../src/gateway/daemon.ts';
+import {
+  type Attachment,
+  type DaemonEnd,
+  type DaemonOptions,
+  runDaemon,
+} from '../../../src/gateway/daemon.ts';
 import { requestStatus, requestStop } from '../../../src/gateway/local-client.ts';
 import { respond } from '../../../src/gateway/local-socket.ts';
+import { ServiceManager } from '../../../src/gateway/service-manager.ts';
 import { FakeTunnel } from './fake-tunnel.ts';
 
 let folder: string;
@@ -34,6 +41,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 /** Starts one; resolves when it is ready. `ended` is its end. */
 async function start(
   attach?: (signal: AbortSignal) => Promise<Attachment>,
+  more: Partial<DaemonOptions> = {},
 ): Promise<{ ended: Promise<DaemonEnd> }> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const ended = runDaemon({
@@ -45,6 +53,7 @@ async function start(
     onReady: resolve,
     uapiDirectory: join(folder, 'uapi'),
     runtimeDirectory: join(folder, 'run'),
+    ...more,
     ...(attach && { attach: (_, signal) => attach(signal) }),
   });
   await Promise.race([promise, ended]);
@@ -110,6 +119,44 @@ describe('ends', () => {
     expect(await ended).toEqual({ cause: 'stop-requested' });
     expect(await requestStop('wg0', [join(folder, 'run')])).toBe(false);
     expectNothingLeft();
+  });
+});
+
+describe('under a service manager', () => {
+  test('it hears of the start and the end, and the watchdog only what the data plane answers', async () => {
+    await using socket = await NotifySocket.open(join(folder, 'notify'));
+    const service = new ServiceManager(socket.address, 20);
+    const { ended } = await start(undefined, { service, summary: () => 'all is well' });
+    await socket.process.line(/^WATCHDOG=1$/);
+    const hung = Promise.withResolvers<void>();
+    tunnel.apply = () => {
+      hung.resolve();
+      return new Promise(() => {});
+    };
+    await hung.promise;
+    const fed = socket.said.filter((line) => line === 'WATCHDOG=1').length;
+    process.emit('SIGTERM', 'SIGTERM');
+    await ended;
+    await socket.process.line(/^STOPPING=1$/);
+    const said = socket.said.filter((line) => line !== 'WATCHDOG=1');
+    expect(said).toEqual(['READY=1', 'STATUS=all is well', 'STOPPING=1']);
+    // One may have been on its way when the data plane was stopped.
+    expect(socket.said.filter((line) => line === 'WATCHDOG=1').length).toBeLessThanOrEqual(fed + 1);
+  });
+
+  test('SIGHUP reloads what has something to reload', async () => {
+    await using socket = await NotifySocket.open(join(folder, 'notify'));
+    const service = new ServiceManager(socket.address);
+    let reloads = 0;
+    const reload = async (): Promise<void> => void reloads++;
+    const { ended } = await start(undefined, { service, reload });
+    process.emit('SIGHUP', 'SIGHUP');
+    await socket.process.line(/^RELOADING=1$/);
+    process.emit('SIGTERM', 'SIGTERM');
+    expect(await ended).toEqual({ cause: 'signal', signal: 'SIGTERM' });
+    expect(reloads).toBe(1);
+    await socket.process.line(/^STOPPING=1$/);
+    expect(socket.said.filter((line) => line === 'READY=1')).toHaveLength(2);
   });
 });
 

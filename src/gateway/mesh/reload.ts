@@ -1,0 +1,59 @@
+/**
+ * SIGHUP: what of the configuration file is different now is applied while packets flow. A file with
+ * a mistake changes nothing, and what only a start can change is said.
+ */
+import { type Log, parseLogLevel } from '../log.ts';
+import { checkPrefix } from './advertised-prefixes.ts';
+import type { MeshGateway } from './mesh-daemon.ts';
+import type { GatewaySettings } from './settings.ts';
+
+/** What a running gateway takes; the token is asked for at a start only. */
+const LIVE: readonly (keyof GatewaySettings)[] = ['advertise', 'allowDefault', 'logLevel'];
+const ONCE: readonly (keyof GatewaySettings)[] = ['token', 'tokenFile'];
+
+export interface ReloadOptions {
+  readonly settings: GatewaySettings;
+  /** The settings by the command line and the file as it is now. */
+  readonly reread: () => Promise<GatewaySettings>;
+  readonly gateway: Promise<Pick<MeshGateway, 'advertise'>>;
+  readonly log: Log;
+}
+
+export class Reloader {
+  readonly #options: ReloadOptions;
+  #settings: GatewaySettings;
+
+  constructor(options: ReloadOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+  }
+
+  /** Never rejects: what went wrong is in the log. */
+  async reload(): Promise<void> {
+    const { reread, log } = this.#options;
+    try {
+      await this.#apply(await reread());
+    } catch (error) {
+      log.error({ err: error }, 'the configuration was not reloaded: all stays as it was');
+    }
+  }
+
+  async #apply(after: GatewaySettings): Promise<void> {
+    const { gateway, log } = this.#options;
+    const before = this.#settings;
+    const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
+    const changed = names.filter((name) => String(before[name]) !== String(after[name]));
+    log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
+    if (changed.includes('advertise') || changed.includes('allowDefault')) {
+      const { advertise, allowDefault } = after;
+      const prefixes = advertise?.map((text) => checkPrefix(text, allowDefault));
+      if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
+    }
+    const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
+    if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');
+    // What is in force of the others is what it was started with.
+    const { advertise, allowDefault, logLevel } = after;
+    this.#settings = { ...before, advertise, allowDefault, logLevel };
+    log.info({ changed: changed.filter((name) => LIVE.includes(name)) }, 'configuration reloaded');
+  }
+}

@@ -1,0 +1,88 @@
+/** What SIGHUP changes in a gateway that runs, and what it leaves. */
+import { pino } from 'pino';
+import { beforeEach, expect, test, vi } from 'vitest';
+import { CausewayError } from '../../../../src/errors.ts';
+import { Reloader } from '../../../../src/gateway/mesh/reload.ts';
+import {
+  DEFAULT_SETTINGS,
+  type GatewaySettings,
+  type GivenSettings,
+} from '../../../../src/gateway/mesh/settings.ts';
+
+let lines: { readonly msg: string; readonly settings?: readonly string[] }[];
+const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) });
+const advertise = vi.fn(async () => {});
+
+beforeEach(() => {
+  lines = [];
+  log.level = 'info';
+  advertise.mockClear();
+  vi.stubEnv('LOG_LEVEL', undefined);
+});
+
+/** One that was started with `before`; each call reloads what it is given. */
+function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promise<void> {
+  let now: GivenSettings | Error = before;
+  const reread = async (): Promise<GatewaySettings> => {
+    if (now instanceof Error) throw now;
+    return { ...DEFAULT_SETTINGS, ...now };
+  };
+  const settings = { ...DEFAULT_SETTINGS, ...before };
+  const made = new Reloader({ settings, reread, gateway: Promise.resolve({ advertise }), log });
+  return (next) => {
+    now = next;
+    return made.reload();
+  };
+}
+
+test('nothing when nothing changed', async () => {
+  const reload = reloader({ advertise: ['10.1.0.0/16'] });
+  await reload({ advertise: ['10.1.0.0/16'] });
+  expect(advertise).not.toHaveBeenCalled();
+  expect(lines).toMatchObject([{ msg: 'configuration reloaded', changed: [] }]);
+});
+
+test('prefixes, in canonical form and once for each change', async () => {
+  const reload = reloader({});
+  await reload({ advertise: ['10.1.0.9', '2001:DB8:0::/48'] });
+  await reload({ advertise: ['10.1.0.9', '2001:DB8:0::/48'] });
+  await reload({ advertise: ['0.0.0.0/0'], allowDefault: true });
+  await reload({ advertise: [] });
+  expect(advertise.mock.calls).toEqual([
+    [['10.1.0.9/32', '2001:db8::/48'], false],
+    [['0.0.0.0/0'], true],
+    [[], false],
+  ]);
+  // Without the key they are as they were.
+  await reload({});
+  expect(advertise).toHaveBeenCalledTimes(3);
+});
+
+test('the log level; the environment wins', async () => {
+  const reload = reloader({ logLevel: 'info' });
+  await reload({ logLevel: 'debug' });
+  expect(log.level).toBe('debug');
+  await reload({});
+  expect(log.level).toBe('info');
+  vi.stubEnv('LOG_LEVEL', 'warn');
+  await reload({ logLevel: 'trace' });
+  expect(log.level).toBe('warn');
+});
+
+test('what only a start changes is said each time, until it is as it was', async () => {
+  const reload = reloader({ mtu: 1_280, tokenFile: '/etc/causeway/token' });
+  await reload({ mtu: 1_400, port: 51_820 });
+  await reload({ mtu: 1_400 });
+  await reload({});
+  const said = lines.filter(({ msg }) => /next start/.test(msg)).map(({ settings }) => settings);
+  expect(said).toEqual([['mtu', 'port'], ['mtu']]);
+});
+
+test('a file with a mistake changes nothing', async () => {
+  const reload = reloader({});
+  await reload(new CausewayError('CONFIG_VALUE', 'connector.toml:1: mtu is to be …'));
+  expect(advertise).not.toHaveBeenCalled();
+  expect(lines).toMatchObject([{ level: 50, msg: expect.stringMatching(/all stays as it was/) }]);
+  await reload({ advertise: ['10.1.0.0/16'] });
+  expect(advertise).toHaveBeenCalledTimes(1);
+});
