@@ -14,7 +14,6 @@ import { MemoryStore } from '../src/control/memory-store.ts';
 import type { RouteId } from '../src/control/model.ts';
 import type { Netmap } from '../src/control/netmap.ts';
 import { openSqliteStore } from '../src/control/node/sqlite-store.ts';
-import { edgeStatusSchema } from '../src/control/operator-api.ts';
 import { createConnector } from '../src/control/registry/connectors.ts';
 import { Registry } from '../src/control/registry/registry.ts';
 import { enrolReplica } from '../src/control/registry/replicas.ts';
@@ -76,7 +75,6 @@ export class LoadedEdge implements AsyncDisposable {
    * @param whole the whole netmap first, as on a first start; otherwise as resumed
    */
   async connect(whole: boolean): Promise<Process> {
-    const { revision } = await this.api.get('/v1/status', edgeStatusSchema);
     const program = join(import.meta.dirname, 'programs/netmap-readers.ts');
     const child: ChildProcess = spawn(process.execPath, [program], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -89,7 +87,7 @@ export class LoadedEdge implements AsyncDisposable {
       readers: credentials.map((credential, i) => ({ credential, netmap: i === 0 ? 0 : 1 })),
       netmaps,
       port: this.#port,
-      revision: whole ? null : revision,
+      resumed: !whole,
     };
     readers.write(`${JSON.stringify(settings)}\n`);
     await readers.line(/^ready$/, 120);

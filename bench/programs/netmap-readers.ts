@@ -21,8 +21,8 @@ export interface ReaderSettings {
   /** What readers apply deltas to, by their `netmap`. */
   readonly netmaps: readonly Netmap[];
   readonly port: number;
-  /** Resumed there; null = the whole netmap first. */
-  readonly revision: number | null;
+  /** With the netmap that is current; otherwise the whole netmap comes first. */
+  readonly resumed: boolean;
 }
 
 const MAX_EVENT = 64 << 20;
@@ -54,27 +54,39 @@ class Reader {
   #netmap: Netmap;
   readonly #decoder = new EventStreamDecoder(MAX_EVENT);
   #headSeen = false;
-  readonly #started = Promise.withResolvers<void>();
+  #socket: TLSSocket | undefined;
+  #closed = false;
+  #last: string | undefined;
+  /** With the id of the first event, of a stream that is not resumed. */
+  readonly #started = Promise.withResolvers<string>();
 
   constructor(netmap: Netmap) {
     this.#netmap = netmap;
   }
 
-  async open(credential: string): Promise<void> {
+  /** @param last id of the netmap that is resumed; undefined = the whole one */
+  async open(credential: string, last: string | undefined): Promise<string> {
     const socket: TLSSocket = connect({
       host: '127.0.0.1',
       port: settings.port,
       rejectUnauthorized: false,
     });
     socket.on('error', (error) => this.#fail(error.message));
-    socket.on('close', () => this.#fail('the stream ended'));
+    socket.on('close', () => this.#closed || this.#fail('the stream ended'));
+    this.#socket = socket;
     await once(socket, 'secureConnect');
-    const id = settings.revision === null ? '' : `last-event-id: ${settings.revision}\r\n`;
+    const id = last === undefined ? '' : `last-event-id: ${last}\r\n`;
+    this.#last = last;
     socket.on('data', (bytes: Buffer) => this.#take(bytes));
     socket.write(
       `GET /v1/netmap HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${credential}\r\n${id}\r\n`,
     );
-    await this.#started.promise;
+    return this.#started.promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket?.destroy();
   }
 
   #take(bytes: Buffer): void {
@@ -86,15 +98,15 @@ class Reader {
       }
       this.#headSeen = true;
       body = bytes.subarray(end + 4);
-      if (settings.revision !== null) this.#started.resolve();
+      if (this.#last !== undefined) this.#started.resolve(this.#last);
     }
-    for (const { name, data } of this.#decoder.decode(body) ?? []) this.#event(name, data);
+    for (const { name, data, id } of this.#decoder.decode(body) ?? []) this.#event(name, data, id);
   }
 
-  #event(name: string, data: string): void {
+  #event(name: string, data: string, id: string): void {
     if (name === 'netmap') {
       if (!data.startsWith('{"format":1,')) this.#fail('no netmap');
-      this.#started.resolve();
+      this.#started.resolve(id);
       return;
     }
     const decoded = decodeDelta(data);
@@ -109,11 +121,20 @@ class Reader {
   }
 }
 
+async function currentId(): Promise<string> {
+  const [{ credential, netmap }] = settings.readers as [ReaderSettings['readers'][number]];
+  const reader = new Reader(settings.netmaps[netmap]!);
+  const id = await reader.open(credential, undefined);
+  reader.close();
+  return id;
+}
+
+const last = settings.resumed ? await currentId() : undefined;
 const queue = [...settings.readers];
 await Promise.all(
   Array.from({ length: OPENING }, async () => {
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      await new Reader(settings.netmaps[next.netmap]!).open(next.credential);
+      await new Reader(settings.netmaps[next.netmap]!).open(next.credential, last);
     }
   }),
 );

@@ -4,11 +4,11 @@
  * use is in `operator-api.ts`.
  *
  *   POST /v1/enrol        with a join token's secret and a proof that the key is the host's own
- *   GET  /v1/netmap       server-sent events, bearer = credential, `Last-Event-ID` = revision
+ *   GET  /v1/netmap       server-sent events, bearer = credential, `Last-Event-ID` = netmap's id
  *   PUT  /v1/advertise    bearer = credential
  *
  * The stream starts with `netmap` (whole) or, resumed at a revision the edge still knows, with what
- * changed since (`delta`); each carries its revision as the event's id. A comment line comes every
+ * changed since (`delta`); each carries the netmap's id as the event's id. A comment line comes every
  * HEARTBEAT_INTERVAL, so that silence means a dead connection. `gone` is the last event: the replica
  * was deleted, and reconnecting is no use. One that was away then is told by HTTP 410 with the code
  * CONNECTOR_GONE. Nothing else is final: an edge that lost its registry knows no credential at all.
@@ -27,6 +27,7 @@ import {
   versionSchema,
 } from './model.ts';
 import { netmapDeltaSchema, netmapSchema } from './netmap.ts';
+import { MAX_NETMAP_ID_LENGTH } from './netmap-id.ts';
 
 export const ENROL_PATH = '/v1/enrol';
 export const NETMAP_PATH = '/v1/netmap';
@@ -43,6 +44,9 @@ export const secretSchema = z
   .min(16)
   .max(256)
   .regex(/^[\x21-\x7e]+$/, 'not a secret');
+
+/** Names a netmap of one replica: an event's id, sent back as it came (netmap-id.ts). */
+export const netmapIdSchema = z.string().max(MAX_NETMAP_ID_LENGTH);
 
 /** A prefix as somebody wrote it. Whether it is one, and has host bits, is checked with a code of its own. */
 export const prefixTextSchema = z.string().min(1).max(64);
@@ -73,6 +77,8 @@ export const enrolResponseSchema = z.strictObject({
   /** The edge's clock: a replica whose own is far off warns. */
   time: timeSchema,
   netmap: netmapSchema,
+  /** For `Last-Event-ID`. */
+  netmapId: netmapIdSchema,
 });
 export type EnrolResponse = z.infer<typeof enrolResponseSchema>;
 

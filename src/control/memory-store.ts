@@ -16,7 +16,10 @@ import { StoreWatchers } from './store-watchers.ts';
 /** Deletions remembered by default. */
 const DELETIONS = 16_384;
 
+let opened = 0;
+
 export class MemoryStore implements Store {
+  readonly session = `memory-${++opened}`;
   readonly #deletions: number;
   readonly #entries = new Map<string, StoreChange>();
   /** Every write in order; outdated when the entry's revision is another. */

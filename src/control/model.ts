@@ -19,6 +19,7 @@ export const MAX_ROUTES_PER_CONNECTOR = 2_048;
 export const MAX_REPLICAS_PER_CONNECTOR = 25;
 export const MAX_AUTO_APPROVE = 64;
 export const MAX_ENDPOINTS = 8;
+export const MAX_EPOCHS = 64;
 export const MAX_URLS = 4;
 /** Largest relay id: 24 bits, never 0. */
 export const MAX_RELAY_ID = 0xff_ffff;
@@ -74,6 +75,7 @@ export const publicKeySchema = z
 export const hashSchema = z.string().regex(/^[0-9a-f]{64}$/, 'not 64 hexadecimal digits');
 
 export const timeSchema = z.int().min(0);
+export const epochIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'not an epoch');
 export const relayIdSchema = z.int().min(1).max(MAX_RELAY_ID);
 export const prioritySchema = z.int().min(0).max(MAX_PRIORITY);
 
@@ -199,6 +201,10 @@ export const edgeSchema = z.strictObject({
 });
 export type Edge = z.infer<typeof edgeSchema>;
 
+/** An opening of the store, from its first change on: revisions after `after` are of it. */
+export const epochSchema = z.strictObject({ id: epochIdSchema, after: z.int().min(0) });
+export type Epoch = z.infer<typeof epochSchema>;
+
 /** The registry's first entry; every change rewrites it, so that changes are one sequence. */
 export const headSchema = z.strictObject({
   /** Version of this model. */
@@ -209,5 +215,7 @@ export const headSchema = z.strictObject({
   /** Where the search for a free number goes on, so that one just freed is not given out again. */
   nextMeshIndex: z.int().min(1),
   nextRelayId: relayIdSchema,
+  /** Which process's first change came after which revision, oldest first: netmap-id.ts. */
+  epochs: z.array(epochSchema).max(MAX_EPOCHS).default([]),
 });
 export type Head = z.infer<typeof headSchema>;

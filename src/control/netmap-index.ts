@@ -11,6 +11,7 @@ import type { ConnectorId, Replica, ReplicaId, VnetId } from './model.ts';
 import { NETMAP_FORMAT, type NetmapPeer } from './netmap.ts';
 import { changeOfPeer } from './netmap-delta.ts';
 import { NetmapHistory } from './netmap-history.ts';
+import { currentEpoch, knownRevision, netmapId } from './netmap-id.ts';
 import type { RegistryEvent } from './registry/objects.ts';
 import type { RegistryView } from './registry/view.ts';
 import type { StoreChange } from './store.ts';
@@ -86,6 +87,16 @@ export class NetmapIndex {
 
   get revision(): number {
     return this.#revision;
+  }
+
+  /** Name of the netmaps of a revision that is sent now. */
+  idOf(revision: number): string {
+    return netmapId(currentEpoch(this.#view.head.epochs), revision);
+  }
+
+  /** Revision of the netmap that a replica says it has; undefined = a whole one is needed. */
+  resume(id: string | undefined): number | undefined {
+    return knownRevision(id, this.#view.head.epochs, this.#revision);
   }
 
   /** The whole netmap as JSON, in parts, as it is now; undefined if there is no such replica. */

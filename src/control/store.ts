@@ -68,6 +68,8 @@ export type CommitResult =
  * All methods reject with a CausewayError: STORE_LOCKED, STORE_FULL, STORE_DAMAGED, STORE_CLOSED.
  */
 export interface Store {
+  /** Names this opening of the store: no other one, of whatever copy of it, has the same. */
+  readonly session: string;
   get(key: string): Promise<StoreEntry | undefined>;
   /** Every entry whose key starts with `prefix`, as of one revision. */
   list(prefix: string): Promise<StoreListing>;

@@ -113,7 +113,7 @@ export class NetmapStreams {
       for (const replica of recipients) {
         const stream = this.#streams.get(replica);
         if (stream === undefined || stream.behind) continue;
-        event ??= formatEvent('delta', revision, data);
+        event ??= formatEvent('delta', this.#index.idOf(revision), data);
         stream.pending.push(event);
         this.#pending.add(stream);
       }
@@ -123,7 +123,7 @@ export class NetmapStreams {
       const stream = this.#streams.get(replica);
       if (stream === undefined) continue;
       const event: GoneEvent = { code: 'CONNECTOR_GONE', replica, detail: REPLICA_GONE };
-      this.#end(stream, formatEvent('gone', revision, JSON.stringify(event)));
+      this.#end(stream, formatEvent('gone', this.#index.idOf(revision), JSON.stringify(event)));
     }
     if (this.#pending.size > 0) {
       this.#run ??= setTimeout(() => this.#flush(), this.#runInterval);
@@ -195,7 +195,7 @@ export class NetmapStreams {
     if (start === undefined) return;
     const { event, revision, data } = start;
     stream.revision = revision;
-    this.#write(stream, eventTexts(event, revision, data));
+    this.#write(stream, eventTexts(event, this.#index.idOf(revision), data));
     // What does not fit into one piece takes a while.
     if (!stream.queue.isEmpty) this.#leaveRun(stream);
   }
@@ -229,13 +229,13 @@ export class NetmapStreams {
 const HEARTBEAT = Buffer.from(':\n\n');
 
 /** @param data JSON on one line, in parts */
-function* eventTexts(event: string, revision: number, data: Iterable<string>): Iterable<string> {
-  yield `id: ${revision}\nevent: ${event}\ndata: `;
+function* eventTexts(event: string, id: string, data: Iterable<string>): Iterable<string> {
+  yield `id: ${id}\nevent: ${event}\ndata: `;
   yield* data;
   yield '\n\n';
 }
 
 /** @param data JSON on one line */
-function formatEvent(event: string, revision: number, data: string): Buffer {
-  return Buffer.from([...eventTexts(event, revision, [data])].join(''));
+function formatEvent(event: string, id: string, data: string): Buffer {
+  return Buffer.from([...eventTexts(event, id, [data])].join(''));
 }

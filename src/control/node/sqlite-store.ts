@@ -6,6 +6,7 @@
  * Deletions stay in the table as rows without a value until DELETIONS newer ones exist, so that a
  * reader who was away learns of them.
  */
+import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { CausewayError } from '../../errors.ts';
@@ -32,6 +33,8 @@ const LOCK_TIMEOUT = 2_000;
 /** How often to look for other processes' commits while somebody watches, in ms. */
 const POLL_INTERVAL = 250;
 const DELETIONS = 16_384;
+/** Random bytes in the name of an opening. */
+const SESSION_SIZE = 12;
 
 const SCHEMA = `
   CREATE TABLE entries (
@@ -114,6 +117,7 @@ function prepareDatabase(database: DatabaseSync, path: string): void {
 }
 
 export class SqliteStore implements Store {
+  readonly session = randomBytes(SESSION_SIZE).toString('base64url');
   readonly #database: DatabaseSync;
   readonly #path: string;
   readonly #deletions: number;

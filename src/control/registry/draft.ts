@@ -8,6 +8,7 @@
 import { CausewayError } from '../../errors.ts';
 import { maxMeshIndex } from '../mesh.ts';
 import { type Head, MAX_RELAY_ID } from '../model.ts';
+import { epochsAfter } from '../netmap-id.ts';
 import type { StoreWrite } from '../store.ts';
 import { HEAD_KEY, keyOf, type ObjectKind, type ObjectOf, type RegistryObject } from './objects.ts';
 import type { RegistryView } from './view.ts';
@@ -78,9 +79,11 @@ export class Draft {
 
   plan<T>(result: T): Plan<T> {
     if (this.#writes.size === 0) return { writes: [], result };
+    const { session, revision } = this.view;
+    const epochs = epochsAfter(this.#head.epochs, session, revision);
     this.#writes.set(HEAD_KEY, {
       key: HEAD_KEY,
-      value: JSON.stringify(this.#head),
+      value: JSON.stringify({ ...this.#head, epochs }),
       expected: this.view.headRevision,
     });
     return { writes: [...this.#writes.values()], result };

@@ -28,7 +28,7 @@ export interface Changed<T> {
 export type RegistryListener = (events: readonly RegistryEvent[], revision: number) => void;
 
 export class Registry {
-  readonly view = new RegistryView();
+  readonly view: RegistryView;
   readonly #store: Store;
   readonly #listeners = new Set<RegistryListener>();
   #stopWatching: () => void = () => {};
@@ -39,6 +39,7 @@ export class Registry {
 
   private constructor(store: Store) {
     this.#store = store;
+    this.view = new RegistryView(store.session);
   }
 
   /**

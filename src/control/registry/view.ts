@@ -33,6 +33,8 @@ import {
 const MAX_DELETED = 16_384;
 
 export class RegistryView {
+  /** Names the opening of the store that this view is of. */
+  readonly session: string;
   /** Of the store, after the last change applied. */
   revision = 0;
   /** Revision of the head's entry, 0 before there is one. */
@@ -59,6 +61,11 @@ export class RegistryView {
   readonly #tokenHashes = new Map<string, ApiToken>();
   /** In the order in which they were deleted. */
   readonly #deletedReplicas = new Set<string>();
+
+  /** @param session the store's */
+  constructor(session: string) {
+    this.session = session;
+  }
 
   /** @throws CausewayError NOT_FOUND before the registry is initialized */
   get head(): Head {

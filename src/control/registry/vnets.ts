@@ -43,6 +43,7 @@ export function initializeRegistry(
     meshIpv6: uniqueLocalRange(input.globalId),
     nextMeshIndex: 1,
     nextRelayId: 1,
+    epochs: [],
   };
   const draft = new Draft(view, head);
   draft.put('vnet', vnet);

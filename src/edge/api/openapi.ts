@@ -79,7 +79,7 @@ function responseOf(endpoint: Endpoint): object {
   const { response, contentType = 'application/json', status = 200, stream } = endpoint;
   if (stream) {
     const names = Object.keys(STREAM_EVENTS).join(', ');
-    const description = `Events ${names}, each with JSON of the schema of its name as data, and the revision as id`;
+    const description = `Events ${names}, each with JSON of the schema of its name as data, and the netmap's id as id`;
     return { 200: { description, content: { [contentType]: { schema: { type: 'string' } } } } };
   }
   if (response === undefined) return { 204: { description: 'Done' } };

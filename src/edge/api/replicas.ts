@@ -55,6 +55,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         // It may bind as soon as it has the answer.
         await services.relayLink.settled();
         const netmap = services.index.full(replica.id);
+        const netmapId = services.index.idOf(services.index.revision);
         if (netmap === undefined) {
           throw new CausewayError('NOT_FOUND', 'The replica was deleted while it joined.');
         }
@@ -64,6 +65,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
           name: connector.name,
           relayId: replica.relayId,
           time: services.now(),
+          netmapId,
         });
         return `${head.slice(0, -1)},"netmap":${[...netmap].join('')}}` as never;
       },
@@ -81,7 +83,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         if (now?.credentialHash !== replica!.credentialHash) {
           throw new CausewayError('UNAUTHORIZED', 'The credential was replaced just now.');
         }
-        const since = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : undefined;
+        const since = services.index.resume(lastEventId);
         reply.hijack();
         const { raw } = reply;
         markStreaming(raw);

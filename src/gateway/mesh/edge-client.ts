@@ -124,7 +124,7 @@ export class EdgeClient {
   /**
    * Opens the stream of netmaps; its body is server-sent events.
    *
-   * @param lastEventId revision that is known already; undefined = a whole netmap is wanted
+   * @param lastEventId id of the netmap that is known already; undefined = a whole netmap is wanted
    * @throws CausewayError as `enrol`
    */
   async openStream(

@@ -1,6 +1,6 @@
 /**
  * Keeps the stream of netmaps from the edge open: reconnects with jittered backoff, resumes at the
- * last revision, takes a silent connection for dead, and hands on what validates. Nothing that goes
+ * last netmap, takes a silent connection for dead, and hands on what validates. Nothing that goes
  * wrong here touches packets that flow.
  */
 import type { IncomingMessage } from 'node:http';
@@ -22,9 +22,10 @@ const MAX_EVENT_LENGTH = 64 << 20;
 /** A stream that lived this long, in ms, was a good one: the next attempt comes soon. */
 const SETTLED = 10_000;
 
+/** `id` names the netmap after it. */
 export type EdgeEvent =
-  | { readonly kind: 'netmap'; readonly netmap: Netmap }
-  | { readonly kind: 'delta'; readonly delta: NetmapDelta }
+  | { readonly kind: 'netmap'; readonly netmap: Netmap; readonly id: string }
+  | { readonly kind: 'delta'; readonly delta: NetmapDelta; readonly id: string }
   | { readonly kind: 'gone'; readonly gone: GoneEvent };
 
 /** What `status` says of the stream. Times are ms since the Unix epoch. */
@@ -36,8 +37,8 @@ export type StreamState =
 export interface EdgeStreamOptions {
   readonly client: EdgeClient;
   readonly identity: Pick<Identity, 'replica' | 'credential'>;
-  /** Revision of the netmap in force; undefined asks for a whole one. */
-  readonly revision: () => number | undefined;
+  /** Id of the netmap in force, as the edge gave it; undefined asks for a whole one. */
+  readonly netmapId: () => string | undefined;
   /**
    * Takes events one after the other.
    *
@@ -121,13 +122,13 @@ export class EdgeStream {
 
   /** One connection to its end. Returns when it was opened (monotonic), negative = gone for good. */
   async #once(): Promise<number> {
-    const { client, identity, revision, onState, log } = this.#options;
+    const { client, identity, netmapId, onState, log } = this.#options;
     const { signal } = this.#abort;
-    const last = this.#whole ? undefined : revision();
-    const response = await client.openStream(identity, last?.toString(), signal);
+    const last = this.#whole ? undefined : netmapId();
+    const response = await client.openStream(identity, last, signal);
     this.#response = response;
     const opened = performance.now();
-    log.info({ url: client.url, revision: last }, 'netmap stream open');
+    log.info({ url: client.url, netmap: last }, 'netmap stream open');
     onState({ state: 'open', since: Date.now(), url: client.url ?? '' });
     try {
       const alive = await this.#read(response);
@@ -194,12 +195,12 @@ export class EdgeStream {
  *
  * @throws CausewayError NETMAP_INVALID
  */
-export function decodeEvent({ name, data }: ServerSentEvent): EdgeEvent | undefined {
+export function decodeEvent({ name, data, id }: ServerSentEvent): EdgeEvent | undefined {
   switch (name) {
     case 'netmap':
-      return { kind: 'netmap', netmap: valid(decodeNetmap(data)) };
+      return { kind: 'netmap', netmap: valid(decodeNetmap(data)), id };
     case 'delta':
-      return { kind: 'delta', delta: valid(decodeDelta(data)) };
+      return { kind: 'delta', delta: valid(decodeDelta(data)), id };
     case 'gone':
       return { kind: 'gone', gone: decodeGone(data) };
     default:

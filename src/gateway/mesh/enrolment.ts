@@ -106,7 +106,7 @@ async function join(
   const proof = proofOf(privateKey, token.edgePublicKey, request);
   const answer = await client.enrol({ ...request, proof });
   checkClock(answer.time);
-  const { replica, connector, name, relayId, netmap } = answer;
+  const { replica, connector, name, relayId, netmap, netmapId } = answer;
   const identity: Identity = {
     format: 1,
     replica,
@@ -120,7 +120,7 @@ async function join(
     advertisePending: false,
   };
   client.useEdges(edgesOf(identity, netmap));
-  const cached = { netmap, resolved: {} };
+  const cached = { netmap, resolved: {}, id: netmapId };
   await saveNetmap(state, cached);
   await saveIdentity(state, identity);
   log.info({ connector: name, replica }, 'enrolled');

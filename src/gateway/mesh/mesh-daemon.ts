@@ -91,6 +91,8 @@ export class MeshGateway implements Attachment {
   readonly since = Date.now();
   readonly #announcer: Announcer;
   readonly #edgeWatch: EdgeWatch;
+  /** The edge's name for the netmap in force. */
+  #netmapId: string | undefined;
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
@@ -128,6 +130,7 @@ export class MeshGateway implements Attachment {
   async open(): Promise<void> {
     const { enrolled, log, onWarning } = this.options;
     const { cached, fresh } = enrolled;
+    this.#netmapId = cached?.id;
     if (cached !== undefined) await this.#start(cached.netmap, fresh);
     else {
       await this.kernel.apply(NOTHING);
@@ -138,7 +141,7 @@ export class MeshGateway implements Attachment {
     this.#stream = new EdgeStream({
       client: enrolled.client,
       identity: this.identity,
-      revision: () => this.netmap?.revision,
+      netmapId: () => this.#netmapId,
       onEvent: (event) => this.#serially(() => this.#take(event)),
       onState: (state) => this.#onStreamState(state),
       log,
@@ -237,8 +240,8 @@ export class MeshGateway implements Attachment {
 
   async #take(event: EdgeEvent): Promise<void> {
     if (event.kind === 'gone') await this.#gone(event.gone.detail);
-    else if (event.kind === 'netmap') await this.#apply(event.netmap);
-    else await this.#apply(applyDelta(this.#base(), event.delta));
+    else if (event.kind === 'netmap') await this.#apply(event.netmap, event.id);
+    else await this.#apply(applyDelta(this.#base(), event.delta), event.id);
   }
 
   #base(): Netmap {
@@ -249,7 +252,7 @@ export class MeshGateway implements Attachment {
     );
   }
 
-  async #apply(netmap: Netmap): Promise<void> {
+  async #apply(netmap: Netmap, id: string): Promise<void> {
     if (netmap.self.replica !== this.identity.replica) {
       const text = 'The edge sent the netmap of another replica: the one before stays in force.';
       throw new CausewayError('NETMAP_INVALID', text);
@@ -263,6 +266,7 @@ export class MeshGateway implements Attachment {
     }
     if (first) await this.#start(netmap, true);
     else await this.#change(netmap);
+    this.#netmapId = id;
     this.source = 'edge';
     this.#saveSoon();
   }
@@ -388,7 +392,7 @@ export class MeshGateway implements Attachment {
     const { state, log } = this.options;
     const { resolved } = this.endpoints;
     try {
-      await saveNetmap(state, { netmap: this.netmap, resolved });
+      await saveNetmap(state, { netmap: this.netmap, resolved, id: this.#netmapId });
       if (this.identity.edge !== this.#savedEdge) await saveIdentity(state, this.identity);
       this.#savedEdge = this.identity.edge;
     } catch (error) {

@@ -3,6 +3,7 @@
  * come up when no edge and no name server answers. One that does not validate counts as none.
  */
 import { z } from 'zod';
+import { netmapIdSchema } from '../../control/api.ts';
 import { type Netmap, netmapSchema } from '../../control/netmap.ts';
 import { netmapFault } from '../../control/netmap-text.ts';
 import type { Log } from '../log.ts';
@@ -14,11 +15,14 @@ const cacheSchema = z.strictObject({
   netmap: netmapSchema,
   /** `HOST:PORT` of an edge → `ADDRESS:PORT`, several with a space between. */
   resolved: z.record(z.string().max(300), z.string().max(512)),
+  /** The edge's name for the netmap; without it, a whole one is asked for. */
+  id: netmapIdSchema.optional(),
 });
 
 export interface CachedNetmap {
   readonly netmap: Netmap;
   readonly resolved: Readonly<Record<string, string>>;
+  readonly id?: string | undefined;
 }
 
 /** @throws CausewayError PERMISSION, FILE_ACCESS */

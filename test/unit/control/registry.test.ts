@@ -501,6 +501,7 @@ describe('several processes on one store', () => {
   test('who missed more deletions than are remembered reads everything anew', async () => {
     const forgetful = new MemoryStore(2);
     const asleep: Store = {
+      session: 'asleep',
       get: (key) => forgetful.get(key),
       list: (prefix) => forgetful.list(prefix),
       changes: (prefix, revision) => forgetful.changes(prefix, revision),

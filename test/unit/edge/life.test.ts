@@ -1,7 +1,15 @@
 /** Starts, ends, crashes and restarts of an edge, and what it does with a data directory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,6 +20,7 @@ import { initializeEdge } from '../../../src/edge/initialize.ts';
 import type { SettingsChange } from '../../../src/edge/settings.ts';
 import { CausewayError } from '../../../src/errors.ts';
 import { EdgeUnderTest, temporaryDirectory, until } from './edge-under-test.ts';
+import { EventReader } from './event-reader.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -176,6 +185,48 @@ test('after a restart tokens, credentials and health are as they were', async ()
   const gone = await last.call('GET', path, { token: joined.credential });
   expect([gone.status, gone.json.code]).toEqual([410, 'CONNECTOR_GONE']);
   await last.edge.close();
+});
+
+test('a backup that is restored: what it has is resumed, what it lost is not', async () => {
+  const registry = join(directory, 'registry.db');
+  const addRoute = async (edge: EdgeUnderTest, prefix: string): Promise<void> => {
+    const body = { prefix, connector: 'berlin' };
+    expect((await edge.call('POST', '/v1/routes', { local: true, body })).status).toBe(201);
+  };
+  /** What a replica that has this netmap gets first. */
+  const firstEvent = async (edge: EdgeUnderTest, credential: string, id?: string) => {
+    const headers = id === undefined ? {} : { 'last-event-id': id };
+    const reader = new EventReader(
+      await edge.open('GET', '/v1/netmap', { token: credential, headers }),
+    );
+    const event = (await reader.next())!;
+    reader.close();
+    return event;
+  };
+  const edge = await EdgeUnderTest.start(directory);
+  const { credential } = await edge.join({ name: 'berlin' });
+  for (const name of ['paris', 'rome', 'oslo']) await edge.join({ name });
+  const kept = (await firstEvent(edge, credential)).id!;
+  await addRoute(edge, '10.1.0.0/16');
+  await edge.edge.close();
+  copyFileSync(registry, `${registry}.backup`);
+
+  // The history that is lost, and one that has the same revisions.
+  const lost = await EdgeUnderTest.start(directory);
+  await addRoute(lost, '10.2.0.0/16');
+  await addRoute(lost, '10.3.0.0/16');
+  const forked = (await firstEvent(lost, credential)).id!;
+  await lost.edge.close();
+  copyFileSync(`${registry}.backup`, registry);
+  const restored = await EdgeUnderTest.start(directory);
+  expect((await firstEvent(restored, credential, forked)).event).toBe('netmap');
+  for (const n of [4, 5, 6, 7]) await addRoute(restored, `10.${n}.0.0/16`);
+  const whole = await firstEvent(restored, credential, forked);
+  expect(whole.event).toBe('netmap');
+  const routes = whole.data.self.routes.map(({ prefix }: { prefix: string }) => prefix);
+  expect(routes).toEqual([1, 4, 5, 6, 7].map((n) => `10.${n}.0.0/16`));
+  expect((await firstEvent(restored, credential, kept)).event).toBe('delta');
+  await restored.edge.close();
 });
 
 test('killed in the middle of changes, three times over: nothing acknowledged is lost', async () => {

@@ -19,14 +19,19 @@ beforeAll(async () => {
 });
 afterAll(() => edge.stop());
 
-async function open(replica: Joined, lastEventId?: number): Promise<EventReader> {
+async function open(replica: Joined, lastEventId?: string): Promise<EventReader> {
   const response = await edge.open('GET', '/v1/netmap', {
     token: replica.credential,
-    headers: lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) },
+    headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
   });
   expect(response.statusCode).toBe(200);
   expect(response.headers['content-type']).toBe('text/event-stream');
   return new EventReader(response);
+}
+
+/** Of an event's id. */
+function epochOf({ id }: { readonly id: string | undefined }): string {
+  return id!.slice(0, id!.indexOf('.'));
 }
 
 function netmapOf(data: unknown): Netmap {
@@ -51,7 +56,7 @@ describe('one reader', () => {
     const first = (await reader.next())!;
     expect(first.event).toBe('netmap');
     let netmap = netmapOf(first.data);
-    expect(Number(first.id)).toBe(netmap.revision);
+    expect(first.id).toBe(`${epochOf(first)}.${netmap.revision}`);
     expect(netmap.self.name).toBe('berlin');
     expect(netmap.edges).toHaveLength(1);
     expect(netmap.peers).toMatchObject([{ name: 'paris', prefixes: [{ prefix: '10.2.0.0/16' }] }]);
@@ -60,16 +65,17 @@ describe('one reader', () => {
     expect(delta.event).toBe('delta');
     netmap = withDelta(netmap, delta.data);
     expect(netmap.peers[0]!.prefixes.map(({ prefix }) => prefix)).toContain('10.3.0.0/16');
-    expect(Number(delta.id)).toBe(netmap.revision);
+    expect(delta.id).toBe(`${epochOf(first)}.${netmap.revision}`);
     reader.close();
   });
 
   test('that was away gets only what it missed', async () => {
     const reader = await open(berlin);
-    const netmap = netmapOf((await reader.next())!.data);
+    const { data, id } = (await reader.next())!;
+    const netmap = netmapOf(data);
     reader.close();
     await addRoute('10.4.0.0/16', 'berlin');
-    const again = await open(berlin, netmap.revision);
+    const again = await open(berlin, id);
     const delta = (await again.next())!;
     expect(delta.event).toBe('delta');
     const routes = withDelta(netmap, delta.data).self.routes.map(({ prefix }) => prefix);
@@ -77,9 +83,14 @@ describe('one reader', () => {
     again.close();
   });
 
-  test('with a revision from the future, or none, gets the whole netmap', async () => {
-    for (const revision of [1e12, Number.NaN, -1]) {
-      const reader = await open(berlin, revision);
+  test('with a netmap from the future, of another history, or none, gets the whole one', async () => {
+    const current = await open(berlin);
+    const { id } = (await current.next())!;
+    current.close();
+    const [epoch, revision] = id!.split('.');
+    const others = [`${epoch}.${1e12}`, `${epoch}.0`, `${epoch}.-1`, `x${epoch}.${revision}`];
+    for (const other of [...others, `${revision}`, `.${revision}`, '', 'x']) {
+      const reader = await open(berlin, other);
       expect((await reader.next())!.event).toBe('netmap');
       reader.close();
     }

@@ -75,7 +75,7 @@ class Gateway implements AsyncDisposable {
     this.#stream = new EdgeStream({
       client,
       identity,
-      revision: () => this.netmap.revision,
+      netmapId: () => undefined,
       onEvent: async (event) => this.#take(event),
       onState: ({ state }) => {
         open ||= state === 'open';

@@ -55,6 +55,10 @@ class FakeIndex {
   size = 10;
   starts: string[] = [];
 
+  idOf(revision: number): string {
+    return String(revision);
+  }
+
   start(id: ReplicaId, since: number | undefined): NetmapStart | undefined {
     this.starts.push(`${id} ${since}`);
     if (since === this.revision) return undefined;

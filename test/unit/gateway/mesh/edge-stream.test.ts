@@ -14,7 +14,7 @@ import { netmap, uuid } from './netmaps.ts';
 
 let edge: FakeEdge;
 let stream: EdgeStream | undefined;
-let revision: number | undefined;
+let known: string | undefined;
 let events: EdgeEvent[];
 let states: StreamState[];
 let refuse = false;
@@ -23,7 +23,7 @@ const told: (() => void)[] = [];
 beforeEach(async () => {
   edge = await FakeEdge.open();
   edge.answer = (_, response) => edge.stream(response);
-  revision = undefined;
+  known = undefined;
   events = [];
   states = [];
   refuse = false;
@@ -38,11 +38,10 @@ function open(pin: string = edge.pin): void {
   stream = new EdgeStream({
     client: new EdgeClient([{ urls: [edge.url], tlsPins: [pin] }]),
     identity: { replica: uuid(1) as ReplicaId, credential: 'credential-of-a-replica' },
-    revision: () => revision,
+    netmapId: () => known,
     onEvent: async (event) => {
       if (refuse) throw new CausewayError('NETMAP_INVALID', 'does not fit');
-      if (event.kind === 'netmap') revision = event.netmap.revision;
-      if (event.kind === 'delta') revision = event.delta.revision;
+      if (event.kind !== 'gone') known = event.id;
       events.push(event);
       for (const tell of told.splice(0)) tell();
     },
@@ -66,13 +65,13 @@ test('a netmap, a delta, and after a break the last revision', async () => {
     authorization: 'Bearer credential-of-a-replica',
     lastEventId: undefined,
   });
-  edge.send('netmap', netmap({ revision: 5 }), 5);
-  edge.send('delta', { format: 1, revision: 6 }, 6);
+  edge.send('netmap', netmap({ revision: 5 }), 'e.5');
+  edge.send('delta', { format: 1, revision: 6 }, 'e.6');
   await until(() => events.length === 2);
   expect(events.map(({ kind }) => kind)).toEqual(['netmap', 'delta']);
   const again = edge.next();
   for (const response of edge.streams) response.destroy();
-  expect((await again).lastEventId).toBe('6');
+  expect((await again).lastEventId).toBe('e.6');
   expect(states.at(-1)?.state === 'open' || states.at(-2)?.state === 'open').toBe(true);
 });
 
@@ -92,10 +91,10 @@ test('what does not validate is not handed on, and a whole netmap is asked for',
 });
 
 test('what cannot be applied is asked for as a whole', async () => {
-  revision = 4;
+  known = 'e.4';
   const first = edge.next();
   open();
-  expect((await first).lastEventId).toBe('4');
+  expect((await first).lastEventId).toBe('e.4');
   refuse = true;
   const again = edge.next();
   edge.send('delta', { format: 1, revision: 6 }, 6);

@@ -54,6 +54,7 @@ beforeEach(async () => {
       relayId: 1,
       time: time(),
       netmap: netmap({}),
+      netmapId: 'epoch.1',
     });
   };
 });
@@ -106,6 +107,7 @@ describe('with a token', () => {
     expect(second.fresh).toBe(false);
     expect(second.privateKey).toEqual(first.privateKey);
     expect(second.cached?.netmap.revision).toBe(1);
+    expect(second.cached?.id).toBe('epoch.1');
     expect((await run({ token: token() })).fresh).toBe(false);
   });
 

@@ -75,7 +75,7 @@ export class FakeEdge implements AsyncDisposable {
     response.on('close', () => this.streams.delete(response));
   }
 
-  send(name: string, data: unknown, id?: number): void {
+  send(name: string, data: unknown, id?: number | string): void {
     const text = `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
     for (const stream of this.streams) stream.write(text);
   }
