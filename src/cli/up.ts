@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
+import type { Log } from '../gateway/log.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
@@ -85,14 +86,15 @@ async function run(options: Options, command: Command): Promise<void> {
     const settings = await reread();
     checkInterfaceName(settings.interface);
     const level = process.env.LOG_LEVEL || settings.logLevel;
-    const token = await joinToken(settings, commandLine);
+    const log = openLog(level, { interface: settings.interface });
+    const token = await joinToken(settings, log);
     return openMesh({
       settings,
       reread,
       token,
       hostname: settings.name ?? hostname(),
       version: packageVersion(),
-      log: openLog(level, { interface: settings.interface }),
+      log,
       onWarning,
     }).catch((error: unknown) => {
       throw token === undefined ? explainMissingToken(error, settings) : error;
@@ -101,18 +103,23 @@ async function run(options: Options, command: Command): Promise<void> {
   process.exit();
 }
 
-/** A token file that the configuration names is needed once, and may be gone when it was used. */
+/** A token file is needed once, and may be gone when it was used. */
 async function joinToken(
-  settings: GatewaySettings,
-  commandLine: GivenSettings,
+  { token, tokenFile }: GatewaySettings,
+  log: Log,
 ): Promise<string | undefined> {
-  const { token, tokenFile } = settings;
   if (tokenFile === undefined) return token;
   try {
     return await readFile(tokenFile === '-' ? '/dev/stdin' : tokenFile, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && commandLine.tokenFile === undefined) return undefined;
+    if (code === 'ENOENT') {
+      log.info(
+        { tokenFile },
+        'the token file is not there, and not needed where a host is enrolled',
+      );
+      return undefined;
+    }
     const text = `The token file ${tokenFile} cannot be read: ${message}.`;
     throw new CausewayError('FILE_ACCESS', text, { cause: error });
   }

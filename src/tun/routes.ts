@@ -69,42 +69,55 @@ export async function chooseTable(taken: readonly number[] = []): Promise<number
 
 /**
  * Installs the plan: first the routes, then the rules that make them seen. May be called again with
- * another plan: what is not in it any more is taken away.
+ * another plan: what is not in it any more is taken away. What is refused does not keep the rest from
+ * being installed.
  *
- * @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING
+ * @param before what is installed
+ * @param partial what may be installed in part, because an attempt failed; `before` is undefined then
+ * @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING: the first that was refused
  */
 export async function installRoutes(
   target: RouteTable,
   plan: RoutePlan,
   before?: RoutePlan,
+  partial: RoutePlan | undefined = before,
 ): Promise<void> {
+  const refused: unknown[] = [];
+  const unlessThere = (error: unknown): void => {
+    // From an attempt that failed later on: nobody else's rule has our table and mark.
+    if (!/File exists/.test((error as Error).message)) refused.push(error);
+  };
   for (const family of FAMILIES) {
     const lines = routeLines(target, plan, family);
-    const old = before === undefined ? [] : routeLines(target, before, family);
     const kept = new Set(lines);
-    const added = new Set(old);
+    const added = new Set(before === undefined ? [] : routeLines(target, before, family));
+    const old = partial === undefined ? [] : routeLines(target, partial, family);
     await ipBatchForced(
       family,
       old.filter((line) => !kept.has(line)).map((line) => `route del ${line}`),
     );
     // `replace`, so that a route which is there already is no error.
-    await ipBatch(
-      family,
-      lines.filter((line) => !added.has(line)).map((line) => `route replace ${line}`),
-    );
+    const missing = lines.filter((line) => !added.has(line)).map((line) => `route replace ${line}`);
+    await ipBatch(family, missing).catch(async (error: unknown) => {
+      refused.push(error);
+      // It stopped at the line that was refused.
+      await ipBatchForced(family, missing);
+    });
     const wanted = ruleLines(target, plan, family);
     const present = before === undefined ? [] : ruleLines(target, before, family);
     for (const rule of wanted) {
       if (present.includes(rule)) continue;
       // Several tunnels share RULE_MAIN; the kernel refuses the second of two equal rules.
       if (rule.startsWith(`pref ${RULE_MAIN} `)) await ipBatchForced(family, [`rule add ${rule}`]);
-      else await ipBatch(family, [`rule add ${rule}`]);
+      else await ipBatch(family, [`rule add ${rule}`]).catch(unlessThere);
     }
+    const stale = partial === undefined ? [] : ruleLines(target, partial, family);
     await ipBatchForced(
       family,
-      present.filter((rule) => !wanted.includes(rule)).map((rule) => `rule del ${rule}`),
+      stale.filter((rule) => !wanted.includes(rule)).map((rule) => `rule del ${rule}`),
     );
   }
+  if (refused.length > 0) throw refused[0];
 }
 
 /** Takes away the rules and routes of a table, known or left behind; keeps quiet where none are. */

@@ -14,6 +14,8 @@ export class Announcer {
   #telling = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Why the last attempt failed, and whether there will be another. */
+  fault: { readonly message: string; readonly again: boolean } | undefined;
 
   /** @param tell one attempt; does nothing when the edge knows already */
   constructor(tell: () => Promise<void>, log: Log) {
@@ -39,8 +41,10 @@ export class Announcer {
     try {
       await this.#tell();
       this.#backoff.reset();
+      this.fault = undefined;
     } catch (error) {
       const again = !(error instanceof EdgeRefusal) || error.mayPass;
+      this.fault = { message: (error as Error).message, again };
       const code = error instanceof CausewayError ? error.code : undefined;
       const text = 'the edge did not take what is advertised';
       this.#log.warn({ code, err: error, again }, text);

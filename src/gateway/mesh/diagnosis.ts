@@ -32,6 +32,7 @@ export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promis
     ...(await sayFilters(status.interface)),
     ...(await sayReversePath(status.interface)),
     ...gateway.kernel.conflicts.map(describeConflict),
+    ...sayAdvertised(gateway),
     ...sayPending(status),
   ];
 }
@@ -121,6 +122,15 @@ function describeConflict({ prefix, local, outcome }: RouteConflict): string {
   return outcome === 'not-installed'
     ? `${formatPrefix(prefix)} does not go into the mesh: ${here} is local, and local wins.`
     : `Of ${formatPrefix(prefix)} the part ${here} stays local.`;
+}
+
+function sayAdvertised({ identity, announceFault: fault }: MeshGateway): string[] {
+  if (!identity.advertisePending) return [];
+  const what = identity.advertise.join(', ') || 'nothing any more';
+  const why = fault === undefined ? '' : ` ${fault.message}`;
+  return fault?.again === false
+    ? [`The edge does not take that this gateway advertises ${what}: correct --advertise.${why}`]
+    : [`The edge does not know yet that this gateway advertises ${what}; it is told again.${why}`];
 }
 
 function sayPending({ routes }: MeshStatus): string[] {

@@ -24,6 +24,7 @@ import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { EdgeWatch } from './edge-watch.ts';
 import { announce, type Enrolled, edgesOf, followEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
+import { KernelKeeper } from './kernel-keeper.ts';
 import { MeshKernel, NOTHING, type WantedKernel } from './mesh-kernel.ts';
 import { describeMesh } from './mesh-report.ts';
 import type { MeshStatus } from './mesh-status.ts';
@@ -37,8 +38,6 @@ const BIND_TIMEOUT_MS = 1_000;
 const BIND_POLL_MS = 5;
 /** Replicas that may still have a session with our predecessor, and are told that it is no more. */
 const MOST_REHANDSHAKES = 64;
-/** Until what the kernel refused is tried again. */
-const RETRY_AFTER_MS = 5_000;
 /** A netmap that keeps changing is written to disk at most so often. */
 const SAVE_AFTER_MS = 500;
 
@@ -84,8 +83,6 @@ export class MeshGateway implements Attachment {
   wanted: Wanted | undefined;
   /** Whether the netmap in force came from the disk or from an edge. */
   source: 'cache' | 'edge' = 'cache';
-  /** What the kernel, or its tools, refused last; undefined = all is in place. */
-  kernelFault: string | undefined;
   readonly silence = new SilenceWatch();
   streamState: StreamState = { state: 'connecting', since: Date.now() };
   readonly since = Date.now();
@@ -93,10 +90,10 @@ export class MeshGateway implements Attachment {
   readonly #edgeWatch: EdgeWatch;
   /** The edge's name for the netmap in force. */
   #netmapId: string | undefined;
+  readonly #kernelKeeper: KernelKeeper;
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #saving: NodeJS.Timeout | undefined;
-  #retry: NodeJS.Timeout | undefined;
   #looking: NodeJS.Timeout | undefined;
   /** Where the identity on disk says that the edge is. */
   #savedEdge: Identity['edge'];
@@ -112,6 +109,7 @@ export class MeshGateway implements Attachment {
     this.options = options;
     this.identity = options.enrolled.identity;
     this.#savedEdge = this.identity.edge;
+    this.#kernelKeeper = new KernelKeeper({ kernel, random: Math.random, log: options.log });
     this.endpoints = new EdgeEndpoints(options.enrolled.cached?.resolved);
     this.#edgeWatch = new EdgeWatch({
       tunnel,
@@ -162,6 +160,15 @@ export class MeshGateway implements Attachment {
     return this.#stream?.refused ?? 0;
   }
 
+  get kernelFault(): string | undefined {
+    return this.#kernelKeeper.fault;
+  }
+
+  /** Why the edge does not know what is advertised. */
+  get announceFault(): Announcer['fault'] {
+    return this.#announcer.fault;
+  }
+
   meshStatus(): Promise<MeshStatus> {
     return describeMesh(this);
   }
@@ -179,7 +186,7 @@ export class MeshGateway implements Attachment {
   async close(): Promise<void> {
     this.#closed = true;
     this.#monitor?.close();
-    clearTimeout(this.#retry);
+    this.#kernelKeeper.close();
     clearInterval(this.#looking);
     this.#edgeWatch.close();
     this.#announcer.close();
@@ -211,10 +218,12 @@ export class MeshGateway implements Attachment {
     await this.endpoints.update(netmap.edges);
     const wanted = translateNetmap(netmap, (id) => this.endpoints.of(id));
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
-    await this.kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
+    const bare = { ...this.#kernelOf(netmap, wanted), prefixes: [] };
+    // What is refused at the daemon's start ends it; later it is tried again.
+    await (this.#stream === undefined ? this.kernel : this.#kernelKeeper).apply(bare);
     await this.tunnel.apply({ ...this.#deviceSettings(), ...changeBetween(undefined, edges)! });
     this.#edgeWatch.expect(netmap.edges, Date.now());
-    await Promise.all([this.#bound(), this.kernel.apply(this.#kernelOf(netmap, wanted))]);
+    await Promise.all([this.#bound(), this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted))]);
     const rest = changeBetween(edges, wanted);
     if (rest !== undefined) await this.tunnel.apply(rest);
     this.netmap = netmap;
@@ -282,25 +291,11 @@ export class MeshGateway implements Attachment {
     if (change !== undefined) await this.tunnel.apply(change);
     this.netmap = netmap;
     this.wanted = wanted;
-    await this.#applyKernel(this.#kernelOf(netmap, wanted));
+    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
     this.options.log.info(
       { revision: netmap.revision, peers: change?.peers.length ?? 0 },
       'netmap changed',
     );
-  }
-
-  /** What the kernel refuses is tried again: a netmap is in force whether or not all of it fits. */
-  async #applyKernel(wanted: WantedKernel): Promise<void> {
-    clearTimeout(this.#retry);
-    try {
-      await this.kernel.apply(wanted);
-      this.kernelFault = undefined;
-    } catch (error) {
-      this.kernelFault = (error as Error).message;
-      this.options.log.error({ err: error }, 'the netmap could not be installed as a whole');
-      const again = (): void => void this.#serially(() => this.#applyKernel(wanted));
-      this.#retry = setTimeout(again, RETRY_AFTER_MS).unref();
-    }
   }
 
   #kernelOf(netmap: Netmap, { addresses, prefixes }: Wanted): WantedKernel {
@@ -325,7 +320,7 @@ export class MeshGateway implements Attachment {
     this.#saving = undefined;
     await saveIdentity(state, this.identity);
     await removeNetmap(state);
-    await this.#applyKernel(NOTHING);
+    await this.#kernelKeeper.apply(NOTHING);
   }
 
   #onStreamState(state: StreamState): void {
@@ -349,10 +344,10 @@ export class MeshGateway implements Attachment {
   #networkChanged(): void {
     this.#stream?.networkChanged();
     void this.#serially(async () => {
-      await this.kernel.replan();
+      await this.#kernelKeeper.replan();
       await this.#refreshEndpoints();
     }).catch((error: unknown) => {
-      this.options.log.error({ err: error }, 'routes could not be adapted to the main table');
+      this.options.log.error({ err: error }, "the edges' addresses could not be looked up anew");
     });
   }
 

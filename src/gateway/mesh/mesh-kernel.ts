@@ -54,6 +54,8 @@ export class MeshKernel {
   readonly #switched = new Set<string>();
   #wanted = NOTHING;
   #plan: RoutePlan | undefined;
+  /** What an attempt that failed was to install: a part of it may be there. */
+  #partial: RoutePlan | undefined;
   #firewall = '';
   /** Serializes changes, and keeps them from running into the removal. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -135,15 +137,20 @@ export class MeshKernel {
 
   async #applyRoutes(): Promise<void> {
     const { prefixes, outside } = this.#wanted;
-    if (prefixes.length === 0 && this.#plan === undefined) return;
+    const nothing = this.#plan === undefined && this.#partial === undefined;
+    if (prefixes.length === 0 && nothing) return;
     const local = await readLocalRoutes(this.#target.interfaceName);
     // An edge is reached by its own way, even when a site's prefix covers its address.
     const edges = outside.map((prefix): LocalRoute => {
       return { prefix, connected: false, interfaceName: 'an edge' };
     });
     const plan = planRoutes(prefixes, [...local, ...edges]);
-    await withSetupLock(() => installRoutes(this.#target, plan, this.#plan));
+    const before = this.#partial === undefined ? this.#plan : undefined;
+    const earlier = this.#partial;
+    this.#partial = plan;
+    await withSetupLock(() => installRoutes(this.#target, plan, before, earlier));
     this.#plan = plan;
+    this.#partial = undefined;
   }
 
   async #applyFirewall(): Promise<void> {

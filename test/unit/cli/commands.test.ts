@@ -129,6 +129,16 @@ describe('the programs', () => {
     const outcome = await connector('up', '--foreground', '--config', file);
     expect(outcome.stderr).toMatch(/The token file .*\/none is not there.*\[FILE_ACCESS\]/);
   });
+
+  test('a token file that was removed after it was used does not stop a start', async () => {
+    const state = join(folder, 'enrolled');
+    const up = () =>
+      connector('up', '--foreground', '--token-file', `${folder}/none`, '--state-dir', state);
+    expect((await up()).stderr).toMatch(/The token file .*\/none is not there.*\[FILE_ACCESS\]/);
+    // With an identity it is that which counts: here one that is none.
+    await writeFile(join(state, 'identity.json'), '{}');
+    expect((await up()).stderr).toMatch(/\[IDENTITY_DAMAGED\]/);
+  });
 });
 
 describe('completion', () => {

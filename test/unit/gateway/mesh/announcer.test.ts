@@ -75,3 +75,17 @@ test('nothing is told after the end', async () => {
   announcer.start();
   expect(asked).toBe(1);
 });
+
+test('says why the edge does not know yet, until it does', async () => {
+  answers = [new EdgeRefusal(503, undefined), undefined];
+  announcer.start();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(announcer.fault).toMatchObject({ again: true });
+  expect(announcer.fault?.message).toMatch(/503/);
+  await vi.advanceTimersByTimeAsync(MOST_WAIT);
+  expect(announcer.fault).toBeUndefined();
+  answers = [new EdgeRefusal(400, undefined)];
+  announcer.start();
+  await vi.advanceTimersByTimeAsync(MOST_WAIT);
+  expect(announcer.fault).toMatchObject({ again: false });
+});
