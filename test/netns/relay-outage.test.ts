@@ -1,10 +1,10 @@
 /**
- * What changes under a mesh that is in use: the relay's process, a gateway's address, the mapping of a
- * NAT. The gaps are printed; a TCP connection lives through all of it.
+ * What changes under a mesh that is in use: the relay's process and sockets, a gateway's address, the
+ * mapping of a NAT. The gaps are printed; a TCP connection lives through all of it.
  */
 import { expect, test } from 'vitest';
 import { Probe } from '../../lab/probe.ts';
-import { RelayMesh } from '../../lab/relay-mesh.ts';
+import { RELAY_PORT, RelayMesh } from '../../lab/relay-mesh.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
 import { INNER } from '../../lab/tunnel-pair.ts';
 import { netnsSuite } from './suite.ts';
@@ -26,7 +26,7 @@ async function openStream(mesh: RelayMesh) {
   return { echo };
 }
 
-netnsSuite('relay outage', ['nft'], () => {
+netnsSuite('relay outage', ['nft', 'ss'], () => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('the relay restarts after %s', async (signal) => {
     await using mesh = await RelayMesh.open();
     const stream = await openStream(mesh);
@@ -45,6 +45,21 @@ netnsSuite('relay outage', ['nft'], () => {
     const { bound, drops } = await mesh.statistics();
     expect(bound).toBe(2);
     expect(Object.fromEntries(drops).relay_unbound_source ?? 0).toBe(0);
+  });
+
+  test('the kernel takes the sockets of the relay away', async () => {
+    await using mesh = await RelayMesh.open();
+    const stream = await openStream(mesh);
+    const probe = await Probe.start(mesh.west.namespace, INNER.right);
+    const reopened = mesh.relay.nextLine(/opened again/, 20);
+    await mesh.edge.run(['ss', '-K', '-u', '-a', 'sport', '=', `:${RELAY_PORT}`]);
+    await reopened;
+    await stream.echo('after');
+    note('sockets of the relay killed', await probe.longestGap());
+    const { bound, drops } = await mesh.statistics();
+    expect(bound).toBe(2);
+    expect(Object.fromEntries(drops).relay_unbound_source ?? 0).toBe(0);
+    expect(mesh.relay.lines.filter((line) => line.includes('opened again'))).toHaveLength(1);
   });
 
   test('a gateway gets another address', async () => {

@@ -41,7 +41,6 @@ const FORGET_PATHS = 60;
 
 export interface RelayLoopParts {
   readonly addon: Addon;
-  readonly sockets: UdpSockets;
   readonly device: Device;
   readonly aead: VectorAead;
   readonly core: RelayCore;
@@ -54,6 +53,8 @@ export interface RelayLoopParts {
   readonly onTick: () => void;
   /** The device has events to tell. */
   readonly onEvents: () => void;
+  /** The kernel took a socket away (an administrator may, with `ss -K`): open new ones. */
+  readonly onSocketsLost: () => void;
 }
 
 export class RelayLoop {
@@ -68,10 +69,12 @@ export class RelayLoop {
   readonly #outbound = new OutboundVector(OUTBOUND_ENTRIES, OUTBOUND_ARENA);
   readonly #share = new HandshakeShare();
   readonly #protocol: ProtocolLoop;
-  readonly #polls: { readonly fd: number; readonly poll: PollHandle }[] = [];
   readonly #tick: NodeJS.Timeout;
+  #sockets: UdpSockets | undefined;
+  #polls: { readonly fd: number; readonly poll: PollHandle }[] = [];
   /** What waits for a socket to become writable. */
   #blocked: 'forwarded' | 'own' | undefined;
+  /** Datagrams that the open sockets' buffers had no room for, when they were counted last. */
   #kernelDrops = 0;
   #ticks = 0;
   #closed = false;
@@ -86,17 +89,41 @@ export class RelayLoop {
       clock,
       share: this.#share,
       outbound: this.#outbound,
-      canSend: () => this.#blocked === undefined,
+      canSend: () => this.#blocked === undefined && this.#sockets !== undefined,
       send: () => this.#sendOwn(false),
       onEvents,
     });
-    for (const fd of [parts.sockets.fd4, parts.sockets.fd6]) {
+    this.#tick = setInterval(() => this.#onTick(), TICK);
+  }
+
+  /** Takes over open sockets, closing the ones before with what waits for them; undefined = none. */
+  useSockets(sockets: UdpSockets | undefined): void {
+    const { addon } = this.#parts;
+    for (const { poll } of this.#polls) addon.closePoll(poll);
+    this.#polls = [];
+    if (this.#sockets !== undefined) this.#giveUp(this.#sockets);
+    this.#sockets = sockets;
+    if (sockets === undefined) return;
+    for (const fd of [sockets.fd4, sockets.fd6]) {
       if (fd < 0) continue;
-      const poll = parts.addon.createPoll(fd, (events) => this.#onSocket(fd, events));
-      parts.addon.setPoll(poll, READABLE);
+      const poll = addon.createPoll(fd, (events) => this.#onSocket(fd, events));
+      addon.setPoll(poll, READABLE);
       this.#polls.push({ fd, poll });
     }
-    this.#tick = setInterval(() => this.#onTick(), TICK);
+  }
+
+  #giveUp(sockets: UdpSockets): void {
+    const { core } = this.#parts;
+    this.#countKernelDrops(sockets);
+    this.#kernelDrops = 0;
+    if (this.#blocked === 'forwarded') {
+      const left = sockets.giveUp(this.#forwarding.outbound, core.endpoints);
+      core.drops.add('relay_socket_closed', left);
+    } else if (this.#blocked === 'own') {
+      core.drops.add('relay_socket_closed', sockets.giveUp(this.#outbound));
+    }
+    this.#blocked = undefined;
+    sockets.close();
   }
 
   /** To be called after anything was done to the device from outside a visit. */
@@ -109,26 +136,23 @@ export class RelayLoop {
     this.#closed = true;
     this.#protocol.close();
     clearInterval(this.#tick);
-    const { addon, sockets, core } = this.#parts;
-    for (const { poll } of this.#polls) addon.closePoll(poll);
-    if (this.#blocked === 'forwarded') {
-      const left = sockets.giveUp(this.#forwarding.outbound, core.endpoints);
-      core.drops.add('relay_socket_closed', left);
-    } else if (this.#blocked === 'own') {
-      core.drops.add('relay_socket_closed', sockets.giveUp(this.#outbound));
-    }
-    sockets.close();
+    this.useSockets(undefined);
   }
 
   #onSocket(fd: number, events: number): void {
-    if (events < 0) return;
+    if (events < 0) {
+      this.#parts.onSocketsLost();
+      return;
+    }
     if ((events & WRITABLE) !== 0) this.#resume();
     if ((events & READABLE) !== 0 && this.#blocked === undefined) this.#receive(fd);
     if (!this.#closed) this.#protocol.finishVisit();
   }
 
   #receive(fd: number): void {
-    const { sockets, clock } = this.#parts;
+    const { clock } = this.#parts;
+    const sockets = this.#sockets;
+    if (sockets === undefined) return;
     const vector = this.#inbound;
     const now = clock.read();
     const started = now.monotonic;
@@ -136,7 +160,7 @@ export class RelayLoop {
     if (vector.length === 0) return;
     this.#forwarding.sort(now.monotonic);
     if (this.#forwarding.outbound.length > 0) {
-      this.#sendForwarded(false);
+      this.#sendForwarded(sockets, false);
       this.#share.addPackets(performance.now() - started);
     }
     if (vector.length > 0) this.#receiveOwn();
@@ -159,18 +183,20 @@ export class RelayLoop {
     }
   }
 
-  #sendForwarded(resume: boolean): void {
-    const { sockets, core } = this.#parts;
-    const family = sockets.send(this.#forwarding.outbound, resume, core.endpoints);
-    this.#sent(family, 'forwarded');
+  #sendForwarded(sockets: UdpSockets, resume: boolean): void {
+    const { endpoints } = this.#parts.core;
+    const family = sockets.send(this.#forwarding.outbound, resume, endpoints);
+    this.#sent(sockets, family, 'forwarded');
   }
 
   #sendOwn(resume: boolean): void {
-    this.#sent(this.#parts.sockets.send(this.#outbound, resume), 'own');
+    const sockets = this.#sockets;
+    if (sockets === undefined) return;
+    this.#sent(sockets, sockets.send(this.#outbound, resume), 'own');
   }
 
-  #sent(family: 0 | 4 | 6, what: 'forwarded' | 'own'): void {
-    const { sockets, core, addon } = this.#parts;
+  #sent(sockets: UdpSockets, family: 0 | 4 | 6, what: 'forwarded' | 'own'): void {
+    const { core, addon } = this.#parts;
     const failed = sockets.refused + sockets.tooLong + sockets.unreachable;
     if (failed > 0) core.drops.add('relay_send_error', failed);
     const wasBlocked = this.#blocked !== undefined;
@@ -184,20 +210,24 @@ export class RelayLoop {
   }
 
   #resume(): void {
-    if (this.#blocked === 'forwarded') this.#sendForwarded(true);
+    if (this.#blocked === 'forwarded') this.#sendForwarded(this.#sockets!, true);
     else if (this.#blocked === 'own') this.#sendOwn(true);
   }
 
   #onTick(): void {
-    const { sockets, core, clock, onTick } = this.#parts;
+    const { core, clock, onTick } = this.#parts;
+    const sockets = this.#sockets;
     clock.read();
-    const dropped = sockets.kernelDrops();
-    if (dropped > this.#kernelDrops) {
-      core.drops.add('relay_receive_full', dropped - this.#kernelDrops);
-    }
-    this.#kernelDrops = dropped;
-    if (++this.#ticks % FORGET_PATHS === 0) sockets.forgetPaths(core.endpoints);
+    if (sockets !== undefined) this.#countKernelDrops(sockets);
+    if (++this.#ticks % FORGET_PATHS === 0) sockets?.forgetPaths(core.endpoints);
     onTick();
     this.#protocol.finishVisit();
+  }
+
+  #countKernelDrops(sockets: UdpSockets): void {
+    const dropped = sockets.kernelDrops();
+    const more = dropped - this.#kernelDrops;
+    if (more > 0) this.#parts.core.drops.add('relay_receive_full', more);
+    this.#kernelDrops = dropped;
   }
 }

@@ -44,6 +44,10 @@ export type RelayReport =
   | { readonly kind: 'applied'; readonly id: number }
   | { readonly kind: 'bindings'; readonly changes: readonly BindingChange[] }
   | { readonly kind: 'exported'; readonly bytes: Uint8Array }
+  /** The kernel took the sockets away; there are new ones on the same port. */
+  | { readonly kind: 'reopened' }
+  /** The same, but the port cannot be opened now; it is tried until it can. Said once. */
+  | { readonly kind: 'reopen-failed'; readonly errno: number }
   /** Handshakes need cookies for the next second. */
   | { readonly kind: 'under-load' };
 

@@ -45,6 +45,9 @@ const WRITE_AFTER = 2_000;
 /** Milliseconds after which the file is written anew even if nothing has changed. */
 const WRITE_AGAIN = 60_000;
 
+/** Ms: one `ss -K` takes the socket of one family after that of the other. */
+const SAY_AGAIN = 60_000;
+
 const { EADDRINUSE, EACCES, EPERM } = constants.errno;
 
 type Ready = Extract<RelayReport, { kind: 'ready' }>;
@@ -67,6 +70,8 @@ class WorkerRelay implements RelayProcess {
   readonly #exited: Promise<void>;
   readonly #writeAgain: NodeJS.Timeout;
   #nextId = 1;
+  /** Monotonic ms: until then it is not said again that sockets were lost. */
+  #quietUntil = 0;
   #writing: NodeJS.Timeout | undefined;
   #exported: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -172,10 +177,26 @@ class WorkerRelay implements RelayProcess {
         this.#write(report.bytes);
         this.#exported?.();
         break;
+      case 'reopened':
+        this.#onReopened();
+        break;
+      case 'reopen-failed':
+        this.#options.log.error(
+          { port: this.port, errno: report.errno },
+          "the kernel took the relay's sockets away and its port cannot be opened now: tried until it can",
+        );
+        break;
       case 'under-load':
         this.#options.log.warn('the relay is under load: handshakes with the edge need cookies');
         break;
     }
+  }
+
+  #onReopened(): void {
+    const now = performance.now();
+    if (now < this.#quietUntil) return;
+    this.#quietUntil = now + SAY_AGAIN;
+    this.#options.log.warn("the kernel took the relay's sockets away: they are opened again");
   }
 
   #onBinding({ relayId, at, endpoint }: BindingChange): void {

@@ -115,6 +115,24 @@ function onEvents(): void {
   changes = [];
 }
 
+/** Milliseconds until a port that another took in the meantime is tried again. */
+const REOPEN_AFTER = 1_000;
+let reopening: NodeJS.Timeout | undefined;
+
+/** Replicas know the relay by its port: no other will do. */
+function reopen(loop: RelayLoop, relayPort: number, isFirst = true): void {
+  try {
+    loop.useSockets(UdpSockets.open(addon, relayPort, options.mark, endpoints));
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error;
+    if (isFirst) report({ kind: 'reopen-failed', errno: error.errno });
+    reopening = setTimeout(() => reopen(loop, relayPort, false), REOPEN_AFTER);
+    return;
+  }
+  loop.afterChange();
+  report({ kind: 'reopened' });
+}
+
 function start(): void {
   let sockets: UdpSockets;
   try {
@@ -125,6 +143,7 @@ function start(): void {
     port.close();
     return;
   }
+  const { port: relayPort, receiveBuffer } = sockets;
   const now = clock.read();
   device.mtu = 0;
   device.configure({ privateKey: options.privateKey, peers: [] }, now);
@@ -137,7 +156,6 @@ function start(): void {
   }
   const loop = new RelayLoop({
     addon,
-    sockets,
     device,
     aead,
     core,
@@ -146,7 +164,12 @@ function start(): void {
     onHeard,
     onTick,
     onEvents,
+    onSocketsLost: () => {
+      loop.useSockets(undefined);
+      reopen(loop, relayPort);
+    },
   });
+  loop.useSockets(sockets);
   port.on('message', (command: RelayCommand) => {
     switch (command.kind) {
       case 'replicas':
@@ -158,13 +181,13 @@ function start(): void {
         report({ kind: 'exported', bytes: core.exportBindings() });
         break;
       case 'close':
+        clearTimeout(reopening);
         device.down(clock.read());
         loop.close();
         port.close();
         break;
     }
   });
-  const { port: relayPort, receiveBuffer } = sockets;
   const publicKey = device.publicKey!.slice();
   report({ kind: 'ready', port: relayPort, publicKey, receiveBuffer });
   onTick();
