@@ -97,9 +97,13 @@ export const advertiseResponseSchema = z.strictObject({
 });
 export type AdvertiseResponse = z.infer<typeof advertiseResponseSchema>;
 
+export const instanceSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/, 'not the name of a run');
+
 export const netmapQuerySchema = z.strictObject({
   /** Who asks: an edge that no longer knows the credential can say that this replica was deleted. */
   replica: replicaIdSchema.optional(),
+  /** Random name of this run of the daemon, by which two with copies of one identity are found. */
+  instance: instanceSchema.optional(),
 });
 
 export const goneEventSchema = z.strictObject({

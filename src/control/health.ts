@@ -46,6 +46,8 @@ interface Presence {
   since: number | null;
   /** Why it is not bound. */
   why: string;
+  /** Addresses of two machines that run it at once; undefined = one does. */
+  twins: readonly string[] | undefined;
 }
 
 /** Faults named in a sentence. */
@@ -112,6 +114,14 @@ export class HealthTracker {
     this.#assess(presence.connector, now);
   }
 
+  /** The replica runs on several machines at once, or no longer does (undefined). */
+  handleTwins(replica: ReplicaId, twins: readonly string[] | undefined, now: number): void {
+    const presence = this.#replicas.get(replica);
+    if (presence === undefined || presence.twins?.join() === twins?.join()) return;
+    presence.twins = twins;
+    this.#assess(presence.connector, now);
+  }
+
   healthOf(connector: ConnectorId): Health {
     return this.#connectors.get(connector) ?? UNSEEN;
   }
@@ -150,7 +160,7 @@ export class HealthTracker {
 
   #addReplica(id: ReplicaId, connector: ConnectorId, hostname: string): void {
     const before = this.#replicas.get(id);
-    const fresh = { edges: new Set<EdgeId>(), since: null, why: '' };
+    const fresh = { edges: new Set<EdgeId>(), since: null, why: '', twins: undefined };
     this.#replicas.set(id, { ...(before ?? fresh), connector, hostname });
     const members = this.#ofConnector.get(connector);
     if (members === undefined) this.#ofConnector.set(connector, new Set([id]));
@@ -191,7 +201,8 @@ export class HealthTracker {
         : { state: 'INACTIVE', why: 'It joined, but has not reached an edge yet.' };
     }
     const faults: string[] = [];
-    for (const { hostname, edges, since, why } of replicas) {
+    for (const { hostname, edges, since, why, twins } of replicas) {
+      if (twins !== undefined) faults.push(describeTwins(hostname, twins));
       if (edges.size === 0) {
         const reason = why === '' ? '' : ` (${why})`;
         const verb = since === null ? 'has never reached an edge' : 'is bound to no edge';
@@ -218,6 +229,10 @@ export class HealthTracker {
     const times = this.#presences(connector).flatMap(({ since }) => since ?? []);
     return times.length === 0 ? null : Math.max(...times);
   }
+}
+
+function describeTwins(hostname: string, addresses: readonly string[]): string {
+  return `${hostname} runs on two machines at once, with copies of one identity (seen at ${addresses.join(' and ')}): end one, give its identity up there with \`connector down --forget\`, and join it with a token`;
 }
 
 const UNSEEN: Health = { state: 'INACTIVE', since: null, why: 'No replica has joined yet.' };

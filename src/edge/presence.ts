@@ -25,6 +25,7 @@ import { readPrivateFile, writePrivateFile } from '../control/node/private-file.
 import type { Registry } from '../control/registry/registry.ts';
 import { chooseServing } from '../control/registry/replicas.ts';
 import type { RegistryView } from '../control/registry/view.ts';
+import { TwinWatch } from '../control/twins.ts';
 import { type AuditLog, EDGE_ACTOR } from './audit-log.ts';
 import type { RelayProcess } from './relay/relay.ts';
 import { changeByEdge } from './services.ts';
@@ -54,6 +55,9 @@ export class Presence {
   readonly #view: RegistryView;
   readonly #stop: (() => void)[];
   readonly #timer: NodeJS.Timeout;
+  readonly #twins = new TwinWatch();
+  /** Those that were reported. */
+  readonly #twinned = new Set<ReplicaId>();
   #dirty = false;
   #saving: Promise<void> = Promise.resolve();
 
@@ -69,6 +73,9 @@ export class Presence {
     this.#tracker = new HealthTracker(this.#view, saved);
     this.#stop = [
       registry.onChange((events) => {
+        for (const { kind, before, after } of events) {
+          if (kind === 'replica' && after === undefined) this.#forget(before!.id);
+        }
         this.#tracker.handleRegistry(events, now());
         this.#report();
       }),
@@ -76,7 +83,25 @@ export class Presence {
         this.#onBinding(relayId, bound, at, endpoint),
       ),
     ];
-    this.#timer = setInterval(() => this.#save(), SAVE_INTERVAL).unref();
+    this.#timer = setInterval(() => {
+      this.#lookForTwins();
+      this.#save();
+    }, SAVE_INTERVAL).unref();
+  }
+
+  /** A run of the replica's daemon opened a netmap stream; `instance` names the run. */
+  handleStream(replica: ReplicaId, instance: string, address: string): void {
+    const now = this.#options.now();
+    const twins = this.#twins.handleOpened(replica, instance, address, now);
+    if (twins === undefined) return;
+    if (!this.#twinned.has(replica)) {
+      const text =
+        'two machines run with copies of one identity: each ends the stream of the other';
+      this.#options.log.warn({ replica, addresses: twins }, text);
+    }
+    this.#twinned.add(replica);
+    this.#tracker.handleTwins(replica, twins, now);
+    this.#report();
   }
 
   isBound(replica: ReplicaId): boolean {
@@ -103,6 +128,21 @@ export class Presence {
     this.#dirty = true;
     this.#save();
     await this.#saving;
+  }
+
+  #forget(replica: ReplicaId): void {
+    this.#twins.forget(replica);
+    this.#twinned.delete(replica);
+  }
+
+  #lookForTwins(): void {
+    const now = this.#options.now();
+    for (const replica of this.#twinned) {
+      const twins = this.#twins.twins(replica, now);
+      if (twins === undefined) this.#twinned.delete(replica);
+      this.#tracker.handleTwins(replica, twins, now);
+    }
+    this.#report();
   }
 
   #onBinding(relayId: number, bound: boolean, at: number, endpoint: string): void {

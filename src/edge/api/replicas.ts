@@ -78,7 +78,7 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
       query: netmapQuerySchema,
       stream: true,
       contentType: 'text/event-stream',
-      handle: ({ replica, lastEventId }, reply) => {
+      handle: ({ replica, lastEventId, query, source }, reply) => {
         const now = services.registry.view.replicas.get(replica!.id);
         if (now?.credentialHash !== replica!.credentialHash) {
           throw new CausewayError('UNAUTHORIZED', 'The credential was replaced just now.');
@@ -98,6 +98,9 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         });
         raw.flushHeaders();
         services.streams.open(replica!.id, since, raw);
+        if (query.instance !== undefined) {
+          services.presence.handleStream(replica!.id, query.instance, source);
+        }
       },
     }),
     endpoint({

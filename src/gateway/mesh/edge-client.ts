@@ -128,7 +128,11 @@ export class EdgeClient {
    * @throws CausewayError as `enrol`
    */
   async openStream(
-    { replica, credential }: Pick<Identity, 'replica' | 'credential'>,
+    {
+      replica,
+      credential,
+      instance,
+    }: Pick<Identity, 'replica' | 'credential'> & { readonly instance: string },
     lastEventId: string | undefined,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
@@ -137,7 +141,7 @@ export class EdgeClient {
       accept: 'text/event-stream',
       ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
     };
-    const path = `${NETMAP_PATH}?${new URLSearchParams({ replica })}`;
+    const path = `${NETMAP_PATH}?${new URLSearchParams({ replica, instance })}`;
     return this.#call({ method: 'GET', path, headers, signal });
   }
 

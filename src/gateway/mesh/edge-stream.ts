@@ -3,6 +3,7 @@
  * last netmap, takes a silent connection for dead, and hands on what validates. Nothing that goes
  * wrong here touches packets that flow.
  */
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,6 +20,7 @@ import type { Identity } from './identity.ts';
 
 /** Of one event; a whole netmap is one. */
 const MAX_EVENT_LENGTH = 64 << 20;
+const INSTANCE_SIZE = 12;
 /** A stream that lived this long, in ms, was a good one: the next attempt comes soon. */
 const SETTLED = 10_000;
 
@@ -53,6 +55,8 @@ export class EdgeStream {
   /** Netmaps and deltas that did not validate or could not be applied. */
   refused = 0;
   readonly #options: EdgeStreamOptions;
+  /** Names this run: the edge tells by it a copy of our identity from us. */
+  readonly #instance = randomBytes(INSTANCE_SIZE).toString('base64url');
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
   readonly #backoff = new Backoff(Math.random);
@@ -125,7 +129,11 @@ export class EdgeStream {
     const { client, identity, netmapId, onState, log } = this.#options;
     const { signal } = this.#abort;
     const last = this.#whole ? undefined : netmapId();
-    const response = await client.openStream(identity, last, signal);
+    const response = await client.openStream(
+      { ...identity, instance: this.#instance },
+      last,
+      signal,
+    );
     this.#response = response;
     const opened = performance.now();
     log.info({ url: client.url, netmap: last }, 'netmap stream open');

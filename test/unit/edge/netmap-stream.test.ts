@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
 import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
-import { routeViewSchema } from '../../../src/control/operator-api.ts';
+import { connectorViewSchema, routeViewSchema } from '../../../src/control/operator-api.ts';
 import { createBearer } from '../../../src/edge/bearer.ts';
 import { EdgeUnderTest, type Joined, until } from './edge-under-test.ts';
 import { EventReader } from './event-reader.ts';
@@ -163,6 +163,25 @@ test('a credential that the edge does not know is not one of a deleted replica',
   const path = `/v1/netmap?replica=${berlin.replica}`;
   const refused = await edge.call('GET', path, { token: createBearer('replica') });
   expect([refused.status, refused.json.code]).toEqual([401, 'UNAUTHORIZED']);
+});
+
+test('two machines with one identity: the health says so, and the log', async () => {
+  const { credential, relayId } = await edge.join({ name: 'copied' });
+  edge.relay.bind(relayId);
+  const health = async () =>
+    (await edge.admin('GET', '/v1/connectors/copied', connectorViewSchema)).health;
+  const connect = async (instance: string): Promise<void> => {
+    const path = `/v1/netmap?instance=${instance}`;
+    await new EventReader(await edge.open('GET', path, { token: credential })).next();
+  };
+  for (const run of ['restart-1', 'restart-2', 'restart-2', 'restart-3']) await connect(run);
+  expect((await health()).state).toBe('HEALTHY');
+  for (const run of ['one-machine', 'another-one', 'one-machine', 'another-one'])
+    await connect(run);
+  const { state, why } = await health();
+  expect(state).toBe('DEGRADED');
+  expect(why).toMatch(/^gw runs on two machines at once, .* \(seen at 127\.0\.0\.1\)/);
+  expect(edge.logged.filter((line) => line.includes('copies of one identity:'))).toHaveLength(1);
 });
 
 test('many changes at once arrive in order, and as their sum', async () => {
