@@ -9,6 +9,8 @@ import { loadAddon } from '../native/addon.ts';
 
 /** Milliseconds until the compiler's threads are through with what the start made hot. */
 const COMPILED_AFTER = 1_000;
+/** The same where the processors have much else to do; the collector's threads free late, too. */
+const COMPILED_AT_LAST = 2_000;
 
 /** Collects the calling thread's heap and unmaps what is free in it. Takes about 30 ms. */
 export function collectGarbage(): void {
@@ -25,4 +27,5 @@ export function returnStartMemory(): void {
     collectGarbage();
     loadAddon().trimMemory();
   }, COMPILED_AFTER).unref();
+  setTimeout(() => loadAddon().trimMemory(), COMPILED_AT_LAST).unref();
 }
