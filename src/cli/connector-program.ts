@@ -21,6 +21,9 @@ import { routesGetCommand } from './routes-get.ts';
 import { routesLsCommand } from './routes-ls.ts';
 import { routesOverlapsCommand } from './routes-overlaps.ts';
 import { routesRmCommand } from './routes-rm.ts';
+import { serviceInstallCommand } from './service-install.ts';
+import { serviceStatusCommand } from './service-status.ts';
+import { serviceUninstallCommand } from './service-uninstall.ts';
 import { statusCommand } from './status.ts';
 import { tokensCommand } from './tokens.ts';
 import { tunnelDownCommand } from './tunnel-down.ts';
@@ -95,6 +98,12 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(tunnelUpCommand())
     .addCommand(tunnelDownCommand())
     .addCommand(tunnelStatusCommand());
+  program
+    .command('service')
+    .description('a gateway, or an edge (--edge), as a service of systemd')
+    .addCommand(serviceInstallCommand())
+    .addCommand(serviceUninstallCommand())
+    .addCommand(serviceStatusCommand());
   program.addCommand(completionCommand(program));
   return withUsageErrors(program);
 }

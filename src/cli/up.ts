@@ -1,7 +1,7 @@
 /** `connector up`: enrols this host with a join token, once, and runs it as a gateway of the mesh. */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
 import type { Log } from '../gateway/log.ts';
@@ -20,6 +20,7 @@ import { inheritedReadinessPipe, inheritedToken, startInBackground } from './bac
 import { cryptoOption } from './crypto-option.ts';
 import { givenOptions } from './given-options.ts';
 import { numberFrom } from './number-argument.ts';
+import { TOKEN_CREDENTIAL } from './service-units.ts';
 import { packageVersion } from './version.ts';
 
 interface Options extends GivenSettings {
@@ -103,15 +104,20 @@ async function run(options: Options, command: Command): Promise<void> {
   process.exit();
 }
 
-/** A token file is needed once, and may be gone when it was used. */
+/**
+ * A token file is needed once, and may be gone when it was used. A service, which may not read root's
+ * files, has its token from the service manager.
+ */
 async function joinToken(
   { token, tokenFile }: GatewaySettings,
   log: Log,
 ): Promise<string | undefined> {
-  if (tokenFile === undefined) return token;
+  if (tokenFile === undefined) return token ?? (await inheritedCredential());
   try {
     return await readFile(tokenFile === '-' ? '/dev/stdin' : tokenFile, 'utf8');
   } catch (error) {
+    const credential = await inheritedCredential();
+    if (credential !== undefined) return credential;
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') {
       log.info(
@@ -123,6 +129,14 @@ async function joinToken(
     const text = `The token file ${tokenFile} cannot be read: ${message}.`;
     throw new CausewayError('FILE_ACCESS', text, { cause: error });
   }
+}
+
+/** The token that systemd read for us (LoadCredential=); an empty one is none. */
+async function inheritedCredential(): Promise<string | undefined> {
+  const directory = process.env.CREDENTIALS_DIRECTORY;
+  if (directory === undefined) return undefined;
+  const text = await readFile(join(directory, TOKEN_CREDENTIAL), 'utf8').catch(() => '');
+  return text.trim() === '' ? undefined : text;
 }
 
 function explainMissingToken(error: unknown, { tokenFile }: GatewaySettings): unknown {

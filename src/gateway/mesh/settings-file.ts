@@ -213,7 +213,12 @@ async function readText(
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'there is no such file',
+      EACCES:
+        'only others may. A service needs it readable by all, with the token in /etc/causeway/token',
+    };
+    const reason = reasons[code ?? ''] ?? message;
     const text = `The configuration file ${path} cannot be read: ${reason}.`;
     throw new CausewayError('FILE_ACCESS', text, { cause: error });
   }
