@@ -96,6 +96,11 @@ export class RelayLoop {
     this.#tick = setInterval(() => this.#onTick(), TICK);
   }
 
+  /** It has sockets. */
+  get isOpen(): boolean {
+    return this.#sockets !== undefined;
+  }
+
   /** Takes over open sockets, closing the ones before with what waits for them; undefined = none. */
   useSockets(sockets: UdpSockets | undefined): void {
     const { addon } = this.#parts;

@@ -3,6 +3,7 @@ import { PairCounters } from '../../control/relay/pair-counters.ts';
 import { DEFAULT_RELAY_LIMITS } from '../../control/relay/relay-core.ts';
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { RelayReplica, RelayReplicaChange } from './relay.ts';
 
 /** What the worker starts with. */
@@ -59,6 +60,8 @@ export interface RelayFigures {
   /** Of the edge's own WireGuard. */
   readonly deviceDrops: SharedArrayBuffer;
   readonly pairs: SharedArrayBuffer;
+  /** See Heartbeat. */
+  readonly heartbeat: SharedArrayBuffer;
 }
 
 export function shareRelayFigures(): RelayFigures {
@@ -67,5 +70,6 @@ export function shareRelayFigures(): RelayFigures {
     relayDrops: new SharedArrayBuffer(RelayDropCounters.BYTES),
     deviceDrops: new SharedArrayBuffer(DropCounters.BYTES),
     pairs: new SharedArrayBuffer(PairCounters.bytesFor(DEFAULT_RELAY_LIMITS.pairs)),
+    heartbeat: new SharedArrayBuffer(Heartbeat.BYTES),
   };
 }

@@ -21,6 +21,7 @@ import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import { primitivesDisagreement } from '../../wireguard/primitives-check.ts';
 import { Binder } from './binder.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type {
   BindingChange,
@@ -73,6 +74,7 @@ const device = new Device({
   drops: new DropCounters(figures.deviceDrops),
   maxPeers: capacity,
 });
+const heartbeat = new Heartbeat(figures.heartbeat);
 const replicas = new ReplicaTable(device, endpoints, core);
 const restored = new RestoredReplicas(core, replicas);
 const binder = new Binder(device, core, replicas, bound);
@@ -162,7 +164,10 @@ function start(): void {
     clock,
     forwarded: new Float64Array(figures.forwarded),
     onHeard,
-    onTick,
+    onTick: () => {
+      if (loop.isOpen) heartbeat.beat();
+      onTick();
+    },
     onEvents,
     onSocketsLost: () => {
       loop.useSockets(undefined);
@@ -189,6 +194,7 @@ function start(): void {
     }
   });
   const publicKey = device.publicKey!.slice();
+  heartbeat.beat();
   report({ kind: 'ready', port: relayPort, publicKey, receiveBuffer });
   onTick();
   loop.afterChange();

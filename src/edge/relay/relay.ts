@@ -90,8 +90,10 @@ export interface RelayProcess {
   /** Bindings now, in order of relay id. */
   bindings(): RelayBinding[];
   statistics(): RelayStatistics;
+  /** Milliseconds since the worker was last known to run, with its sockets open. */
+  silence(): number;
   /** Resolves, never rejects: undefined after `close()`, an error when the worker has failed. */
   readonly closed: Promise<Error | undefined>;
-  /** Writes the bindings and ends the worker. Harmless when called again. */
+  /** Writes the bindings and ends the worker, also one that hangs. Harmless when called again. */
   close(): Promise<void>;
 }

@@ -11,6 +11,7 @@ import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { KEY_SIZE } from '../../keys.ts';
 import type { BindingsFile } from './bindings-file.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type {
   BindingListener,
   RelayBinding,
@@ -26,6 +27,8 @@ const WRITE_AFTER = 2_000;
 const WRITE_AGAIN = 60_000;
 /** Ms: one `ss -K` takes the socket of one family after that of the other. */
 const SAY_AGAIN = 60_000;
+/** Milliseconds that the worker may take to end by itself. */
+const END_WITHIN = 5_000;
 
 type Ready = Extract<RelayReport, { kind: 'ready' }>;
 type Reply = { readonly resolve: () => void; readonly reject: (error: Error) => void };
@@ -48,6 +51,7 @@ export class WorkerRelay implements RelayProcess {
   readonly #relayDrops: RelayDropCounters;
   readonly #deviceDrops: DropCounters;
   readonly #pairs: PairCounters;
+  readonly #heartbeat: Heartbeat;
   readonly #bindings = new Map<number, RelayBinding>();
   readonly #listeners = new Set<BindingListener>();
   readonly #replies = new Map<number, Reply>();
@@ -75,6 +79,7 @@ export class WorkerRelay implements RelayProcess {
     this.#relayDrops = new RelayDropCounters(figures.relayDrops);
     this.#deviceDrops = new DropCounters(figures.deviceDrops);
     this.#pairs = new PairCounters(DEFAULT_RELAY_LIMITS.pairs, figures.pairs);
+    this.#heartbeat = new Heartbeat(figures.heartbeat);
     worker.on('message', (report: RelayReport) => this.#onReport(report));
     worker.on('error', (error) => this.#fail(error));
     this.#exited = new Promise((exited) => {
@@ -126,6 +131,10 @@ export class WorkerRelay implements RelayProcess {
     };
   }
 
+  silence(): number {
+    return this.#heartbeat.silence;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -134,6 +143,10 @@ export class WorkerRelay implements RelayProcess {
   async #close(): Promise<void> {
     clearTimeout(this.#writing);
     clearInterval(this.#writeAgain);
+    const patience = setTimeout(() => {
+      this.#log.error('the relay hangs: it is ended without its consent');
+      void this.#worker.terminate();
+    }, END_WITHIN);
     if (this.#file !== undefined) {
       const exported = new Promise<void>((resolve) => {
         this.#exported = resolve;
@@ -143,6 +156,7 @@ export class WorkerRelay implements RelayProcess {
     }
     this.#post({ kind: 'close' });
     await this.#exited;
+    clearTimeout(patience);
     await this.#file?.settled();
     this.#end(undefined);
   }

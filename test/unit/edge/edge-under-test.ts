@@ -59,6 +59,13 @@ export class FakeRelay implements RelayProcess {
     for (const listener of this.#listeners) listener(relayId, bound, Date.now(), '192.0.2.1:4500');
   }
 
+  /** As when the worker hangs for so many milliseconds. */
+  silentFor = 0;
+
+  silence(): number {
+    return this.silentFor;
+  }
+
   /** As when the worker fails. */
   end(error: Error): void {
     this.#ended.resolve(error);

@@ -38,6 +38,21 @@ test('a relay that has ended', async () => {
   expect(json.detail).toContain('relay');
 });
 
+test('a relay that hangs, until it does no more', async () => {
+  edge.relay.silentFor = 4_900;
+  expect((await edge.call('GET', '/healthz')).status).toBe(200);
+  edge.relay.silentFor = 5_000;
+  for (let i = 0; i < 2; i++) {
+    const { status, json } = await edge.call('GET', '/healthz');
+    expect([status, json.code]).toEqual([503, 'NOT_SERVING']);
+    expect(json.detail).toContain('relay');
+  }
+  edge.relay.silentFor = 10;
+  expect((await edge.call('GET', '/healthz')).status).toBe(200);
+  const said = edge.logged.filter((line) => /relay (hangs|runs again)/.test(line));
+  expect(said).toHaveLength(2);
+});
+
 test('many questions are one look at the registry, and it is looked at again', async () => {
   let now = 0;
   let looks = 0;
@@ -50,7 +65,7 @@ test('many questions are one look at the registry, and it is looked at again', a
         if (failure !== undefined) throw failure;
       },
     },
-    relay: { closed: new Promise(() => {}) },
+    relay: { closed: new Promise(() => {}), silence: () => 0 },
     log: pino({}, { write: (line: string) => void logged.push(line) }),
     now: () => now,
   });
