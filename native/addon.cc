@@ -18,6 +18,10 @@
 #include "poll.h"
 #include "unix-datagram.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 namespace causeway {
 namespace {
 
@@ -265,6 +269,20 @@ napi_value fill_random(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// networkNamespace() → BigInt: the kernel's cookie of this thread's network namespace, which no other
+// gets until the next boot; 0 where the kernel gives none (before Linux 5.14)
+napi_value network_namespace(napi_env env, napi_callback_info) {
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw std::runtime_error("no socket to be had");
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0) cookie = 0;
+  close(fd);
+  napi_value value;
+  napi_create_bigint_uint64(env, cookie, &value);
+  return value;
+}
+
 // openNetlink(groups, tun) → fd or -errno
 napi_value open_netlink_socket(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
@@ -322,6 +340,7 @@ NAPI_MODULE_INIT() {
   add<close_descriptor>(env, exports, "close");
   add<trim_memory>(env, exports, "trimMemory");
   add<fill_random>(env, exports, "random");
+  add<network_namespace>(env, exports, "networkNamespace");
   add<open_netlink_socket>(env, exports, "openNetlink");
   add<receive_bytes>(env, exports, "receive");
   add<send_bytes>(env, exports, "send");

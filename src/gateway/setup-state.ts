@@ -2,8 +2,9 @@
  * What a tunnel added to the system, written down before it is added: IFNAME.json in the
  * runtime directory.
  * An orderly end removes the file with the rest; after a kill -9 the next start, or `down`, finds it
- * and takes everything away. The directory is on a tmpfs, so a reboot clears both; where it is not,
- * the notes of another boot are not believed.
+ * and takes everything away. Notes are believed only in the network namespace that they speak of:
+ * its inode, which the directory is named by, is given to another when it is gone, and that one's
+ * settings and routes are not ours to take away.
  *
  * Tunnels read each other's notes: a table that one has noted is taken, and a kernel setting that
  * several need is set back by the last of them.
@@ -11,6 +12,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { loadAddon } from '../native/addon.ts';
 import { removeFirewall } from '../tun/nftables.ts';
 import { chooseTable, removeRoutes } from '../tun/routes.ts';
 import { readSysctl, setSysctl } from '../tun/sysctl.ts';
@@ -37,23 +39,39 @@ function pathOf(interfaceName: string): string {
   return join(runtimeDirectory(), interfaceName + SUFFIX);
 }
 
-/** One per boot of the machine. */
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+/** The network namespace that this process is in, as no other is called before or after. */
+interface Place {
+  /** One per boot of the machine: cookies are counted anew from there. */
+  readonly boot: string;
+  readonly namespace: string;
 }
 
-/** Undefined if there is none, or none that can be understood, or one of another boot. */
+function ourPlace(): Place {
+  return {
+    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    namespace: String(loadAddon().networkNamespace()),
+  };
+}
+
+/**
+ * Undefined if there is none, or none that can be understood, or one of another namespace or boot.
+ *
+ * @throws CausewayError ADDON_MISSING
+ */
 export async function readState(interfaceName: string): Promise<SetupState | undefined> {
+  let notes: unknown;
   try {
-    return parseState(JSON.parse(await readFile(pathOf(interfaceName), 'utf8')));
+    notes = JSON.parse(await readFile(pathOf(interfaceName), 'utf8'));
   } catch {
     return undefined;
   }
+  return parseState(notes, ourPlace());
 }
 
 /** By hand: a library of schemas would cost the daemon a fifth of its memory. */
-function parseState(value: unknown): SetupState | undefined {
-  if (!isObject(value) || value.boot !== bootId() || !isObject(value.sysctls)) return undefined;
+function parseState(value: unknown, { boot, namespace }: Place): SetupState | undefined {
+  if (!isObject(value) || value.boot !== boot || value.namespace !== namespace) return undefined;
+  if (!isObject(value.sysctls)) return undefined;
   const { firewall, resolver, routes } = value;
   if (typeof firewall !== 'boolean' || typeof resolver !== 'boolean') return undefined;
   const sysctls: Record<string, string> = {};
@@ -76,7 +94,7 @@ const isCount = (value: unknown): value is number =>
 async function writeState(interfaceName: string, state: SetupState): Promise<void> {
   const path = pathOf(interfaceName);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(`${path}.new`, JSON.stringify({ boot: bootId(), ...state }), { mode: 0o600 });
+  await writeFile(`${path}.new`, JSON.stringify({ ...ourPlace(), ...state }), { mode: 0o600 });
   await rename(`${path}.new`, path);
 }
 

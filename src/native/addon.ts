@@ -141,6 +141,11 @@ export interface Addon {
   trimMemory(): void;
   /** Fills it from the kernel, for keys too; a microsecond for a few hundred bytes. */
   random(into: Uint8Array): void;
+  /**
+   * The kernel's cookie of the network namespace that we are in: no other has the same until the next
+   * boot, unlike its inode. 0n where the kernel gives none (before Linux 5.14).
+   */
+  networkNamespace(): bigint;
   /** Subscribed to RTMGRP_* groups, in the namespace of the TUN (or -1: ours); fd or -errno. */
   openNetlink(groups: number, tun: number): number;
   /** Bytes or -errno; never blocks. */

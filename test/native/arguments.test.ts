@@ -65,6 +65,7 @@ const RIGHT: Record<string, unknown[]> = {
   noiseOpen: [handles.noise, 32, 32],
   close: [-1],
   random: [new Uint8Array(10)],
+  networkNamespace: [],
   openNetlink: [1, -1],
   receive: [-1, new Uint8Array(10)],
   send: [-1, new Uint8Array(10)],
