@@ -105,6 +105,18 @@ export class Bindings {
     this.bound[slot] = now;
   }
 
+  /**
+   * The slot was heard again at the address that it is bound to: its time is prolonged, and it is
+   * answered from the address of ours that the record says.
+   */
+  prolong(slot: number, words: Int32Array, record: number, now: number): void {
+    const from = record * ENDPOINT_RECORD_WORDS;
+    const to = slot * ENDPOINT_RECORD_WORDS;
+    const own = this.endpoints.words;
+    for (let i = SOURCE_WORDS; i < ENDPOINT_RECORD_WORDS; i++) own[to + i] = words[from + i]!;
+    this.bound[slot] = now;
+  }
+
   unbind(slot: number): void {
     if (!this.isBound(slot)) return;
     const words = this.endpoints.words;

@@ -162,7 +162,7 @@ export class RelayCore {
     if (slot < 0) return 'refused';
     const holder = bindings.find(words, record);
     if (holder === slot) {
-      bindings.bound[slot] = now;
+      bindings.prolong(slot, words, record, now);
       return 'same';
     }
     if (holder >= 0 && !proven) return 'contested';

@@ -147,6 +147,20 @@ describe('bindings', () => {
     expect(decide(core, { host: 22, to: 1 }, 6)).toBeGreaterThanOrEqual(0);
   });
 
+  test('are answered from the address of ours that the last authenticated message came to', () => {
+    const core = network();
+    const words = new Int32Array(ENDPOINT_RECORD_WORDS);
+    setAddress(words, 0, 2, 1000);
+    for (const local of [71, 72]) {
+      words[6] = local;
+      words[10] = local + 10;
+      expect(core.bind(2, words, 0, 5)).toBe('same');
+      const slot = decide(core, { host: 1, to: 2 }, 6);
+      const at = slot * ENDPOINT_RECORD_WORDS;
+      expect(core.endpoints.words.slice(at, at + ENDPOINT_RECORD_WORDS)).toEqual(words);
+    }
+  });
+
   test('are refused for who is not admitted', () => {
     const core = network();
     expect(bind(core, 50, 50, 1)).toBe('refused');
