@@ -69,6 +69,8 @@ const RIGHT: Record<string, unknown[]> = {
   openNetlink: [1, -1],
   receive: [-1, new Uint8Array(10)],
   send: [-1, new Uint8Array(10)],
+  // An abstract name that nobody has.
+  sendUnixDatagram: [new Uint8Array([0, 99, 119, 45, 110, 111, 110, 101]), new Uint8Array(10)],
 };
 
 /** Calls it and gives back what it made: a descriptor or a handle. */
