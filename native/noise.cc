@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 
 #include <cstring>
@@ -11,6 +12,7 @@ namespace causeway {
 namespace {
 
 constexpr size_t kBlock = 64;  // of BLAKE2s
+constexpr uint8_t kNoKey[32] = {0};
 
 struct KeyFree {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -71,6 +73,7 @@ std::unique_ptr<Noise> Noise::make(uint8_t* area) {
                                OSSL_PARAM_construct_end()};
   if (!made->digest_ || !made->digesting_ || !made->keying_ || !made->cipher_ || !made->sealing_ ||
       EVP_MAC_CTX_set_params(made->keying_.get(), params) != 1) {
+    ERR_clear_error();
     return nullptr;
   }
   return made;
@@ -78,6 +81,8 @@ std::unique_ptr<Noise> Noise::make(uint8_t* area) {
 
 bool Noise::done(bool result) {
   explicit_bzero(key(), kHash + kInputSize);
+  // Node's TLS takes what it finds in the thread's queue of errors for its own.
+  if (!result) ERR_clear_error();
   return result;
 }
 
@@ -118,9 +123,11 @@ bool Noise::hash(size_t size) {
 bool Noise::mac(size_t size) {
   EVP_MAC_CTX* const context = keying_.get();
   size_t written = 0;
-  return done(size <= kInputSize && EVP_MAC_init(context, key(), kHash, nullptr) == 1 &&
-              EVP_MAC_update(context, input(), size) == 1 &&
-              EVP_MAC_final(context, output(), &written, kMac) == 1 && written == kMac);
+  const bool fine = size <= kInputSize && EVP_MAC_init(context, key(), kHash, nullptr) == 1 &&
+                    EVP_MAC_update(context, input(), size) == 1 &&
+                    EVP_MAC_final(context, output(), &written, kMac) == 1 && written == kMac;
+  // The context keeps its key until it gets another one.
+  return done(EVP_MAC_init(context, kNoKey, kHash, nullptr) == 1 && fine);
 }
 
 bool Noise::kdf(size_t size, uint32_t outputs) {
@@ -155,11 +162,17 @@ bool Noise::start_cipher(bool sealing, const uint8_t* authenticated, size_t size
          EVP_CipherUpdate(context, nullptr, &written, authenticated, static_cast<int>(size)) == 1;
 }
 
+bool Noise::end_cipher(bool result) {
+  // The context keeps its key until it gets another one.
+  return done(EVP_CipherInit_ex2(sealing_.get(), nullptr, kNoKey, nullptr, 1, nullptr) == 1 &&
+              result);
+}
+
 bool Noise::seal(size_t text, size_t authenticated) {
   if (text > kHash || authenticated > kInputSize - kHash) return done(false);
   EVP_CIPHER_CTX* const context = sealing_.get();
   int written = 0;
-  return done(
+  return end_cipher(
       start_cipher(true, input() + text, authenticated) &&
       EVP_CipherUpdate(context, output(), &written, input(), static_cast<int>(text)) == 1 &&
       EVP_CipherFinal_ex(context, output() + text, &written) == 1 &&
@@ -173,7 +186,7 @@ bool Noise::open(size_t sealed, size_t authenticated) {
   EVP_CIPHER_CTX* const context = sealing_.get();
   const size_t text = sealed - kTag;
   int written = 0;
-  return done(
+  return end_cipher(
       start_cipher(false, input() + sealed, authenticated) &&
       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTag, input() + text) == 1 &&
       EVP_CipherUpdate(context, output(), &written, input(), static_cast<int>(text)) == 1 &&

@@ -58,6 +58,8 @@ class Noise {
                size_t second_size);
   bool hmac(uint8_t out[kHash], const uint8_t secret[kHash], const uint8_t* data, size_t size);
   bool start_cipher(bool sealing, const uint8_t* authenticated, size_t size);
+  // As done(), after start_cipher().
+  bool end_cipher(bool result);
 
   uint8_t* const area_;
   Owned<EVP_MD, EVP_MD_free> digest_;

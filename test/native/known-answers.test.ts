@@ -4,7 +4,7 @@
  * the key stream of § 2.3.2 and appendix A.1 shows through the sealed text, and the tag is computed
  * anew from appendix A.4's one-time keys. The whole is compared with what node:crypto makes of it.
  */
-import { createCipheriv } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { describe, expect, it, test } from 'vitest';
 import { bytesToHex, hexToBytes } from '../../src/bytes.ts';
 import { OpensslAead } from '../../src/native/openssl-aead.ts';
@@ -124,4 +124,21 @@ test('sizes that the area has no room for are refused', () => {
   expect(addon.noiseOpen(noise, 49, 32)).toBe(false);
   expect(addon.noiseOpen(noise, 48, 241)).toBe(false);
   addon.release(noise);
+});
+
+test("a refusal is no error of node's own OpenSSL", () => {
+  const saidOf = (name: string): string => {
+    try {
+      createHash(name);
+      return 'known';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const before = saidOf('no-such-hash');
+  const primitives = new OpensslPrimitives(addon);
+  const [out, key] = [new Uint8Array(32), new Uint8Array(32).fill(7)];
+  expect(primitives.x25519(out, key, new Uint8Array(32))).toBe(false);
+  expect(primitives.open(key, new Uint8Array(48), key)).toBeUndefined();
+  expect(saidOf('no-such-hash')).toBe(before);
 });
