@@ -105,7 +105,7 @@ async function gone(pid: number): Promise<void> {
   }
 }
 
-netnsSuite('connector tunnel', ['nft', 'sysctl'], () => {
+netnsSuite('connector tunnel', ['nft', 'sysctl', 'ncat', 'ss'], () => {
   test('subnets: traffic both ways, IPv4 and IPv6; the way of each destination', async () => {
     await using lab = new Lab();
     const [west, east] = await sites(
