@@ -9,36 +9,35 @@ import type { RouteConflict } from '../../tun/route-plan.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import { diagnoseEdges } from './edge-diagnosis.ts';
 import { advertisedRouters, FORWARDING } from './forwarding.ts';
-import type { MeshGateway } from './mesh-daemon.ts';
 import type { MeshStatus } from './mesh-status.ts';
+import type { MeshView } from './mesh-view.ts';
 
 /** ms of clock difference worth a word: certificates and handshakes take more. */
 const MOST_CLOCK_OFFSET = 60_000;
 
 /** Sentences, the gravest first. */
-export async function diagnose(gateway: MeshGateway, status: MeshStatus): Promise<string[]> {
-  if (gateway.identity.gone !== undefined) {
+export async function diagnose(view: MeshView, status: MeshStatus): Promise<string[]> {
+  if (view.identity.gone !== undefined) {
     return [
-      `This connector was deleted at the edge, or this replica of it (${gateway.identity.gone}): nothing is routed any more. \`connector down\`, then join again with a new token.`,
+      `This connector was deleted at the edge, or this replica of it (${view.identity.gone}): nothing is routed any more. \`connector down\`, then join again with a new token.`,
     ];
   }
   const now = Date.now();
   return [
     ...diagnoseEdges(status, now),
-    ...sayClock(gateway),
-    ...sayKernel(gateway),
-    ...sayPeers(gateway, status),
+    ...sayClock(view),
+    ...sayKernel(view),
+    ...sayPeers(view, status),
     ...(await sayForwarding(status)),
     ...(await sayFilters(status.interface)),
     ...(await sayReversePath(status.interface)),
-    ...gateway.kernel.conflicts.map(describeConflict),
-    ...sayAdvertised(gateway),
+    ...view.kernel.conflicts.map(describeConflict),
+    ...sayAdvertised(view),
     ...sayPending(status),
   ];
 }
 
-function sayClock({ options }: MeshGateway): string[] {
-  const offset = options.enrolled.client.clockOffset;
+function sayClock({ clockOffset: offset }: MeshView): string[] {
   if (offset === undefined || Math.abs(offset) < MOST_CLOCK_OFFSET) return [];
   const direction = offset > 0 ? 'behind' : 'ahead of';
   return [
@@ -47,7 +46,7 @@ function sayClock({ options }: MeshGateway): string[] {
 }
 
 /** Only peers that something was sent to: a mesh in which nobody speaks is not a broken one. */
-function sayPeers({ silence }: MeshGateway, { peers }: MeshStatus): string[] {
+function sayPeers({ silence }: MeshView, { peers }: MeshStatus): string[] {
   return peers.flatMap(({ connector, publicKey, lastHandshake, path }) => {
     const since = silence.since(publicKey);
     if (since === undefined) return [];
@@ -56,7 +55,7 @@ function sayPeers({ silence }: MeshGateway, { peers }: MeshStatus): string[] {
   });
 }
 
-function sayKernel({ kernelFault }: MeshGateway): string[] {
+function sayKernel({ inForce: { kernelFault } }: MeshView): string[] {
   return kernelFault === undefined
     ? []
     : [`Not all of the netmap is installed, and it is tried again: ${kernelFault}`];
@@ -124,7 +123,7 @@ function describeConflict({ prefix, local, outcome }: RouteConflict): string {
     : `Of ${formatPrefix(prefix)} the part ${here} stays local.`;
 }
 
-function sayAdvertised({ identity, announceFault: fault }: MeshGateway): string[] {
+function sayAdvertised({ identity, announceFault: fault }: MeshView): string[] {
   if (!identity.advertisePending) return [];
   const what = identity.advertise.join(', ') || 'nothing any more';
   const why = fault === undefined ? '' : ` ${fault.message}`;

@@ -5,21 +5,21 @@ import { formatPrefix } from '../../routing/prefix.ts';
 import { formatEndpoint } from '../endpoint-text.ts';
 import type { PeerSnapshot } from '../tunnel.ts';
 import { diagnose } from './diagnosis.ts';
-import type { MeshGateway } from './mesh-daemon.ts';
 import type { MeshEdge, MeshPeer, MeshStatus, RouteInForce } from './mesh-status.ts';
+import type { MeshView } from './mesh-view.ts';
 import { describePath } from './path-text.ts';
 
-export async function describeMesh(gateway: MeshGateway): Promise<MeshStatus> {
-  const snapshot = gateway.tunnel.snapshot();
-  const { netmap, identity, streamState, options } = gateway;
+export async function describeMesh(view: MeshView): Promise<MeshStatus> {
+  const { snapshot, identity, streamState } = view;
+  const { netmap, source } = view.inForce;
   const live = new Map(snapshot.peers.map((peer) => [keyToBase64(peer.publicKey), peer]));
-  const edges = describeEdges(gateway, live);
-  const peers = describePeers(gateway, live, edges);
+  const edges = describeEdges(view, live);
+  const peers = describePeers(view, live, edges);
   const report: MeshStatus = {
     interface: snapshot.interfaceName,
     pid: process.pid,
-    since: isoTime(gateway.since),
-    version: options.version,
+    since: isoTime(view.since),
+    version: view.version,
     connector: {
       id: identity.connector,
       name: netmap?.self.name ?? identity.name,
@@ -33,7 +33,7 @@ export async function describeMesh(gateway: MeshGateway): Promise<MeshStatus> {
     mesh: netmap === undefined ? null : addressesOf(netmap.self.mesh),
     publicKey: snapshot.publicKey === undefined ? '' : keyToBase64(snapshot.publicKey),
     listenPort: snapshot.listenPort,
-    mtu: options.mtu,
+    mtu: view.mtu,
     crypto: snapshot.crypto,
     offloads: [...snapshot.offloads],
     stream: {
@@ -46,18 +46,16 @@ export async function describeMesh(gateway: MeshGateway): Promise<MeshStatus> {
           : null,
     },
     netmap:
-      netmap === undefined
-        ? null
-        : { revision: netmap.revision, source: gateway.source, refused: gateway.refused },
+      netmap === undefined ? null : { revision: netmap.revision, source, refused: view.refused },
     edges,
     peers,
-    routes: describeRoutes(gateway, peers),
+    routes: describeRoutes(view, peers),
     drops: snapshot.drops.map(([reason, packets]) => {
       return { reason, meaning: DROP_REASONS[reason], packets };
     }),
     problems: [],
   };
-  return { ...report, problems: await diagnose(gateway, report) };
+  return { ...report, problems: await diagnose(view, report) };
 }
 
 function trafficOf(peer: PeerSnapshot | undefined) {
@@ -70,7 +68,7 @@ function trafficOf(peer: PeerSnapshot | undefined) {
 
 type Live = ReadonlyMap<string, PeerSnapshot>;
 
-function describeEdges({ netmap, endpoints }: MeshGateway, live: Live): MeshEdge[] {
+function describeEdges({ inForce: { netmap }, endpoints }: MeshView, live: Live): MeshEdge[] {
   return (netmap?.edges ?? []).map(({ id, name, publicKey }) => {
     const { endpoint } = endpoints.of(id);
     return {
@@ -83,7 +81,7 @@ function describeEdges({ netmap, endpoints }: MeshGateway, live: Live): MeshEdge
 }
 
 function describePeers(
-  { netmap, endpoints }: MeshGateway,
+  { inForce: { netmap }, endpoints }: MeshView,
   live: Live,
   edges: readonly MeshEdge[],
 ): MeshPeer[] {
@@ -114,8 +112,8 @@ function describePeers(
   });
 }
 
-function describeRoutes(gateway: MeshGateway, peers: readonly MeshPeer[]): RouteInForce[] {
-  const { netmap, wanted, kernel } = gateway;
+function describeRoutes({ inForce, kernel }: MeshView, peers: readonly MeshPeer[]): RouteInForce[] {
+  const { netmap, wanted } = inForce;
   if (netmap === undefined || wanted === undefined) return [];
   const routed = new Set(kernel.routes.map(formatPrefix));
   const partly = new Set(kernel.conflicts.map(({ prefix }) => formatPrefix(prefix)));

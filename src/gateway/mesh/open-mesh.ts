@@ -37,7 +37,6 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     // Loaded while the data plane's thread starts: the schemas' library is large.
     const { enrol } = await import('./enrolment.ts');
     const { joinMesh } = await import('./mesh-daemon.ts');
-    const { summarizeMesh } = await import('./mesh-summary.ts');
     const { Reloader } = await import('./reload.ts');
     const { advertise, allowDefault } = settings;
     const enrolment = { token, advertise, allowDefault, hostname, version, log, onWarning };
@@ -59,7 +58,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       log,
       openTunnel: () => opening,
       reload: () => reloader.reload(),
-      summary: () => (gateway === undefined ? 'starting' : summarizeMesh(gateway)),
+      summary: () => gateway?.summary() ?? 'starting',
       attach: async (tunnel, signal) => {
         const joining = joinMesh(tunnel, mesh, signal);
         joining.then(joined.resolve, joined.reject);

@@ -3,6 +3,8 @@
  * A peer that is alive answers data within KEEPALIVE_TIMEOUT (10 s) at the latest; two intervals
  * without a byte in which something was sent, one after the other, are no coincidence. Pure.
  */
+import { keyToBase64 } from '../../keys.ts';
+import type { PeerSnapshot } from '../tunnel.ts';
 
 /** Milliseconds between two looks. */
 export const LOOK_INTERVAL = 30_000;
@@ -21,6 +23,13 @@ export interface Counters {
   readonly key: string;
   readonly txBytes: number;
   readonly rxBytes: number;
+}
+
+/** Of the data plane's peers. */
+export function countersOf(peers: readonly PeerSnapshot[]): Counters[] {
+  return peers.map(({ publicKey, txBytes, rxBytes }) => {
+    return { key: keyToBase64(publicKey), txBytes, rxBytes };
+  });
 }
 
 export class SilenceWatch {

@@ -1,0 +1,29 @@
+/** What there is to tell of a running gateway: `status`, the diagnosis and the summary read this. */
+import type { TunnelSnapshot } from '../tunnel.ts';
+import type { Announcer } from './announcer.ts';
+import type { EdgeEndpoints } from './edge-endpoints.ts';
+import type { StreamState } from './edge-stream.ts';
+import type { Identity } from './identity.ts';
+import type { MeshKernel } from './mesh-kernel.ts';
+import type { NetmapInForce } from './netmap-in-force.ts';
+import type { SilenceWatch } from './silence.ts';
+
+export interface MeshView {
+  /** ms since the Unix epoch. */
+  readonly since: number;
+  readonly version: string;
+  readonly mtu: number;
+  readonly identity: Identity;
+  readonly snapshot: TunnelSnapshot;
+  readonly inForce: Pick<NetmapInForce, 'netmap' | 'wanted' | 'source' | 'kernelFault'>;
+  readonly endpoints: Pick<EdgeEndpoints, 'of'>;
+  readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts'>;
+  readonly streamState: StreamState;
+  /** Netmaps and deltas that did not validate or could not be applied. */
+  readonly refused: number;
+  /** Of the edge's clock ahead of ours, in ms; undefined = not known yet. */
+  readonly clockOffset: number | undefined;
+  /** Why the edge does not know what is advertised. */
+  readonly announceFault: Announcer['fault'];
+  readonly silence: Pick<SilenceWatch, 'since'>;
+}

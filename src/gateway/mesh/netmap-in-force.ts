@@ -1,0 +1,219 @@
+/**
+ * The netmap in force: translated, installed in the tunnel and the kernel, and kept on disk for the
+ * next start. The edges' addresses in use are part of it: peers behind an edge are reached there.
+ *
+ * Methods that change something are called one after the other (turns.ts).
+ */
+import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
+import { keyFromBase64 } from '../../keys.ts';
+import type { DeviceChange } from '../../wireguard/configuration.ts';
+import type { Log } from '../log.ts';
+import type { Tunnel } from '../tunnel.ts';
+import type { EdgeEndpoints } from './edge-endpoints.ts';
+import { EdgeWatch } from './edge-watch.ts';
+import { firstHandshake } from './first-handshake.ts';
+import { KernelKeeper } from './kernel-keeper.ts';
+import { type MeshKernel, NOTHING } from './mesh-kernel.ts';
+import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
+import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
+import type { StateDirectory } from './state-directory.ts';
+import type { Turns } from './turns.ts';
+import { wantedKernel } from './wanted-kernel.ts';
+
+/** Replicas that may still have a session with our predecessor, and are told that it is no more. */
+const MOST_REHANDSHAKES = 64;
+/** A netmap that keeps changing is written to disk at most so often. */
+const SAVE_AFTER_MS = 500;
+
+export interface NetmapInForceOptions {
+  readonly tunnel: Tunnel;
+  readonly kernel: MeshKernel;
+  readonly endpoints: EdgeEndpoints;
+  readonly state: StateDirectory;
+  /** Our own settings of the data plane. */
+  readonly device: Omit<DeviceChange, 'peers'>;
+  /** What starts here by itself, saving for example, takes its turn as well. */
+  readonly turns: Turns;
+  /** Called before another netmap is installed, when its edges are others. */
+  readonly onEdges: (netmap: Netmap) => Promise<void>;
+  readonly log: Log;
+}
+
+export class NetmapInForce {
+  netmap: Netmap | undefined;
+  wanted: Wanted | undefined;
+  /** Whether the netmap came from the disk or from an edge. */
+  source: 'cache' | 'edge' = 'cache';
+  /** The edge's name for the netmap. */
+  id: string | undefined;
+  readonly #options: NetmapInForceOptions;
+  readonly #kernelKeeper: KernelKeeper;
+  readonly #edgeWatch: EdgeWatch;
+  #saving: NodeJS.Timeout | undefined;
+
+  constructor(options: NetmapInForceOptions) {
+    const { tunnel, kernel, endpoints, turns, log } = options;
+    this.#options = options;
+    this.#kernelKeeper = new KernelKeeper({ kernel, random: Math.random, log });
+    this.#edgeWatch = new EdgeWatch({
+      tunnel,
+      endpoints,
+      edges: () => this.netmap?.edges ?? [],
+      act: (edges) =>
+        turns.take(async () => {
+          await this.#useEndpoints();
+          await this.#rehandshake(edges);
+        }),
+      log,
+    });
+  }
+
+  /** Why not all of the netmap is installed in the kernel; undefined = it is. */
+  get kernelFault(): string | undefined {
+    return this.#kernelKeeper.fault;
+  }
+
+  /**
+   * Comes up with the netmap on disk, or without any. What the kernel refuses ends the start.
+   *
+   * @param fresh the edge gave it just now
+   */
+  async open(cached: CachedNetmap | undefined, fresh: boolean): Promise<void> {
+    const { tunnel, kernel, device } = this.#options;
+    this.id = cached?.id;
+    if (cached !== undefined) {
+      await this.#start(cached.netmap, fresh, kernel);
+      return;
+    }
+    await kernel.apply(NOTHING);
+    await tunnel.apply({ ...device, peers: [] });
+  }
+
+  /** Puts the edge's netmap in force in place of the one before. */
+  async replace(netmap: Netmap, id: string): Promise<void> {
+    const { endpoints, onEdges } = this.#options;
+    if (JSON.stringify(netmap.edges) !== JSON.stringify(this.netmap?.edges)) {
+      await endpoints.update(netmap.edges);
+      await onEdges(netmap);
+    }
+    if (this.netmap === undefined) await this.#start(netmap, true, this.#kernelKeeper);
+    else await this.#change(netmap);
+    this.id = id;
+    this.source = 'edge';
+    this.#saveSoon();
+  }
+
+  /** Ends all sessions and takes away what was installed, here and on disk. */
+  async remove(): Promise<void> {
+    const { tunnel, state } = this.#options;
+    await tunnel.apply({ replacePeers: true, relays: [], peers: [] });
+    this.netmap = undefined;
+    this.wanted = undefined;
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+    await this.#kernelKeeper.apply(NOTHING);
+    await removeNetmap(state);
+  }
+
+  /** Other routes or addresses of this host: what is local, and how the edges are reached, is asked anew. */
+  async networkChanged(): Promise<void> {
+    await this.#kernelKeeper.replan();
+    await this.refreshEndpoints();
+  }
+
+  /** Names may have other addresses by now, or another address may be the one with a route. */
+  async refreshEndpoints(): Promise<void> {
+    if (this.netmap === undefined) return;
+    await this.#options.endpoints.update(this.netmap.edges);
+    await this.#useEndpoints();
+  }
+
+  /** The edges have lost their sessions with us. */
+  async shakeEdges(): Promise<void> {
+    const edges = this.netmap?.edges ?? [];
+    this.#edgeWatch.expect(edges, Date.now());
+    await this.#rehandshake(edges);
+  }
+
+  /** Ends what starts by itself, and writes what is not on disk yet; all stays installed. */
+  async close(): Promise<void> {
+    this.#kernelKeeper.close();
+    this.#edgeWatch.close();
+    if (this.#saving !== undefined) await this.#save();
+  }
+
+  /** Comes up: the edges first, and when one of them knows us, the peers behind them. */
+  async #start(netmap: Netmap, fresh: boolean, kernel: Pick<MeshKernel, 'apply'>): Promise<void> {
+    const { tunnel, endpoints, device, log } = this.#options;
+    await endpoints.update(netmap.edges);
+    const wanted = this.#translate(netmap);
+    const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
+    await kernel.apply({ ...wantedKernel(netmap, wanted, endpoints), prefixes: [] });
+    await tunnel.apply({ ...device, ...changeBetween(undefined, edges)! });
+    this.#edgeWatch.expect(netmap.edges, Date.now());
+    await Promise.all([
+      firstHandshake(tunnel, log),
+      this.#kernelKeeper.apply(wantedKernel(netmap, wanted, endpoints)),
+    ]);
+    const rest = changeBetween(edges, wanted);
+    if (rest !== undefined) await tunnel.apply(rest);
+    this.netmap = netmap;
+    this.wanted = wanted;
+    this.source = fresh ? 'edge' : 'cache';
+    if (!fresh) await this.#rehandshake(netmap.peers.filter(({ serving }) => serving));
+    const { revision, peers } = netmap;
+    log.info({ revision, peers: peers.length, source: this.source }, 'netmap in force');
+  }
+
+  /** From the netmap in force to this one; what did not change is not touched. */
+  async #change(netmap: Netmap): Promise<void> {
+    const { tunnel, endpoints, log } = this.#options;
+    const wanted = this.#translate(netmap);
+    const change = changeBetween(this.wanted, wanted);
+    if (change !== undefined) await tunnel.apply(change);
+    this.netmap = netmap;
+    this.wanted = wanted;
+    await this.#kernelKeeper.apply(wantedKernel(netmap, wanted, endpoints));
+    const { revision } = netmap;
+    log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
+  }
+
+  #translate(netmap: Netmap): Wanted {
+    return translateNetmap(netmap, (id) => this.#options.endpoints.of(id));
+  }
+
+  /** The edges' addresses in use may be others. */
+  async #useEndpoints(): Promise<void> {
+    if (this.netmap === undefined) return;
+    if (changeBetween(this.wanted, this.#translate(this.netmap)) === undefined) return;
+    await this.#change(this.netmap);
+    this.#saveSoon();
+  }
+
+  async #rehandshake(peers: readonly Pick<NetmapEdge, 'publicKey'>[]): Promise<void> {
+    if (peers.length === 0) return;
+    await this.#options.tunnel.apply({
+      peers: peers.slice(0, MOST_REHANDSHAKES).map(({ publicKey }) => {
+        return { publicKey: keyFromBase64(publicKey)!, updateOnly: true, rehandshake: true };
+      }),
+    });
+  }
+
+  #saveSoon(): void {
+    const { turns } = this.#options;
+    this.#saving ??= setTimeout(() => void turns.take(() => this.#save()), SAVE_AFTER_MS);
+  }
+
+  async #save(): Promise<void> {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+    const { netmap, id } = this;
+    if (netmap === undefined) return;
+    const { state, endpoints, log } = this.#options;
+    try {
+      await saveNetmap(state, { netmap, resolved: endpoints.resolved, id });
+    } catch (error) {
+      log.error({ err: error }, 'the netmap could not be written');
+    }
+  }
+}
