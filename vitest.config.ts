@@ -48,6 +48,17 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      {
+        // Takes minutes, and only `npm run test:long` runs it.
+        test: {
+          name: 'long',
+          sequence: { groupOrder: 5 },
+          include: ['test/long/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
     ],
   },
 });

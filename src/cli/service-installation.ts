@@ -73,9 +73,9 @@ export async function installService(host: ServiceHost, service: Service): Promi
   if (!isPackaged(host, service)) {
     checkProgram(host.program);
     await write(join(UNIT_DIRECTORY, unitName(service)), unitText(service, host.program));
-    if (service === 'edge')
-      await write(SYSCTL_FILE, await packaged('sysctl.d/90-causeway-edge.conf'));
   }
+  if (service === 'edge')
+    await write(SYSCTL_FILE, await packaged('sysctl.d/90-causeway-edge.conf'));
   if (service === 'gateway' && !existsSync(host.root + DEFAULT_CONFIGURATION_FILE)) {
     await write(DEFAULT_CONFIGURATION_FILE, await packaged('connector.toml'));
   }

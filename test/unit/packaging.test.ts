@@ -128,14 +128,16 @@ describe('installing a service', () => {
     mkdirSync(dirname(packaged), { recursive: true });
     writeFileSync(packaged, unitText('edge', '/usr/bin/connector'));
     expect(isPackaged(host, 'edge')).toBe(true);
-    expect(await installService(host, 'edge')).toEqual([]);
-    expect(await uninstallService(host, 'edge')).toEqual([]);
+    const sysctl = '/etc/sysctl.d/90-causeway-edge.conf';
+    expect(await installService(host, 'edge')).toEqual([sysctl]);
+    expect(await uninstallService(host, 'edge')).toEqual([sysctl]);
     expect(asked).toEqual([
       'daemon-reload',
       'enable causeway-edge.service',
       'disable --now causeway-edge.service',
+      'daemon-reload',
     ]);
-    expect(existsSync(packaged)).toBe(true);
+    expect(files()).toEqual(['/lib/systemd/system/causeway-edge.service']);
   });
 
   test('a program that a service could not see is refused', () => {

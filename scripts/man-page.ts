@@ -1,0 +1,85 @@
+/** A manual page (man(7)) of a program, written from its tree of commands. */
+import type { Command } from 'commander';
+
+/** @param date of the page, `2026-01-31` */
+export function manPage(program: Command, date: string): string {
+  const name = program.name();
+  const lines = [
+    `.TH ${name.toUpperCase()} 1 ${date} "causeway ${program.version() ?? ''}" "Causeway"`,
+    '.SH NAME',
+    `${roff(name)} \\- ${roff(firstLower(program.description()).replace(/\.$/, ''))}`,
+    '.SH SYNOPSIS',
+    ...leaves(program).flatMap((command) => [
+      '.br',
+      `.B ${roff(title(command))}`,
+      roff(usage(command)),
+    ]),
+    ...optionLines('.SH OPTIONS', program),
+    ...(program.commands.length > 0 ? ['.SH COMMANDS'] : []),
+    ...leaves(program)
+      .filter((command) => command !== program)
+      .flatMap((command) => [
+        `.SS ${roff(title(command))} ${roff(usage(command))}`,
+        roff(command.description()),
+        ...optionLines(undefined, command),
+      ]),
+    ...trailer(program),
+    '.SH SEE ALSO',
+    'The pages in /usr/share/doc/causeway: quickstart, cli, errors, drops, packaging.',
+  ];
+  return `${lines.filter((line) => line !== '').join('\n')}\n`;
+}
+
+/** Commands that do something, in their order. */
+function leaves(command: Command): Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+}
+
+function title(command: Command): string {
+  return command.parent === null ? command.name() : `${title(command.parent)} ${command.name()}`;
+}
+
+function usage(command: Command): string {
+  const options = command.options.length > 0 ? ['[options]'] : [];
+  const names = command.registeredArguments.map((argument) => {
+    const dots = argument.variadic ? '...' : '';
+    return argument.required ? `<${argument.name()}${dots}>` : `[${argument.name()}${dots}]`;
+  });
+  return [...options, ...names].join(' ');
+}
+
+function optionLines(heading: string | undefined, command: Command): string[] {
+  const help = command.createHelp();
+  const options = command.options.filter(({ hidden }) => !hidden);
+  if (options.length === 0) return [];
+  const shown = options.flatMap((option) => [
+    '.TP',
+    `.B ${roff(help.optionTerm(option))}`,
+    roff(help.optionDescription(option)),
+  ]);
+  return [...(heading === undefined ? [] : [heading]), ...shown];
+}
+
+/** What the help says below the options: environment, examples. */
+function trailer(program: Command): string[] {
+  const written: string[] = [];
+  const listening = program.configureOutput();
+  program.configureOutput({ writeOut: (text) => void written.push(text) });
+  program.outputHelp();
+  program.configureOutput(listening);
+  const [, after] = written.join('').split('\nEnvironment:\n');
+  if (after === undefined) return [];
+  return ['.SH ENVIRONMENT', '.nf', ...after.trimEnd().split('\n').map(roff), '.fi'];
+}
+
+/** Literally: hyphens stay hyphens, and no line is a request. */
+function roff(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^([.'])/, '\\&$1');
+}
+
+function firstLower(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
