@@ -154,7 +154,8 @@ function applySockets(change: DeviceChange, now: Instant): void {
     sockets?.setMark(wantedMark);
     device.clearStickySources();
   }
-  listenPort = wantedPort;
+  // What is opened again later is the same port, whoever chose it.
+  listenPort = (linkUp ? loop.sockets?.port : undefined) ?? wantedPort;
   fwmark = wantedMark;
 }
 
@@ -192,6 +193,7 @@ function bind(): void {
     useSockets(UdpSockets.open(addon, listenPort, fwmark, endpoints));
     listenPort = loop.sockets?.port ?? listenPort;
     goUp(now);
+    loop.afterChange();
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
     const message = `UDP port ${listenPort} could not be bound (errno ${error.errno})`;
