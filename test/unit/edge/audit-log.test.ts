@@ -1,4 +1,5 @@
 /** The audit log: every change in it before it is acknowledged, in a file of bounded size. */
+import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
@@ -172,10 +173,14 @@ describe('an edge', () => {
 
   test('records an enrolment, and another with the same key as a replaced credential', async () => {
     const { joinToken, connector } = await edge.create({ name: 'enrolled' });
-    const body = enrolBody(joinToken, { advertise: ['10.1.0.0/24'] });
-    const { json } = await edge.call('POST', '/v1/enrol', { body });
+    const privateKey = randomBytes(32);
+    const enrol = () => {
+      const body = enrolBody(joinToken, { privateKey, advertise: ['10.1.0.0/24'] });
+      return edge.call('POST', '/v1/enrol', { body });
+    };
+    const { json } = await enrol();
     expect(actionsOn(json.replica)).toEqual(['replica.create']);
-    await edge.call('POST', '/v1/enrol', { body });
+    await enrol();
     expect(audited().at(-1)).toMatchObject({
       actor: { role: 'enrolling', name: connector.id, source: '127.0.0.1' },
       action: 'replica.update',
