@@ -3,6 +3,7 @@
  * § 5.3), then the messages' meaning (§ 5.4.2 to 5.4.7).
  */
 
+import { wipe } from '../bytes.ts';
 import type { DropReason } from '../drops.ts';
 import { keyToHex } from '../keys.ts';
 import type { Instant } from '../time.ts';
@@ -143,14 +144,17 @@ export class Handshakes {
     const opened = openInitiation(bytes, primitives, identity);
     if (opened === undefined) return 'in_handshake_auth';
     const peer = state.byKey.get(keyToHex(opened.remoteStatic));
-    if (peer === undefined) return 'in_handshake_unknown_peer';
+    if (peer === undefined) return refused(opened, 'in_handshake_unknown_peer');
     const staticStatic = state.staticStaticOf(peer, identity);
-    if (staticStatic === undefined) return 'in_handshake_auth';
+    if (staticStatic === undefined) return refused(opened, 'in_handshake_auth');
     const verified = verifyInitiation(opened, primitives, staticStatic);
     if (verified === undefined) return 'in_handshake_auth';
-    if (!isLater(verified.timestamp, peer.lastTimestamp)) return 'in_handshake_replay';
-    if (now.monotonic - peer.lastInitiation <= HANDSHAKE_INITIATION_RATE)
-      return 'in_handshake_flood';
+    if (!isLater(verified.timestamp, peer.lastTimestamp)) {
+      return refused(verified, 'in_handshake_replay');
+    }
+    if (now.monotonic - peer.lastInitiation <= HANDSHAKE_INITIATION_RATE) {
+      return refused(verified, 'in_handshake_flood');
+    }
     peer.lastTimestamp.set(verified.timestamp);
     peer.lastInitiation = now.monotonic;
     acceptInitiation(peer.handshake, opened.message, verified);
@@ -235,4 +239,13 @@ export class Handshakes {
     const place = this.#state.indexes.find(index);
     return place < 0 ? undefined : this.#state.indexes.peerAt(place);
   }
+}
+
+/** Wipes what an initiation that comes to nothing was opened with. */
+function refused(
+  secrets: { readonly chain: Uint8Array; readonly hash: Uint8Array },
+  reason: DropReason,
+): DropReason {
+  wipe(secrets.chain, secrets.hash);
+  return reason;
 }

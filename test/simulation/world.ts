@@ -4,6 +4,7 @@
  */
 import { DropCounters } from '../../src/drops.ts';
 import { clamp, keyToHex } from '../../src/keys.ts';
+import type { Primitives } from '../../src/primitives.ts';
 import type { Instant } from '../../src/time.ts';
 import {
   ENDPOINT_RECORD_WORDS,
@@ -100,8 +101,12 @@ export interface NodeOptions {
   readonly address: Address;
   readonly maxPeers?: number;
   readonly aead?: VectorAead;
+  /** Default noble's, with a faster curve. */
+  readonly primitives?: Primitives;
   readonly seed?: number;
 }
+
+export const fastPrimitives: Primitives = { ...noblePrimitives, ...fastCurve };
 
 /** One device with its vectors, sending to and receiving from a world. */
 export class Node {
@@ -139,7 +144,7 @@ export class Node {
     fastCurve.x25519Base(this.publicKey, this.privateKey);
     this.device = new Device({
       aead: this.aead,
-      primitives: { ...noblePrimitives, ...fastCurve },
+      primitives: options.primitives ?? fastPrimitives,
       random: (into) => this.#random.fill(into),
       endpoints: this.endpoints,
       statistics: this.statistics,
