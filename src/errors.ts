@@ -63,6 +63,12 @@ export const ERROR_CODES = [
   'IDENTITY_DAMAGED',
   'CONNECTOR_GONE',
   'CLOCK_WRONG',
+  'POLICY_SYNTAX',
+  'POLICY_UNKNOWN',
+  'POLICY_SHADOWED',
+  'POLICY_TESTS',
+  'POLICY_CUTS_OFF',
+  'POLICY_CHANGED',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -23,6 +23,10 @@ export const MAX_EPOCHS = 64;
 export const MAX_URLS = 4;
 /** Largest relay id: 24 bits, never 0. */
 export const MAX_RELAY_ID = 0xff_ffff;
+/** Versions of a virtual network's policy that are kept. */
+export const MAX_POLICY_VERSIONS = 20;
+/** Characters of a policy's document: with its quotes escaped it fits a request. */
+export const MAX_POLICY_LENGTH = 180_000;
 export const DEFAULT_PRIORITY = 100;
 export const MAX_PRIORITY = 65_535;
 
@@ -160,6 +164,21 @@ export const routeSchema = z.strictObject({
   created: timeSchema,
 });
 export type Route = z.infer<typeof routeSchema>;
+
+/** A version of a virtual network's policy; the highest is in force. */
+export const policyRecordSchema = z.strictObject({
+  vnet: vnetIdSchema,
+  version: z.int().min(1),
+  /** As the operator wrote it. */
+  text: z.string().max(MAX_POLICY_LENGTH),
+  /** Who the names in it were when it was written: a connector may be renamed since, or be gone. */
+  connectors: z.record(nameSchema, connectorIdSchema),
+  comment: commentSchema,
+  /** Name of the token that set it, or `local`. */
+  author: z.string().max(64),
+  created: timeSchema,
+});
+export type PolicyRecord = z.infer<typeof policyRecordSchema>;
 
 /** Which replica carries a connector's mesh IPs and prefixes; without one, the oldest does. */
 export const servingSchema = z.strictObject({

@@ -1,0 +1,83 @@
+/**
+ * Rules that can never decide, because one before them decides all that they match. Told from what the
+ * rules say, not from today's addresses: a connector without a prefix yet makes no rule useless.
+ */
+import { type AddressSet, addressesOf, covers, isEmpty } from './address-set.ts';
+import type { Policy, Rule, Selector } from './policy.ts';
+import { connectorsOf } from './selection.ts';
+import type { PortRange } from './services.ts';
+
+interface Side {
+  readonly connectors: ReadonlySet<string>;
+  readonly addresses: AddressSet;
+}
+
+export interface Shadow {
+  /** Numbers, from 1. */
+  readonly rule: number;
+  readonly by: number;
+}
+
+/** The first rule that one before it hides; undefined if there is none. */
+export function shadowedRule(policy: Policy): Shadow | undefined {
+  const sides = new Map<string, Side>();
+  const sideOf = (selector: Selector | null): Side | null => {
+    if (selector === null) return null;
+    const key = JSON.stringify(selector);
+    let side = sides.get(key);
+    if (side === undefined) {
+      const connectors = connectorsOf(policy, selector);
+      side = { connectors, addresses: addressesOf(selector.prefixes) };
+      sides.set(key, side);
+    }
+    return side;
+  };
+  const seen = policy.rules.map((rule) => {
+    return { rule, from: sideOf(rule.from), to: sideOf(rule.to) };
+  });
+  for (const [i, later] of seen.entries()) {
+    for (let k = 0; k < i; k++) {
+      const earlier = seen[k]!;
+      if (earlier.rule.action === 'log') continue;
+      if (!coversService(earlier.rule, later.rule)) continue;
+      if (!coversSide(earlier.from, later.from) || !coversSide(earlier.to, later.to)) continue;
+      return { rule: i + 1, by: k + 1 };
+    }
+  }
+  return undefined;
+}
+
+function coversSide(outer: Side | null, inner: Side | null): boolean {
+  if (outer === null || outer === inner) return true;
+  if (inner === null || isNobody(inner)) return false;
+  const { connectors, addresses } = outer;
+  return (
+    [...inner.connectors].every((id) => connectors.has(id)) && covers(addresses, inner.addresses)
+  );
+}
+
+/** A tag without members: whoever is added to it later makes the rule one that decides. */
+function isNobody({ connectors, addresses }: Side): boolean {
+  return connectors.size === 0 && isEmpty(addresses);
+}
+
+function coversService(outer: Rule, inner: Rule): boolean {
+  return (
+    coversList(outer.protocols, inner.protocols) &&
+    coversPorts(outer.ports, inner.ports) &&
+    coversList(outer.icmp, inner.icmp)
+  );
+}
+
+/** Empty = everything. */
+function coversList<T>(outer: readonly T[], inner: readonly T[]): boolean {
+  if (outer.length === 0) return true;
+  return inner.length > 0 && inner.every((one) => outer.includes(one));
+}
+
+function coversPorts(outer: readonly PortRange[], inner: readonly PortRange[]): boolean {
+  if (outer.length === 0) return true;
+  const within = ([first, last]: PortRange): boolean =>
+    outer.some(([from, to]) => from <= first && last <= to);
+  return inner.length > 0 && inner.every(within);
+}

@@ -1,0 +1,147 @@
+/** What is made of a policy against what it means: compiled rules, hidden rules, pairs, owners. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { AddressOwners } from '../../../../src/control/policy/address-owners.ts';
+import { bytesOf, contains } from '../../../../src/control/policy/address-set.ts';
+import { compilePolicy, type RuleSet } from '../../../../src/control/policy/compile.ts';
+import {
+  type Flow,
+  matchesService,
+  PolicyEvaluator,
+} from '../../../../src/control/policy/evaluate.ts';
+import { hasBit, reachablePairs } from '../../../../src/control/policy/reachable-pairs.ts';
+import { shadowedRule } from '../../../../src/control/policy/shadows.ts';
+import { containsAddress, parsePrefix } from '../../../../src/routing/prefix.ts';
+import { CONNECTORS, flows, holders, policies } from './policy-world.ts';
+
+/** The compiled rules as the kernel would take them. */
+function run(
+  set: RuleSet,
+  flow: Flow,
+): { verdict: string; rule: number | undefined; logged: number[] } {
+  const logged: number[] = [];
+  for (const rule of set.rules) {
+    const { source, destination } = flow;
+    if (!contains(rule.from, source) || !contains(rule.to, destination)) continue;
+    if (!matchesService(rule, flow)) continue;
+    if (rule.action !== 'log') return { verdict: rule.action, rule: rule.number, logged };
+    logged.push(rule.number);
+  }
+  return { verdict: set.default, rule: undefined, logged };
+}
+
+test('an address belongs to the connectors with the longest prefix around it', () => {
+  fc.assert(
+    fc.property(holders, flows, (all, { source }) => {
+      const bytes = bytesOf(source);
+      const found = all.flatMap(({ connector, prefixes }) =>
+        prefixes
+          .map((text) => parsePrefix(text)!)
+          .filter((prefix) => containsAddress(prefix, bytes))
+          .map(({ length }) => ({ connector, length })),
+      );
+      const longest = Math.max(...found.map(({ length }) => length));
+      const expected = new Set(
+        found.filter(({ length }) => length === longest).map(({ connector }) => connector),
+      );
+      const owners = new AddressOwners(all);
+      expect(new Set(owners.ownersOf(source))).toEqual(expected);
+      for (const connector of CONNECTORS) {
+        expect(contains(owners.setOf(connector), source)).toBe(expected.has(connector));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('what a replica enforces says the same as the whole policy', () => {
+  fc.assert(
+    fc.property(
+      holders,
+      policies,
+      fc.array(flows, { minLength: 5, maxLength: 20 }),
+      (all, policy, some) => {
+        const owners = new AddressOwners(all);
+        const evaluator = new PolicyEvaluator(policy, owners);
+        for (const own of CONNECTORS) {
+          const compiled = compilePolicy(policy, owners, own);
+          expect(compiled.rules.length).toBeLessThanOrEqual(policy.rules.length);
+          for (const flow of some) {
+            const { verdict, rule, logged, ...whose } = evaluator.explain(flow);
+            const { sourceConnectors, destinationConnectors } = whose;
+            if (![...sourceConnectors, ...destinationConnectors].includes(own)) continue;
+            expect(run(compiled, flow)).toEqual({ verdict, rule, logged });
+          }
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('a rule that is said to be hidden never decides', () => {
+  fc.assert(
+    fc.property(holders, policies, fc.array(flows, { maxLength: 20 }), (all, policy, some) => {
+      const shadow = shadowedRule(policy);
+      fc.pre(shadow !== undefined);
+      const evaluator = new PolicyEvaluator(policy, new AddressOwners(all));
+      for (const flow of some) {
+        const { rule, logged } = evaluator.explain(flow);
+        expect(rule).not.toBe(shadow!.rule);
+        expect(logged).not.toContain(shadow!.rule);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a pair with an allowed flow is never refused, and one is when nothing can be allowed', () => {
+  fc.assert(
+    fc.property(holders, policies, fc.array(flows, { maxLength: 20 }), (all, policy, some) => {
+      const owners = new AddressOwners(all);
+      const pairs = reachablePairs(policy, owners, CONNECTORS);
+      fc.pre(pairs !== undefined);
+      const { classes, rows } = pairs!;
+      const evaluator = new PolicyEvaluator(policy, owners);
+      for (const flow of some) {
+        const { verdict, sourceConnectors, destinationConnectors } = evaluator.explain(flow);
+        if (verdict === 'deny') continue;
+        for (const from of sourceConnectors) {
+          for (const to of destinationConnectors) {
+            const [a, b] = [classes.get(from)!, classes.get(to)!];
+            expect(hasBit(rows[a]!, b)).toBe(true);
+            expect(hasBit(rows[b]!, a)).toBe(true);
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+  const owners = new AddressOwners(
+    CONNECTORS.map((connector, i) => ({ connector, prefixes: [`10.${i}.0.0/16`] })),
+  );
+  const [a, b, c] = CONNECTORS as [string, string, string];
+  const side = (connector: string) => ({
+    connectors: [connector as never],
+    tags: [],
+    prefixes: [],
+  });
+  const { classes, rows } = reachablePairs(
+    {
+      version: 1,
+      default: 'deny',
+      tags: {},
+      rules: [{ action: 'allow', from: side(a), to: side(b), protocols: [6], ports: [], icmp: [] }],
+    },
+    owners,
+    CONNECTORS,
+  )!;
+  const may = (from: string, to: string) => hasBit(rows[classes.get(from)!]!, classes.get(to)!);
+  expect([may(a, b), may(b, a), may(a, c), may(c, b), may(c, c)]).toEqual([
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
+});
