@@ -8,6 +8,7 @@ import {
   type NetmapPeer,
   type NetmapSelf,
 } from './netmap.ts';
+import { policyInForce } from './registry/policy-in-force.ts';
 import type { RegistryView } from './registry/view.ts';
 
 /** Undefined if there is no such replica. */
@@ -19,12 +20,14 @@ export function computeNetmap(view: RegistryView, id: ReplicaId): Netmap | undef
     if (connector.id === replica.connector) continue;
     for (const peer of view.replicasOf(connector.id).values()) peers.push(peerOf(view, peer));
   }
+  const policy = policyInForce(view, replica.vnet);
   return {
     format: NETMAP_FORMAT,
     revision: view.revision,
     self: selfOf(view, replica),
     peers: peers.sort(byReplica),
     edges: edgesOf(view),
+    ...(policy && { policy }),
   };
 }
 

@@ -52,7 +52,9 @@ export function diffNetmap(before: Netmap, after: Netmap): NetmapDelta | undefin
   const remove = [...old.keys()];
   const self = JSON.stringify(before.self) !== JSON.stringify(after.self);
   const edges = JSON.stringify(before.edges) !== JSON.stringify(after.edges);
-  if (!self && !edges && upsert.length + patch.length + remove.length === 0) return undefined;
+  const policy = JSON.stringify(before.policy) !== JSON.stringify(after.policy);
+  if (!self && !edges && !policy && upsert.length + patch.length + remove.length === 0)
+    return undefined;
   return {
     format: NETMAP_FORMAT,
     revision: after.revision,
@@ -61,6 +63,7 @@ export function diffNetmap(before: Netmap, after: Netmap): NetmapDelta | undefin
     ...(patch.length > 0 && { patch }),
     ...(remove.length > 0 && { remove }),
     ...(edges && { edges: after.edges }),
+    ...(policy && { policy: after.policy ?? null }),
   };
 }
 
@@ -79,7 +82,15 @@ export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
   }
   const edges = delta.edges ?? netmap.edges;
   const peers = applyToPeers(netmap, delta);
-  const next = { format: NETMAP_FORMAT, revision: delta.revision, self, peers, edges } as const;
+  const policy = delta.policy === undefined ? netmap.policy : (delta.policy ?? undefined);
+  const next: Netmap = {
+    format: NETMAP_FORMAT,
+    revision: delta.revision,
+    self,
+    peers,
+    edges,
+    ...(policy && { policy }),
+  };
   // What was so before needs no second look, unless what it was measured by has changed.
   const sameMeasure =
     delta.edges === undefined &&

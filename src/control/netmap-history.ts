@@ -13,6 +13,8 @@ export interface Touched {
   readonly replicas: ReadonlySet<ReplicaId>;
   /** Whether an edge changed. */
   readonly edges: boolean;
+  /** Whether the virtual network's policy changed. */
+  readonly policy: boolean;
 }
 
 interface HistoryEntry {
@@ -24,6 +26,8 @@ interface HistoryEntry {
 export class NetmapHistory {
   #entries: HistoryEntry[] = [];
   #edges = 0;
+  /** Revision of the last change by virtual network. */
+  readonly #policies = new Map<VnetId, number>();
   /** Changes up to here are not known any more. */
   #forgotten: number;
 
@@ -38,6 +42,10 @@ export class NetmapHistory {
       if (parsed?.kind === 'edge') this.addEdges(revision);
       const [vnet, connector, replica] = parsed?.ids ?? [];
       if (vnet === undefined || connector === undefined) continue;
+      if (parsed?.kind === 'policy') {
+        this.addPolicy(revision, vnet as VnetId);
+        continue;
+      }
       // A replica that comes or goes may change which of the connector's others is serving.
       const touched = new Set(replicasOf(connector as ConnectorId));
       if (parsed?.kind === 'replica') touched.add(replica as ReplicaId);
@@ -52,6 +60,10 @@ export class NetmapHistory {
       this.#forgotten = dropped.at(-1)!.revision;
     }
     this.#entries.push({ revision, vnet, replica });
+  }
+
+  addPolicy(revision: number, vnet: VnetId): void {
+    this.#policies.set(vnet, revision);
   }
 
   addEdges(revision: number): void {
@@ -72,6 +84,7 @@ export class NetmapHistory {
       const entry = this.#entries[i]!;
       if (entry.vnet === vnet) replicas.add(entry.replica);
     }
-    return { replicas, edges: this.#edges > revision };
+    const policy = (this.#policies.get(vnet) ?? 0) > revision;
+    return { replicas, edges: this.#edges > revision, policy };
   }
 }

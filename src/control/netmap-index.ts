@@ -13,6 +13,7 @@ import { changeOfPeer } from './netmap-delta.ts';
 import { NetmapHistory } from './netmap-history.ts';
 import { currentEpoch, knownRevision, netmapId } from './netmap-id.ts';
 import type { RegistryEvent } from './registry/objects.ts';
+import { policyInForce } from './registry/policy-in-force.ts';
 import type { RegistryView } from './registry/view.ts';
 import type { StoreChange } from './store.ts';
 
@@ -55,6 +56,8 @@ interface Shared {
   readonly remove: string[];
   /** Replicas whose `self` changed. */
   readonly selves: Set<ReplicaId>;
+  /** The policy, if it changed; `null` = there is none any more. */
+  readonly policy?: string;
 }
 
 export class NetmapIndex {
@@ -64,6 +67,8 @@ export class NetmapIndex {
   readonly #ordered = new Map<VnetId, Member[]>();
   readonly #ofConnector = new Map<ConnectorId, Map<ReplicaId, Member>>();
   readonly #history: NetmapHistory;
+  /** `null` for networks without one. */
+  readonly #policyTexts = new Map<VnetId, string>();
   #edgesText: string;
   #revision: number;
 
@@ -106,7 +111,9 @@ export class NetmapIndex {
     if (own === undefined) return undefined;
     const head = `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[`;
     const peers = peerTexts(this.#inOrder(own.replica.vnet), own.replica.connector);
-    return list(head, peers, `],"edges":${this.#edgesText}}`);
+    const policy = this.#policyText(own.replica.vnet);
+    const rest = policy === NO_POLICY ? '' : `,"policy":${policy}`;
+    return list(head, peers, `],"edges":${this.#edgesText}${rest}}`);
   }
 
   /**
@@ -132,7 +139,8 @@ export class NetmapIndex {
       else self = members.get(id)!.selfText;
     }
     const { upsert } = shared;
-    const body = this.#body({ ...shared, upsert: [] }, touched.edges);
+    const policy = touched.policy ? { policy: this.#policyText(vnet) } : {};
+    const body = this.#body({ ...shared, ...policy, upsert: [] }, touched.edges);
     if (upsert.length === 0 && body === '' && self === undefined) return undefined;
     const rest = this.#delta(body, self);
     if (upsert.length === 0) return { event: 'delta', revision, data: [rest] };
@@ -165,6 +173,9 @@ export class NetmapIndex {
     const gone: ReplicaId[] = [];
     const vnets = new Map<VnetId, Shared>();
     for (const connector of touched) this.#touch(connector, vnets, gone);
+    for (const { kind, before, after } of events) {
+      if (kind === 'policy') this.#touchPolicy((after ?? before)!.vnet, vnets);
+    }
     const broadcasts: Broadcast[] = [];
     for (const vnet of edgesChanged ? this.#members.keys() : vnets.keys()) {
       this.#broadcast(vnet, vnets.get(vnet) ?? NOTHING, edgesChanged, broadcasts);
@@ -198,6 +209,24 @@ export class NetmapIndex {
     }
   }
 
+  #touchPolicy(vnet: VnetId, vnets: Map<VnetId, Shared>): void {
+    const before = this.#policyText(vnet);
+    this.#policyTexts.delete(vnet);
+    const policy = this.#policyText(vnet);
+    if (policy === before) return;
+    vnets.set(vnet, { ...sharedOf(vnets, vnet), policy });
+    this.#history.addPolicy(this.#revision, vnet);
+  }
+
+  #policyText(vnet: VnetId): string {
+    let text = this.#policyTexts.get(vnet);
+    if (text === undefined) {
+      text = JSON.stringify(policyInForce(this.#view, vnet) ?? null);
+      this.#policyTexts.set(vnet, text);
+    }
+    return text;
+  }
+
   #broadcast(vnet: VnetId, shared: Shared, edgesChanged: boolean, into: Broadcast[]): void {
     const members = this.#members.get(vnet);
     if (members === undefined) return;
@@ -212,12 +241,13 @@ export class NetmapIndex {
     }
   }
 
-  #body({ upsert, patch, remove }: Shared, edges: boolean): string {
+  #body({ upsert, patch, remove, policy }: Shared, edges: boolean): string {
     let body = '';
     if (upsert.length > 0) body += `,"upsert":[${upsert.join(',')}]`;
     if (patch.length > 0) body += `,"patch":[${patch.join(',')}]`;
     if (remove.length > 0) body += `,"remove":[${remove.join(',')}]`;
     if (edges) body += `,"edges":${this.#edgesText}`;
+    if (policy !== undefined) body += `,"policy":${policy}`;
     return body;
   }
 
@@ -258,6 +288,8 @@ export class NetmapIndex {
   }
 }
 
+/** Text of the policy of a network that has none. */
+const NO_POLICY = 'null';
 const NOTHING: Shared = { upsert: [], patch: [], remove: [], selves: new Set() };
 
 /** Of all but the connector's own replicas. */

@@ -24,6 +24,7 @@ import {
   routeSourceSchema,
   vnetIdSchema,
 } from './model.ts';
+import { policySchema } from './policy/policy.ts';
 
 /** Version of the format; a receiver refuses a later one. */
 export const NETMAP_FORMAT = 1;
@@ -92,6 +93,8 @@ export const netmapSchema = z.strictObject({
   peers: z.array(netmapPeerSchema).max(MAX_REPLICAS),
   /** In order of id. */
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES),
+  /** Of the virtual network; undefined = everything is allowed. */
+  policy: policySchema.optional(),
 });
 export type Netmap = z.infer<typeof netmapSchema>;
 
@@ -116,5 +119,7 @@ export const netmapDeltaSchema = z.strictObject({
   remove: z.array(replicaIdSchema).max(MAX_REPLICAS).optional(),
   /** All edges, when one changed. */
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES).optional(),
+  /** The whole policy, when it changed; null = there is none any more. */
+  policy: policySchema.nullable().optional(),
 });
 export type NetmapDelta = z.infer<typeof netmapDeltaSchema>;

@@ -6,6 +6,7 @@
  *   registry/vnet/VNET                     registry/route/VNET/CONNECTOR/ROUTE
  *   registry/connector/VNET/CONNECTOR      registry/serving/VNET/CONNECTOR
  *   registry/token/TOKEN                   registry/edge/EDGE
+ *   registry/policy/VNET/VERSION
  */
 import type { z } from 'zod';
 import { CausewayError } from '../../errors.ts';
@@ -13,6 +14,7 @@ import {
   connectorSchema,
   edgeSchema,
   headSchema,
+  policyRecordSchema,
   replicaSchema,
   routeSchema,
   servingSchema,
@@ -32,6 +34,7 @@ const SCHEMAS = {
   serving: servingSchema,
   token: tokenSchema,
   edge: edgeSchema,
+  policy: policyRecordSchema,
 } as const;
 
 export type ObjectKind = keyof typeof SCHEMAS;
@@ -65,6 +68,8 @@ export function keyOf(entry: RegistryObject): string {
       return `${REGISTRY_PREFIX}${kind}/${object.vnet}/${object.id}`;
     case 'serving':
       return `${REGISTRY_PREFIX}${kind}/${object.vnet}/${object.connector}`;
+    case 'policy':
+      return `${REGISTRY_PREFIX}${kind}/${object.vnet}/${object.version}`;
     case 'replica':
     case 'route':
       return `${REGISTRY_PREFIX}${kind}/${object.vnet}/${object.connector}/${object.id}`;

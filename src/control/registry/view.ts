@@ -11,6 +11,7 @@ import type {
   Edge,
   EdgeId,
   Head,
+  PolicyRecord,
   Replica,
   ReplicaId,
   Route,
@@ -53,6 +54,7 @@ export class RegistryView {
   readonly #replicasOf = new Map<string, Map<string, Replica>>();
   readonly #routesOf = new Map<string, Map<string, Route>>();
   readonly #routesAt = new Map<string, Map<string, Route>>();
+  readonly #policiesOf = new Map<string, Map<string, PolicyRecord>>();
   readonly #prefixes = new Map<RouteId, Prefix>();
   readonly #meshIndexes = new Map<number, Connector>();
   readonly #relayIds = new Map<number, Replica | Edge>();
@@ -153,6 +155,20 @@ export class RegistryView {
     return this.#routesAt.get(`${vnet} ${prefix}`) ?? EMPTY;
   }
 
+  /** Versions of a virtual network's policy that are kept, by number. */
+  policiesOf(vnet: VnetId): ReadonlyMap<string, PolicyRecord> {
+    return this.#policiesOf.get(vnet) ?? EMPTY;
+  }
+
+  /** The one in force: the highest version; undefined = there never was one. */
+  policyOf(vnet: VnetId): PolicyRecord | undefined {
+    let last: PolicyRecord | undefined;
+    for (const record of this.policiesOf(vnet).values()) {
+      if (last === undefined || record.version > last.version) last = record;
+    }
+    return last;
+  }
+
   /** A route's prefix, parsed. */
   prefixOf(route: RouteId): Prefix {
     return this.#prefixes.get(route)!;
@@ -241,6 +257,9 @@ export class RegistryView {
         writable(this.edges).set(object.id, object);
         this.#addNode(object);
         break;
+      case 'policy':
+        put(this.#policiesOf, object.vnet, String(object.version), object);
+        return;
     }
     this.#names.set(`${kind}/${object.name}`, object.id);
   }
@@ -293,6 +312,9 @@ export class RegistryView {
         writable(this.edges).delete(object.id);
         this.#removeNode(object);
         break;
+      case 'policy':
+        take(this.#policiesOf, object.vnet, String(object.version));
+        return;
     }
     const name = `${kind}/${object.name}`;
     // Within one commit another object may have taken the name already.

@@ -91,6 +91,7 @@ export function deleteVnet(view: RegistryView, reference: string): Plan<Vnet> {
     );
   }
   const draft = new Draft(view);
+  for (const record of view.policiesOf(vnet.id).values()) draft.delete('policy', record);
   draft.delete('vnet', vnet);
   return draft.plan(vnet);
 }

@@ -13,6 +13,7 @@ import type { InboundVector } from '../../vector.ts';
 import { decodeBindings, encodeBindings } from './binding-records.ts';
 import { Bindings, NO_SLOT } from './bindings.ts';
 import { PairCounters } from './pair-counters.ts';
+import { type PairClasses, PairPermissions } from './pair-permissions.ts';
 import { RelayDropCounters, type RelayDropReason } from './relay-drops.ts';
 
 /** Results of `decide` that are no slot. */
@@ -78,6 +79,7 @@ export class RelayCore {
   source = 0;
   readonly #limits: RelayLimits;
   readonly #bindings: Bindings;
+  readonly #permissions: PairPermissions;
   /** By slot: handshake messages that may be sent now, as of the time in `#handshakeAt`. */
   readonly #handshakes: Float64Array;
   readonly #handshakesAt: Float64Array;
@@ -106,6 +108,7 @@ export class RelayCore {
     this.drops = drops;
     this.pairs = pairs ?? new PairCounters(this.#limits.pairs);
     this.#bindings = new Bindings(capacity, seed);
+    this.#permissions = new PairPermissions(capacity);
     this.#handshakes = new Float64Array(capacity);
     this.#handshakesAt = new Float64Array(capacity);
     this.#allowance = new Float64Array(capacity);
@@ -142,7 +145,16 @@ export class RelayCore {
     const slot = this.#bindings.slotOf(relayId);
     if (slot < 0) return;
     this.#bindings.remove(slot);
+    this.#permissions.forget(slot);
     this.#expelled = true;
+  }
+
+  /**
+   * Restricts the pairs of a network's replicas; undefined lifts that. Who is admitted later is not
+   * restricted until this is called again. `vnet`: any name of the caller's.
+   */
+  setPairs(vnet: string, pairs: PairClasses | undefined): void {
+    this.#permissions.set(vnet, pairs, (relayId) => this.#bindings.slotOf(relayId));
   }
 
   /**
@@ -255,6 +267,7 @@ export class RelayCore {
     if (bindings.vnet[destination] !== bindings.vnet[slot]) {
       return this.#drop('relay_other_vnet', count);
     }
+    if (!this.#permissions.mayExchange(slot, destination)) return this.#drop('relay_denied', count);
     if (destination === slot) return this.#drop('relay_to_itself', count);
     if (!bindings.isBound(destination)) return this.#drop('relay_unbound_destination', count);
     const bytes = size * (count - 1) + last;

@@ -10,6 +10,7 @@ export const RELAY_DROP_REASONS = {
   relay_unbound_source: 'source address is bound to no replica',
   relay_unknown_destination: 'relay id is of no replica that this edge knows',
   relay_other_vnet: 'destination is in another virtual network than the source',
+  relay_denied: "no rule of the network's policy can allow anything between source and destination",
   relay_to_itself: 'destination is the source itself',
   relay_unbound_destination: 'destination is not bound to this edge now',
   relay_handshake_rate: 'too many handshake messages from one source',

@@ -115,6 +115,38 @@ describe('a run of messages', () => {
     expect(core.pairs.entries()).toEqual([]);
   });
 
+  test('a pair is refused that the policy allows nothing between, until that is lifted', () => {
+    const core = network();
+    const rows = [Uint32Array.of(0b01), Uint32Array.of(0b10)];
+    core.setPairs('vnet', {
+      classes: [
+        [1, 0],
+        [2, 1],
+        [77, 0],
+      ],
+      rows,
+    });
+    expect(decide(core, { host: 1, to: 2 }, 1)).toBe(DROPPED);
+    expect(core.drops.entries()).toEqual([['relay_denied', 1]]);
+    core.setPairs('other', { classes: [], rows: [] });
+    expect(decide(core, { host: 1, to: 2 }, 1)).toBe(DROPPED);
+    // Somebody new is not restricted until the classes say so.
+    core.expel(2);
+    core.admit(2, 1);
+    bind(core, 2, 2, 1);
+    expect(decide(core, { host: 1, to: 2 }, 1)).toBeGreaterThanOrEqual(0);
+    core.setPairs('vnet', {
+      classes: [
+        [1, 0],
+        [2, 1],
+      ],
+      rows,
+    });
+    expect(decide(core, { host: 2, to: 1 }, 1)).toBe(DROPPED);
+    core.setPairs('vnet', undefined);
+    expect(decide(core, { host: 1, to: 2 }, 1)).toBeGreaterThanOrEqual(0);
+  });
+
   test('handshake messages have a bucket of their own, and a flood disturbs no other source', () => {
     const core = network({ handshakesPerSecond: 10, handshakeBurst: 3 });
     const initiation = { host: 1, to: 2, type: 1, size: 148 };
