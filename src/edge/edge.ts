@@ -25,6 +25,7 @@ import { Readiness } from './readiness.ts';
 import { registerEdge } from './registration.ts';
 import type { RelayOptions, RelayProcess } from './relay/relay.ts';
 import { RelayLink, relayReplicas } from './relay-link.ts';
+import { RelayPolicy } from './relay-policy.ts';
 import type { EdgeServices } from './services.ts';
 import type { SettingsChange } from './settings.ts';
 
@@ -131,6 +132,7 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     (held) => held.close(),
   );
   void relay.closed.then((error) => error !== undefined && fail(error));
+  own(new RelayPolicy(registry, relay), (held) => held.close());
   const relayLink = own(new RelayLink(registry, relay, log), (held) => held.close());
   // The port is part of what the API says of itself: requests that come early wait for the rest.
   const { promise: ready, resolve: serve } = Promise.withResolvers<ApiServer>();

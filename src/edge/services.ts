@@ -80,10 +80,16 @@ function recordOf(actor: Actor, { kind, before, after }: RegistryEvent): AuditRe
   return {
     actor,
     action: `${kind}.${action}`,
-    target: target || String((object as { connector?: string } | undefined)?.connector ?? ''),
+    target: target || ownerOf(object),
     before: before ?? null,
     after: after ?? null,
   };
+}
+
+/** Of an object that has no id of its own. */
+function ownerOf(object: object | undefined): string {
+  const { connector, vnet } = (object ?? {}) as { connector?: string; vnet?: string };
+  return connector ?? vnet ?? '';
 }
 
 /** This edge's own entry. */

@@ -85,7 +85,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         }
         const { authorization } = request.headers;
         // An IPv4 address as such, also on a socket of both families.
-        const source = socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, '') ?? '';
+        const source = unmapped(socket.remoteAddress ?? '');
         const { replica } = request.query as { readonly replica?: unknown };
         const claimed = typeof replica === 'string' ? replica : undefined;
         identities.set(
@@ -104,6 +104,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
             actor,
             replica,
             source: actor.source,
+            reached: reachedAt(request.raw.socket),
             lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
           },
           reply,
@@ -130,6 +131,16 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       await app.close();
     },
   };
+}
+
+/** An IPv4 address as such. */
+function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=[0-9.]+$)/, '');
+}
+
+function reachedAt({ localAddress, localPort }: Socket) {
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  return { destination: unmapped(localAddress), port: localPort };
 }
 
 /** @throws RequestError */

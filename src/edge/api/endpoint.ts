@@ -20,6 +20,8 @@ export interface ApiRequest<Params, Query, Body> {
   readonly actor: Actor;
   /** Address of the peer, for limits on failures. */
   readonly source: string;
+  /** Where the peer reached us; undefined on the unix socket. */
+  readonly reached: { readonly destination: string; readonly port: number } | undefined;
   /** Who asks, where access is `replica`; otherwise undefined. */
   readonly replica: Replica | undefined;
   /** `Last-Event-ID`, of a stream that is resumed. */

@@ -6,6 +6,7 @@ import { connectorEndpoints } from './connectors.ts';
 import { edgeEndpoints } from './edges.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import { describeApi } from './openapi.ts';
+import { policyEndpoints } from './policies.ts';
 import { replicaEndpoints } from './replicas.ts';
 import { routeQuestionEndpoints } from './route-questions.ts';
 import { routeEndpoints } from './routes.ts';
@@ -19,6 +20,7 @@ export function apiEndpoints(services: EdgeServices): Endpoint[] {
     ...routeEndpoints(services),
     ...routeQuestionEndpoints(services),
     ...vnetEndpoints(services),
+    ...policyEndpoints(services),
     ...tokenEndpoints(services),
     ...edgeEndpoints(services),
     ...certificateEndpoints(services),

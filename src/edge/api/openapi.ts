@@ -4,6 +4,7 @@ import * as replicaApi from '../../control/api.ts';
 import { PROBLEM_TYPE, problemSchema, STREAM_EVENTS } from '../../control/api.ts';
 import * as netmap from '../../control/netmap.ts';
 import * as operatorApi from '../../control/operator-api.ts';
+import * as policyApi from '../../control/policy-api.ts';
 import type { Access, Endpoint } from './endpoint.ts';
 
 /** Of the API, not of the program: the path's `v1` is its first number. */
@@ -89,7 +90,12 @@ function responseOf(endpoint: Endpoint): object {
 
 /** Schemas that have a name: that of the constant that holds them, `routeViewSchema` as `RouteView`. */
 const NAMED = new Map<z.ZodType, string>();
-for (const [name, value] of Object.entries({ ...netmap, ...replicaApi, ...operatorApi })) {
+for (const [name, value] of Object.entries({
+  ...netmap,
+  ...replicaApi,
+  ...operatorApi,
+  ...policyApi,
+})) {
   if (value instanceof z.ZodObject) NAMED.set(value, nameOf(name));
 }
 

@@ -1,5 +1,6 @@
 /** What the main thread and the relay's worker say to each other. Counters are in shared memory. */
 import { PairCounters } from '../../control/relay/pair-counters.ts';
+import type { PairClasses } from '../../control/relay/pair-permissions.ts';
 import { DEFAULT_RELAY_LIMITS } from '../../control/relay/relay-core.ts';
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
@@ -20,6 +21,7 @@ export interface RelayWorkerOptions {
 /** Main thread → worker. */
 export type RelayCommand =
   | { readonly kind: 'replicas'; readonly id: number; readonly changes: RelayReplicaChange[] }
+  | { readonly kind: 'pairs'; readonly vnet: string; readonly pairs: PairClasses | undefined }
   | { readonly kind: 'export' }
   | { readonly kind: 'close' };
 

@@ -182,6 +182,9 @@ function start(): void {
         loop.afterChange();
         report({ kind: 'applied', id: command.id });
         break;
+      case 'pairs':
+        core.setPairs(command.vnet, command.pairs);
+        break;
       case 'export':
         report({ kind: 'exported', bytes: core.exportBindings() });
         break;

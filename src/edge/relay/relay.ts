@@ -1,5 +1,6 @@
 /** What the rest of the edge knows of its relay; `openRelay` in relay-process.ts makes one. */
 import type { Logger } from 'pino';
+import type { PairClasses } from '../../control/relay/pair-permissions.ts';
 import type { RelayDropReason } from '../../control/relay/relay-drops.ts';
 import type { DropReason } from '../../drops.ts';
 
@@ -85,6 +86,11 @@ export interface RelayProcess {
   readonly publicKey: Uint8Array;
   /** Applies changes in order; resolves when the worker has them in force. */
   setReplicas(changes: readonly RelayReplicaChange[]): Promise<void>;
+  /**
+   * Which pairs of a network's replicas it forwards for; undefined = all. `vnet`: as in `RelayReplica`.
+   * To be told again when replicas were added.
+   */
+  setPairs(vnet: string, pairs: PairClasses | undefined): void;
   /** Returns how to stop listening. What is bound already is told first, before this returns. */
   onBinding(listener: BindingListener): () => void;
   /** Bindings now, in order of relay id. */

@@ -6,6 +6,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { PairCounters } from '../../control/relay/pair-counters.ts';
+import type { PairClasses } from '../../control/relay/pair-permissions.ts';
 import { DEFAULT_RELAY_LIMITS } from '../../control/relay/relay-core.ts';
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
@@ -105,6 +106,10 @@ export class WorkerRelay implements RelayProcess {
     this.#replies.set(id, { resolve, reject });
     this.#post({ kind: 'replicas', id, changes: [...changes] });
     return promise;
+  }
+
+  setPairs(vnet: string, pairs: PairClasses | undefined): void {
+    if (this.#closing === undefined) this.#post({ kind: 'pairs', vnet, pairs });
   }
 
   onBinding(listener: BindingListener): () => void {

@@ -17,6 +17,7 @@ import {
   connectorCreatedSchema,
   tokenCreatedSchema,
 } from '../../../src/control/operator-api.ts';
+import type { PairClasses } from '../../../src/control/relay/pair-permissions.ts';
 import { hashSecret } from '../../../src/control/secrets.ts';
 import { createBearer } from '../../../src/edge/bearer.ts';
 import { openEdge, type RunningEdge } from '../../../src/edge/edge.ts';
@@ -34,6 +35,8 @@ export class FakeRelay implements RelayProcess {
   readonly port = 51_820;
   readonly publicKey: Uint8Array;
   readonly replicas = new Map<number, string>();
+  /** By virtual network. */
+  readonly pairs = new Map<string, PairClasses>();
   readonly #ended = Promise.withResolvers<Error | undefined>();
   readonly closed = this.#ended.promise;
   #listeners = new Set<BindingListener>();
@@ -48,6 +51,11 @@ export class FakeRelay implements RelayProcess {
       if (change.remove) this.replicas.delete(change.relayId);
       else this.replicas.set(change.relayId, change.vnet);
     }
+  }
+
+  setPairs(vnet: string, pairs: PairClasses | undefined): void {
+    if (pairs === undefined) this.pairs.delete(vnet);
+    else this.pairs.set(vnet, pairs);
   }
 
   onBinding(listener: BindingListener): () => void {
