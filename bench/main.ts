@@ -19,6 +19,7 @@ import { lpm } from './lookups.ts';
 import { note } from './measure.ts';
 import { memory } from './memory.ts';
 import { budgetText, type Figure, isMet, margin, type Options, ratioOf } from './options.ts';
+import { policy } from './policy.ts';
 import { pps } from './pps.ts';
 import { relay, relayPps } from './relay.ts';
 import { noble, throughput, throughput4 } from './throughput.ts';
@@ -37,6 +38,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   flood,
   relay,
   'relay-pps': relayPps,
+  policy,
   fanout,
   'fanout-10k': fanout10k,
   'edge-memory': edgeMemory,

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
 import { describePath } from '../gateway/mesh/path-text.ts';
+import { count } from './output.ts';
 import { formatFields, formatTable, wrap } from './table.ts';
 import { runningGateways } from './this-gateway.ts';
 import { formatBytes, formatDuration } from './tunnel-status.ts';
@@ -59,6 +60,7 @@ export function formatMesh(status: MeshStatus, now: number): string {
         formatPath(peer),
       ]),
     ),
+    formatPolicy(status, now),
     formatDrops(status),
     formatProblems(status.problems),
   ];
@@ -87,6 +89,22 @@ function traffic(
 ): string[] {
   const handshake = part.lastHandshake === null ? 'never' : `${age(part.lastHandshake, now)} ago`;
   return [handshake, formatBytes(part.rxBytes), formatBytes(part.txBytes)];
+}
+
+function formatPolicy({ policy }: MeshStatus, now: number): string {
+  if (policy === null) return '';
+  const { version, rules, counters, recent } = policy;
+  const about = `Policy: version ${version}, default ${policy.default}, ${count(rules, 'rule')} here; ${count(counters.denied, 'packet')} denied, ${counters.invalid} invalid.`;
+  const rows = recent
+    .slice(0, 5)
+    .map((flow) => [
+      `${age(flow.at, now)} ago`,
+      flow.rule === null ? 'default' : `rule ${flow.rule}`,
+      String(flow.packets),
+      [flow.source, '→', flow.destination, flow.protocol, flow.port ?? ''].join(' ').trim(),
+    ]);
+  const table = formatTable(['DENIED', 'BY', 'PACKETS', 'FLOW'], rows);
+  return `${wrap(about, WIDTH).join('\n')}\n${table}`;
 }
 
 function formatDrops({ drops }: MeshStatus): string {

@@ -16,6 +16,7 @@ import { loadAddon } from '../native/addon.ts';
 import { removeFirewall } from '../tun/nftables.ts';
 import { chooseTable, removeRoutes } from '../tun/routes.ts';
 import { readSysctl, setSysctl } from '../tun/sysctl.ts';
+import { removePolicy } from './policy/policy-table.ts';
 import { unsetResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 import { withSetupLock, withSetupLockIfFree } from './setup-lock.ts';
@@ -176,7 +177,10 @@ export async function removeSetup(interfaceName: string): Promise<void> {
   const attempt = (step: Promise<void>): Promise<unknown> =>
     step.catch((error: unknown) => failures.push(error));
   if (noted.resolver) await attempt(unsetResolver(interfaceName));
-  if (noted.firewall) await attempt(removeFirewall(interfaceName));
+  if (noted.firewall) {
+    await attempt(removeFirewall(interfaceName));
+    await attempt(removePolicy(interfaceName));
+  }
   await withSetupLockIfFree(async () => {
     // Read again: another tunnel may have handed a setting over.
     const { routes, sysctls } = (await readState(interfaceName)) ?? noted;

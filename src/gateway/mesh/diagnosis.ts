@@ -26,6 +26,7 @@ export async function diagnose(view: MeshView, status: MeshStatus): Promise<stri
   return [
     ...diagnoseEdges(status, now),
     ...sayClock(view),
+    ...sayPolicy(view),
     ...sayKernel(view),
     ...sayPeers(view, status),
     ...(await sayForwarding(status)),
@@ -53,6 +54,16 @@ function sayPeers({ silence }: MeshView, { peers }: MeshStatus): string[] {
     const last = lastHandshake === null ? 'never' : `at ${lastHandshake}`;
     return `Nothing was heard from ${connector} since ${new Date(since).toISOString()}, although there is traffic for it; the last handshake with it was ${last}. Is it up, and bound to ${path.edge ?? 'an edge'}?`;
   });
+}
+
+function sayPolicy({ policy }: MeshView): string[] {
+  if (policy.fault === undefined) return [];
+  const effect = policy.closed
+    ? 'so nothing passes to or from other connectors'
+    : 'so the one before it stays in force';
+  return [
+    `The policy cannot be put in place, ${effect}; it is tried again. ${policy.fault} It needs nftables 1.0 or later: \`nft --version\`.`,
+  ];
 }
 
 function sayKernel({ inForce: { kernelFault } }: MeshView): string[] {

@@ -120,7 +120,8 @@ export class MeshGateway implements Attachment {
     }, LOOK_INTERVAL).unref();
   }
 
-  meshStatus(): Promise<MeshStatus> {
+  async meshStatus(): Promise<MeshStatus> {
+    await this.#inForce.policy.look();
     return describeMesh(this.#view());
   }
 
@@ -163,6 +164,7 @@ export class MeshGateway implements Attachment {
       identity: this.#identity,
       snapshot: this.#tunnel.snapshot(),
       inForce: this.#inForce,
+      policy: this.#inForce.policy,
       endpoints: this.#endpoints,
       kernel: this.#kernel,
       streamState: this.#streamState,

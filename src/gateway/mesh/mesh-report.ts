@@ -53,9 +53,19 @@ export async function describeMesh(view: MeshView): Promise<MeshStatus> {
     drops: snapshot.drops.map(([reason, packets]) => {
       return { reason, meaning: DROP_REASONS[reason], packets };
     }),
+    policy: describePolicy(view),
     problems: [],
   };
   return { ...report, problems: await diagnose(view, report) };
+}
+
+function describePolicy({ policy }: MeshView): MeshStatus['policy'] {
+  const { state } = policy;
+  if (state === undefined) return null;
+  const recent = state.recent.map(({ at, port = null, rule = null, ...flow }) => {
+    return { ...flow, at: isoTime(at), port, rule };
+  });
+  return { ...state, counters: { ...state.counters }, recent };
 }
 
 function trafficOf(peer: PeerSnapshot | undefined) {

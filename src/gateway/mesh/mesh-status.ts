@@ -79,6 +79,38 @@ export const meshStatusSchema = z.object({
   peers: z.array(meshPeerSchema),
   routes: z.array(routeInForceSchema),
   drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
+  /** Null: everything is allowed, or nothing passes because the policy cannot be enforced. */
+  policy: z
+    .object({
+      version: z.number(),
+      default: z.enum(['allow', 'deny']),
+      /** Of the policy's rules, those that concern this connector. */
+      rules: z.number(),
+      /** Packets since the start. */
+      counters: z.object({
+        denied: z.number(),
+        /** Not part of a connection, or against its protocol. */
+        invalid: z.number(),
+        /** Of kinds that the kernel tracks no connections of. */
+        untracked: z.number(),
+        /** That met a `log` rule, at most one a minute and connection. */
+        logged: z.number(),
+      }),
+      /** Flows denied last, a sample. */
+      recent: z.array(
+        z.object({
+          at: timeSchema,
+          source: z.string(),
+          destination: z.string(),
+          protocol: z.string(),
+          port: z.number().nullable(),
+          packets: z.number(),
+          /** Null: the default. */
+          rule: z.number().nullable(),
+        }),
+      ),
+    })
+    .nullable(),
   /** What is wrong, a sentence each. */
   problems: z.array(z.string()),
 });

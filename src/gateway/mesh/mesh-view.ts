@@ -1,4 +1,5 @@
 /** What there is to tell of a running gateway: `status`, the diagnosis and the summary read this. */
+import type { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { TunnelSnapshot } from '../tunnel.ts';
 import type { Announcer } from './announcer.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
@@ -16,6 +17,7 @@ export interface MeshView {
   readonly identity: Identity;
   readonly snapshot: TunnelSnapshot;
   readonly inForce: Pick<NetmapInForce, 'netmap' | 'wanted' | 'source' | 'kernelFault'>;
+  readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed'>;
   readonly endpoints: Pick<EdgeEndpoints, 'of'>;
   readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts'>;
   readonly streamState: StreamState;

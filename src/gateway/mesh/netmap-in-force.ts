@@ -8,6 +8,7 @@ import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
+import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import { EdgeWatch } from './edge-watch.ts';
@@ -46,6 +47,7 @@ export class NetmapInForce {
   source: 'cache' | 'edge' = 'cache';
   /** The edge's name for the netmap. */
   id: string | undefined;
+  readonly policy: PolicyEnforcer;
   readonly #options: NetmapInForceOptions;
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
@@ -54,6 +56,11 @@ export class NetmapInForce {
   constructor(options: NetmapInForceOptions) {
     const { tunnel, kernel, endpoints, turns, log } = options;
     this.#options = options;
+    this.policy = new PolicyEnforcer({
+      interfaceName: tunnel.interfaceName,
+      log,
+      again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
+    });
     this.#kernelKeeper = new KernelKeeper({ kernel, random: Math.random, log });
     this.#edgeWatch = new EdgeWatch({
       tunnel,
@@ -112,6 +119,7 @@ export class NetmapInForce {
     clearTimeout(this.#saving);
     this.#saving = undefined;
     await this.#kernelKeeper.apply(NOTHING);
+    await this.policy.apply(undefined);
     await removeNetmap(state);
   }
 
@@ -139,6 +147,7 @@ export class NetmapInForce {
   async close(): Promise<void> {
     this.#kernelKeeper.close();
     this.#edgeWatch.close();
+    await this.policy.close();
     if (this.#saving !== undefined) await this.#save();
   }
 
@@ -146,6 +155,7 @@ export class NetmapInForce {
   async #start(netmap: Netmap, fresh: boolean, kernel: Pick<MeshKernel, 'apply'>): Promise<void> {
     const { tunnel, endpoints, device, log } = this.#options;
     await endpoints.update(netmap.edges);
+    await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await kernel.apply({ ...wantedKernel(netmap, wanted, endpoints), prefixes: [] });
@@ -168,6 +178,7 @@ export class NetmapInForce {
   /** From the netmap in force to this one; what did not change is not touched. */
   async #change(netmap: Netmap): Promise<void> {
     const { tunnel, endpoints, log } = this.#options;
+    await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
     const change = changeBetween(this.wanted, wanted);
     if (change !== undefined) await tunnel.apply(change);
@@ -178,8 +189,10 @@ export class NetmapInForce {
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
   }
 
+  /** Without the peers, as long as a policy is not in force that there should be. */
   #translate(netmap: Netmap): Wanted {
-    return translateNetmap(netmap, (id) => this.#options.endpoints.of(id));
+    const reached = this.policy.closed ? { ...netmap, peers: [] } : netmap;
+    return translateNetmap(reached, (id) => this.#options.endpoints.of(id));
   }
 
   /** The edges' addresses in use may be others. */

@@ -1,0 +1,205 @@
+/**
+ * A replica's compiled policy as text for `nft -f`: one table, replaced as a whole.
+ *
+ * A packet is judged by its connection's first packet, which the kernel's connection tracking keeps
+ * (`ct original`): answers, and errors about it, share its verdict, and a new policy judges the
+ * connections that are open as well. What was allowed is remembered for a minute by that tuple, so that
+ * of a connection's packets almost none meets the rules; where there is no room, the rules are met.
+ */
+import {
+  type AddressRange,
+  type AddressSet,
+  ALL_ADDRESSES,
+  bytesOf,
+  FAMILIES,
+  type Family,
+} from '../../control/policy/address-set.ts';
+import type { CompiledRule, RuleSet } from '../../control/policy/compile.ts';
+import {
+  ICMP,
+  ICMP_TYPES,
+  ICMPV6,
+  type PortRange,
+  SCTP,
+  TCP,
+  UDP,
+} from '../../control/policy/services.ts';
+import { formatAddress } from '../../routing/address.ts';
+import { tableName } from '../../tun/nftables.ts';
+
+/** Connections that are remembered as allowed, and seconds that they are. */
+const MAX_ALLOWED = 262_144;
+const ALLOWED_FOR = 60;
+/** Flows that are remembered for the log, and seconds until one is told again. */
+export const MAX_NOTED = 1_024;
+const NOTED_FOR = 60;
+
+export const COUNTERS = ['denied', 'invalid', 'untracked', 'logged'] as const;
+export type CounterName = (typeof COUNTERS)[number];
+
+const SAYS: Readonly<Record<Family, { readonly ip: string; readonly icmp: number }>> = {
+  4: { ip: 'ip', icmp: ICMP },
+  6: { ip: 'ip6', icmp: ICMPV6 },
+};
+
+/** Beside the interface's other table. */
+export function policyTableName(interfaceName: string): string {
+  return `${tableName(interfaceName)}/policy`;
+}
+
+/** Names of the sets with the flows to be logged: those with a port or ICMP type, and the others. */
+export function notedSets(family: Family): readonly [string, string] {
+  return [`noted${family}`, `noted${family}-portless`];
+}
+
+export function encodeRuleset(interfaceName: string, rules: RuleSet): string {
+  const table = `inet ${policyTableName(interfaceName)}`;
+  const name = `"${interfaceName}"`;
+  const sets = new NamedSets();
+  const chains = FAMILIES.flatMap((family) => familyChains(family, rules, sets));
+  const hook = (chain: string, ...ways: string[]): string[] => [
+    `  chain ${chain} {`,
+    `    type filter hook ${chain} priority filter; policy accept;`,
+    ...ways.map((way) => `    ${way} ${name} goto judge`),
+    '  }',
+  ];
+  return [
+    `table ${table} {}`,
+    `delete table ${table}`,
+    `table ${table} {`,
+    ...COUNTERS.map((counter) => `  counter ${counter} {}`),
+    ...FAMILIES.flatMap(flowSets),
+    ...sets.lines,
+    ...chains,
+    '  chain judge {',
+    '    meta nfproto vmap { ipv4 : goto judge4, ipv6 : goto judge6 }',
+    '  }',
+    ...hook('forward', 'iifname', 'oifname'),
+    ...hook('input', 'iifname'),
+    ...hook('output', 'oifname'),
+    '}',
+    '',
+  ].join('\n');
+}
+
+function flowSets(family: Family): string[] {
+  const addresses = `ipv${family}_addr . ipv${family}_addr . inet_proto`;
+  const limits = (size: number, seconds: number): string =>
+    `flags dynamic,timeout; size ${size}; timeout ${seconds}s;`;
+  const [noted, portless] = notedSets(family);
+  return [
+    `  set allowed${family} { type ${addresses} . inet_service . inet_service; ${limits(MAX_ALLOWED, ALLOWED_FOR)} }`,
+    `  set ${noted} { type ${addresses} . inet_service; ${limits(MAX_NOTED, NOTED_FOR)} counter; }`,
+    `  set ${portless} { type ${addresses}; ${limits(MAX_NOTED, NOTED_FOR)} counter; }`,
+  ];
+}
+
+function familyChains(
+  family: Family,
+  { rules, default: verdict }: RuleSet,
+  sets: NamedSets,
+): string[] {
+  const { ip, icmp } = SAYS[family];
+  const addresses = `ct original ${ip} saddr . ct original ${ip} daddr . meta l4proto`;
+  /** Those of which a connection has a port, or an ICMP type and id. nft must be told one at a time. */
+  const withPorts = [TCP, UDP, SCTP, icmp];
+  const [noted, portless] = notedSets(family);
+  const tuple = `${addresses} . ct original proto-src . ct original proto-dst`;
+  return [
+    ...chain(`allow${family}`, [
+      ...withPorts.map(
+        (protocol) => `meta l4proto ${protocol} add @allowed${family} { ${tuple} } accept`,
+      ),
+      'accept',
+    ]),
+    ...chain(`note${family}`, [
+      ...withPorts.map(
+        (protocol) =>
+          `meta l4proto ${protocol} add @${noted} { ${addresses} . ct original proto-dst counter } return`,
+      ),
+      `add @${portless} { ${addresses} counter }`,
+    ]),
+    ...chain(`log${family}`, ['counter name "logged"', `goto note${family}`]),
+    ...chain(`deny${family}`, ['counter name "denied"', `jump note${family}`, 'drop']),
+    ...chain(`judge${family}`, [
+      ...withPorts.map((protocol) => `meta l4proto ${protocol} ${tuple} @allowed${family} accept`),
+      'ct state invalid counter name "invalid" drop',
+      'ct state untracked counter name "untracked" drop',
+      // What a helper of the kernel expects, such as the data connection of FTP.
+      'ct status expected accept',
+      `meta l4proto ${icmp} ct state related accept`,
+      ...rules.flatMap((rule) => ruleLines(family, rule, sets)),
+      `goto ${verdict}${family}`,
+    ]),
+  ];
+}
+
+function chain(name: string, rules: readonly string[]): string[] {
+  return [`  chain ${name} {`, ...rules.map((rule) => `    ${rule}`), '  }'];
+}
+
+const DOES = { allow: 'goto allow', deny: 'goto deny', log: 'jump log' } as const;
+
+/** One line for each protocol; none where the family has none of the rule's addresses or types. */
+function ruleLines(family: Family, rule: CompiledRule, sets: NamedSets): string[] {
+  const { ip } = SAYS[family];
+  const from = sets.addresses(family, rule.from);
+  const to = sets.addresses(family, rule.to);
+  if (from === undefined || to === undefined) return [];
+  const where = [
+    ...(from === '' ? [] : [`ct original ${ip} saddr ${from}`]),
+    ...(to === '' ? [] : [`ct original ${ip} daddr ${to}`]),
+  ];
+  const end = `counter ${DOES[rule.action]}${family} comment "${rule.number}"`;
+  if (rule.protocols.length === 0) return [[...where, end].join(' ')];
+  const other = family === 4 ? ICMPV6 : ICMP;
+  const types = rule.icmp.flatMap((name) => ICMP_TYPES[name][family] ?? []);
+  if (rule.icmp.length > 0 && types.length === 0) return [];
+  // The type is the higher byte of what stands in a port's place, the code the lower one.
+  const ports =
+    types.length > 0 ? types.map((type): PortRange => [type << 8, (type << 8) | 255]) : rule.ports;
+  const which = ports.length === 0 ? [] : [`ct original proto-dst ${sets.ports(ports)}`];
+  return rule.protocols
+    .filter((protocol) => protocol !== other)
+    .map((protocol) => [`meta l4proto ${protocol}`, ...where, ...which, end].join(' '));
+}
+
+/** Sets that rules share, declared once for the same contents. */
+class NamedSets {
+  readonly lines: string[] = [];
+  readonly #names = new Map<string, string>();
+
+  /** Empty text for all addresses of the family; undefined for none. */
+  addresses(family: Family, set: AddressSet): string | undefined {
+    const ranges = set[family];
+    const [whole] = ALL_ADDRESSES[family];
+    if (ranges.length === 0) return undefined;
+    if (ranges[0]!.first === whole!.first && ranges[0]!.last === whole!.last) return '';
+    const elements = ranges.map((range) => rangeText(family, range));
+    return elements.length === 1 ? elements[0]! : this.#name(`ipv${family}_addr`, elements);
+  }
+
+  ports(ranges: readonly PortRange[]): string {
+    const elements = ranges.map(([first, last]) =>
+      first === last ? `${first}` : `${first}-${last}`,
+    );
+    return elements.length === 1 ? elements[0]! : this.#name('inet_service', elements);
+  }
+
+  #name(type: string, elements: readonly string[]): string {
+    const contents = elements.join(', ');
+    const key = `${type} ${contents}`;
+    let name = this.#names.get(key);
+    if (name === undefined) {
+      name = `set${this.#names.size + 1}`;
+      this.#names.set(key, name);
+      this.lines.push(`  set ${name} { type ${type}; flags interval; elements = { ${contents} } }`);
+    }
+    return `@${name}`;
+  }
+}
+
+function rangeText(family: Family, { first, last }: AddressRange): string {
+  const text = (value: bigint): string => formatAddress(bytesOf({ family, value }));
+  return first === last ? text(first) : `${text(first)}-${text(last)}`;
+}
