@@ -14,6 +14,7 @@ import { edgeInitCommand } from './edge-init.ts';
 import { edgeRunCommand } from './edge-run.ts';
 import { edgeStatusCommand } from './edge-status.ts';
 import { pingCommand } from './ping.ts';
+import { policyCommand } from './policy.ts';
 import { routesAddCommand } from './routes-add.ts';
 import { routesApproveCommand } from './routes-approve.ts';
 import { routesCheckCommand } from './routes-check.ts';
@@ -83,6 +84,7 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(routesGetCommand())
     .addCommand(routesCheckCommand())
     .addCommand(routesOverlapsCommand());
+  program.addCommand(policyCommand());
   program.addCommand(vnetsCommand()).addCommand(tokensCommand());
   program
     .command('edge')

@@ -10,7 +10,7 @@ import { CausewayError, ERROR_CODES } from '../errors.ts';
 import { connectToEdge } from '../gateway/mesh/edge-connection.ts';
 import { type EdgeAddress, type EdgeOptions, edgeAddress } from './where.ts';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_LENGTH = 256 << 20;
