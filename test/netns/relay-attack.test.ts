@@ -31,6 +31,22 @@ async function attackerOf(mesh: RelayMesh): Promise<Namespace> {
   return attacker;
 }
 
+/** What west sends to the edge itself while it shakes hands with it anew. */
+async function caughtFromWest(mesh: RelayMesh): Promise<Uint8Array[]> {
+  const capture = await Capture.open(mesh.edge, 'site1');
+  const { west } = mesh;
+  await west.apply({
+    peers: [{ publicKey: keyFromBase64(mesh.edgeKeys.publicKey)!, rehandshake: true }],
+  });
+  await reach(west.namespace, INNER.right);
+  const edge = `${EDGE[4]} ${RELAY_PORT}`;
+  return (await capture.frames())
+    .map(datagramOf)
+    .filter((datagram) => datagram?.to === edge)
+    .map((datagram) => datagram!.payload)
+    .filter((payload) => payload[1] === 0 && payload[2] === 0 && payload[3] === 0);
+}
+
 async function boundTo(
   mesh: RelayMesh,
   relayId: number,
@@ -112,18 +128,8 @@ netnsSuite('relay under attack', ['nft', 'tcpdump'], () => {
   test('a replayed binding binds nothing, also after a restart', async () => {
     await using mesh = await RelayMesh.open();
     const attacker = await attackerOf(mesh);
-    const capture = await Capture.open(mesh.edge, 'site1');
     const { west } = mesh;
-    await west.apply({
-      peers: [{ publicKey: keyFromBase64(mesh.edgeKeys.publicKey)!, rehandshake: true }],
-    });
-    await reach(west.namespace, INNER.right);
-    const edge = `${EDGE[4]} ${RELAY_PORT}`;
-    const caught = (await capture.frames())
-      .map(datagramOf)
-      .filter((datagram) => datagram?.to === edge)
-      .map((datagram) => datagram!.payload)
-      .filter((payload) => payload[1] === 0 && payload[2] === 0 && payload[3] === 0);
+    const caught = await caughtFromWest(mesh);
     const keepalives = caught.length - 1;
     expect(keepalives).toBeGreaterThan(0);
     expect(caught.map((payload) => payload[0])).toEqual([1, ...Array(keepalives).fill(4)]);
@@ -142,6 +148,24 @@ netnsSuite('relay under attack', ['nft', 'tcpdump'], () => {
     await replayer.send(caught, 3);
     expect(await boundTo(mesh, west.relayId)).toEqual(home);
     await reach(west.namespace, INNER.right);
+  });
+
+  test('who has seen the index of a session has nothing opened but keepalives', async () => {
+    await using mesh = await RelayMesh.open();
+    const attacker = await attackerOf(mesh);
+    const keepalive = (await caughtFromWest(mesh)).at(-1)!;
+    expect([keepalive[0], keepalive.length]).toEqual([4, 32]);
+    const stranger = await Attacker.start(attacker);
+    const longer = [33, 48, 1_400].map((size) => {
+      const bytes = message(4, 0, size);
+      bytes.set(keepalive.subarray(0, 16));
+      return bytes;
+    });
+    expect(await stranger.send(longer, 20)).toBe(0);
+    expect(await mesh.drops()).toEqual({ relay_bad_length: 60 });
+    expect(await stranger.send([longer[0]!.subarray(0, 32)], 20)).toBe(0);
+    expect(await mesh.drops()).toEqual({ relay_bad_length: 60, in_auth: 20 });
+    await reach(mesh.west.namespace, INNER.right);
   });
 
   test('a flood disturbs nobody', async () => {

@@ -260,7 +260,14 @@ export class RelayCore {
     const slot = bindings.find(vector.sources.words, vector.source[run]!);
     if (slot >= 0) this.source = bindings.relayId[slot]!;
     const relayId = head >>> 8;
-    if (relayId === 0) return FOR_EDGE;
+    if (relayId === 0) {
+      // The edge has no allowed IPs: nobody has data for it, and to open what is none would take the
+      // time of all others. Who has seen one session's index can send that from anywhere.
+      if (type === TYPE_TRANSPORT && size > KEEPALIVE_SIZE) {
+        return this.#drop('relay_bad_length', count);
+      }
+      return FOR_EDGE;
+    }
     if (slot < 0) return this.#drop('relay_unbound_source', count);
     const destination = bindings.slotOf(relayId);
     if (destination < 0) return this.#drop('relay_unknown_destination', count);

@@ -41,6 +41,8 @@ export type RelayReport =
       readonly publicKey: Uint8Array;
       /** Bytes. */
       readonly receiveBuffer: number;
+      /** Why OpenSSL's cryptography is not used. */
+      readonly refusal: string | undefined;
     }
   /** The sockets could not be opened; the worker ends. */
   | { readonly kind: 'failed'; readonly errno: number }

@@ -10,16 +10,16 @@ import { DEFAULT_RELAY_LIMITS, RelayCore } from '../../control/relay/relay-core.
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { loadAddon } from '../../native/addon.ts';
+import { OpensslAead } from '../../native/openssl-aead.ts';
 import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
-import type { Primitives } from '../../primitives.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
-import { EndpointTable } from '../../vector.ts';
+import { EndpointTable, type VectorAead } from '../../vector.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
 import { formatEndpoint, readEndpoint } from '../../wireguard/endpoint-record.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
-import { primitivesDisagreement } from '../../wireguard/primitives-check.ts';
+import { selfTest } from '../../wireguard/self-test.ts';
 import { Binder } from './binder.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { RelayLoop } from './relay-loop.ts';
@@ -45,19 +45,14 @@ const random = (into: Uint8Array): void => {
   getRandomValues(into);
 };
 
-/** OpenSSL's if they are there and do what noble's do. */
-function choosePrimitives(): Primitives {
-  try {
-    const openssl = new OpensslPrimitives(addon);
-    if (primitivesDisagreement(openssl) === undefined) return openssl;
-  } catch {
-    // This OpenSSL lacks one of them.
-  }
-  return noblePrimitives;
-}
-
-/** Only keepalives are opened and sealed here. */
-const aead = new NobleAead(capacity * SLOTS_PER_PEER);
+const slots = capacity * SLOTS_PER_PEER;
+/** In what OpenSSL differs from noble; undefined if it is used. */
+const refusal = selfTest(
+  (n) => new OpensslAead(addon, n),
+  () => new OpensslPrimitives(addon),
+);
+const isOpenssl = refusal === undefined;
+const aead: VectorAead = isOpenssl ? new OpensslAead(addon, slots) : new NobleAead(slots);
 const core = new RelayCore(
   getRandomValues(new Int32Array(1))[0]!,
   {},
@@ -67,7 +62,7 @@ const core = new RelayCore(
 const endpoints = new EndpointTable(capacity + SCRATCH_ENDPOINTS);
 const device = new Device({
   aead,
-  primitives: choosePrimitives(),
+  primitives: isOpenssl ? new OpensslPrimitives(addon) : noblePrimitives,
   random,
   endpoints,
   statistics: new PeerStatistics(capacity),
@@ -198,7 +193,7 @@ function start(): void {
   });
   const publicKey = device.publicKey!.slice();
   heartbeat.beat();
-  report({ kind: 'ready', port: relayPort, publicKey, receiveBuffer });
+  report({ kind: 'ready', port: relayPort, publicKey, receiveBuffer, refusal });
   onTick();
   loop.afterChange();
 }
