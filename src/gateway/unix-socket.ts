@@ -117,7 +117,7 @@ async function claim(server: Server, temporary: string, path: string): Promise<S
       const message = `${path} exists and is no socket: look what it is, and remove it.`;
       throw new CausewayError('SOCKET_IN_USE', message);
     } else if (!(await answers(path))) {
-      if (await isSame(path, found)) await unlink(path).catch(() => {});
+      if (await isSame(path, found)) await unlink(path).catch(ignoreMissing);
     } else if (performance.now() > deadline) {
       const cure = 'stop it first, or take another interface name';
       throw new CausewayError('SOCKET_IN_USE', `Another process answers on ${path}: ${cure}.`);
@@ -169,6 +169,11 @@ function watchForRemoval(path: string, own: Stats): { removed: Promise<void>; st
     unwatchFile(path, onPoll);
   };
   return { removed: promise, stop };
+}
+
+/** Others clear up as well; what cannot be removed would be found again and again. */
+function ignoreMissing(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw error;
 }
 
 function codeOf(error: unknown): string | undefined {

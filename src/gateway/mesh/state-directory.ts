@@ -53,8 +53,13 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
       socket.on('error', () => {});
       socket.destroy();
     },
-  }).catch((error: unknown) => {
-    if (!(error instanceof CausewayError) || error.code !== 'SOCKET_IN_USE') throw error;
+  }).catch((error: CausewayError) => {
+    if (error.code === 'START_FAILED') {
+      const reason = (error.cause as Error).message;
+      const message = `The state directory ${path} cannot be written (${reason}): see that it can be, or set another --state-dir.`;
+      throw new CausewayError('FILE_ACCESS', message, { cause: error });
+    }
+    if (error.code !== 'SOCKET_IN_USE') throw error;
     const message = `Another connector runs with the identity in ${path}: end it first (\`connector down\`), or give this one a --state-dir of its own.`;
     throw new CausewayError('DIRECTORY_IN_USE', message, { cause: error });
   });
