@@ -86,7 +86,7 @@ export class EdgeCertificates {
       const { directory, files, names, now } = this.#options;
       const next = nextFiles(directory);
       if (given === undefined && files === null) {
-        await removeNext(directory);
+        await this.#withdraw();
         const { certificate } = await makeSelfSigned(next, names, now());
         this.#next = describeCertificate(certificate, next.certificate, now()).pin;
         return;
@@ -99,7 +99,7 @@ export class EdgeCertificates {
         const message = `Gateways accept this certificate already (${why}): start the edge with it, without announcing it.`;
         throw new CausewayError('CERTIFICATE', message);
       }
-      await removeNext(directory);
+      await this.#withdraw();
       await writePrivateFile(next.certificate, text);
       this.#next = pin;
     });
@@ -108,7 +108,7 @@ export class EdgeCertificates {
   /** @throws CausewayError FILE_ACCESS */
   cancel(): Promise<EdgePins> {
     return this.#serially(async () => {
-      await removeNext(this.#options.directory);
+      await this.#withdraw();
       this.#next = undefined;
     });
   }
@@ -145,6 +145,20 @@ export class EdgeCertificates {
     });
   }
 
+  /**
+   * Removes what is announced. If a `switch` failed half-way, its key is in the place of the one in
+   * use, which is nowhere else: that is put back first.
+   */
+  async #withdraw(): Promise<void> {
+    const { directory, files } = this.#options;
+    if (files === null && (await isSwitching(directory))) {
+      const own = ownFiles(directory);
+      await writePrivateFile(own.certificate, this.#current.certificate);
+      await writePrivateFile(own.key, this.#current.key);
+    }
+    await removeNext(directory);
+  }
+
   #serially(step: () => Promise<void>): Promise<EdgePins> {
     const done = this.#changing.then(step).then(() => this.pins);
     this.#changing = done.catch(() => {});
@@ -168,11 +182,16 @@ async function removeNext(directory: string): Promise<void> {
   }
 }
 
-/** After a crash in the middle of `switch` the key is the next one's and the certificate is not. */
-async function finishSwitch(directory: string): Promise<void> {
-  const own = ownFiles(directory);
-  const key = await readPrivateFile(own.key);
+/** Whether a `switch` was cut off: the key is the next one's already. */
+async function isSwitching(directory: string): Promise<boolean> {
+  const key = await readPrivateFile(ownFiles(directory).key);
   const next = await readPrivateFile(nextFiles(directory).certificate);
-  if (key === undefined || next === undefined || !isKeyOf(key, next)) return;
-  await writePrivateFile(own.certificate, next);
+  return key !== undefined && next !== undefined && isKeyOf(key, next);
+}
+
+/** After a crash in the middle of `switch` the key is the next one's and the certificate may not be. */
+async function finishSwitch(directory: string): Promise<void> {
+  if (!(await isSwitching(directory))) return;
+  const next = await readPrivateFile(nextFiles(directory).certificate);
+  await writePrivateFile(ownFiles(directory).certificate, next!);
 }

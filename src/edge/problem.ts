@@ -37,6 +37,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   INTERNAL: 500,
   REGISTRY_BUSY: 503,
   NOT_SERVING: 503,
+  FILE_ACCESS: 503,
   STORE_LOCKED: 503,
   STORE_CLOSED: 503,
   STORE_FULL: 507,

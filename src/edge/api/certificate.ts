@@ -48,7 +48,8 @@ export function certificateEndpoints(services: EdgeServices): Endpoint[] {
       body: certificateSwitchSchema,
       response: edgeViewSchema,
       handle: async ({ body, actor }) => {
-        if (body.force !== true) checkInformed(services);
+        const isAnnounced = certificates.pins.nextTlsPin !== undefined;
+        if (isAnnounced && body.force !== true) checkInformed(services);
         return tell(actor, await certificates.switch());
       },
     }),

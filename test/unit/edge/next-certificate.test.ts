@@ -2,7 +2,7 @@
  * The edge's certificate is changed: gateways that heard of the next one go on, through the real API
  * and with the gateway's own client, and an edge that ends in the middle comes back with either.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ import {
   openStateDirectory,
   type StateDirectory,
 } from '../../../src/gateway/mesh/state-directory.ts';
-import { EdgeUnderTest, temporaryDirectory, until } from './edge-under-test.ts';
+import { EdgeUnderTest, enrolBody, temporaryDirectory, until } from './edge-under-test.ts';
 
 const NEXT = '/v1/certificate/next';
 const SWITCH = '/v1/certificate/switch';
@@ -186,6 +186,21 @@ describe('announced, then used', () => {
     expect(refused.json.detail).toMatch(/No next certificate is announced/);
   });
 
+  test('where nothing is announced that is said, whoever is away', async () => {
+    const { joinToken } = await edge.create({ name: 'berlin' });
+    await edge.call('POST', '/v1/enrol', { body: enrolBody(joinToken) });
+    expect((await switchOver()).json.detail).toMatch(/No next certificate is announced/);
+    await announce();
+    expect((await switchOver()).json.detail).toMatch(/1 of 1 gateways are not connected/);
+  });
+
+  test('a file that cannot be written is named', async () => {
+    mkdirSync(join(directory, 'next.key.new'));
+    const { json, status } = await edge.call('POST', NEXT, { local: true, body: {} });
+    expect({ status, code: json.code }).toEqual({ status: 503, code: 'FILE_ACCESS' });
+    expect(json.detail).toMatch(/next\.key cannot be written/);
+  });
+
   test('what is no certificate, or the one in use, is refused', async () => {
     const nothing = await edge.call('POST', NEXT, { local: true, body: { certificate: 'x' } });
     expect(nothing.json).toMatchObject({ code: 'CERTIFICATE', status: 409 });
@@ -237,6 +252,25 @@ describe("the operator's own", () => {
     const after = await open(null);
     expect(after.pins).toEqual({ tlsPin: nextTlsPin, nextTlsPin: undefined });
     expect((await open(null)).pins).toEqual(after.pins);
+  });
+
+  test.each([
+    ['the announcement taken back', (certificates: EdgeCertificates) => certificates.cancel()],
+    ['another one announced', (certificates: EdgeCertificates) => certificates.announce(undefined)],
+  ])('a switch that failed half-way, then %s: the one in use is kept', async (_, then) => {
+    const before = await open(null);
+    const { tlsPin } = before.pins;
+    await before.announce(undefined);
+    // The key is written, its certificate cannot be.
+    const inTheWay = join(directory, 'tls.crt.new');
+    mkdirSync(inTheWay);
+    await expect(before.switch()).rejects.toMatchObject({ code: 'FILE_ACCESS' });
+    // As long as that lasts, what would lose the key in use is refused; else it does as it says.
+    await then(before).catch(() => {});
+    rmSync(inTheWay, { recursive: true });
+    const { nextTlsPin } = await then(before);
+    expect((await open(null)).pins).toEqual({ tlsPin, nextTlsPin });
+    expect(before.current.pin).toBe(tlsPin);
   });
 
   test('a crash before the next one is announced: as if nothing had been', async () => {
