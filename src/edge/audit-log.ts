@@ -93,7 +93,7 @@ export class AuditLog {
     const text = lines.join('');
     this.#waiting = [];
     this.#next = undefined;
-    let size = 0;
+    let size: number | undefined;
     try {
       size = await sizeOf(this.#path);
       if (size > 0 && size + Buffer.byteLength(text) > this.#options.maxSize) {
@@ -102,7 +102,7 @@ export class AuditLog {
       await appendFile(this.#path, text, { mode: 0o600 });
     } catch (error) {
       // No half a line for the next one to be appended to.
-      await truncate(this.#path, size).catch(() => {});
+      if (size !== undefined) await truncate(this.#path, size).catch(() => {});
       // The changes are made and durable; what they were is not lost.
       for (const line of lines) this.#options.onFailure(error, line);
     }

@@ -11,11 +11,20 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import type * as promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AuditLog, type AuditRecord } from '../../../src/edge/audit-log.ts';
 import { EdgeUnderTest, enrolBody, until } from './edge-under-test.ts';
+
+/** What the file system does instead of what it would. */
+const system = vi.hoisted(() => ({ stat: undefined as (() => Promise<never>) | undefined }));
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof promises>();
+  const stat = (path: string) => system.stat?.() ?? real.stat(path);
+  return { ...real, stat };
+});
 
 const actor = { role: 'admin', name: 'a', source: '::1' } as const;
 const record = (n: number, padding = ''): AuditRecord => {
@@ -128,6 +137,19 @@ describe('the file', () => {
     await missing.record([record(1), record(2)]);
     expect(failures.map(([, line]) => JSON.parse(line).target)).toEqual(['1', '2']);
     expect(failures[0]![0]).toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('that cannot be looked at is not cut', async () => {
+    const log = open();
+    await log.record([record(1)]);
+    system.stat = async () => {
+      throw Object.assign(new Error('EIO: i/o error, stat'), { code: 'EIO' });
+    };
+    await log.record([record(2)]);
+    expect(failures.map(([, line]) => JSON.parse(line).target)).toEqual(['2']);
+    system.stat = undefined;
+    await log.record([record(3)]);
+    expect(linesOf(path).map(({ target }) => target)).toEqual(['1', '3']);
   });
 
   test('that cannot be rotated grows on', async () => {
