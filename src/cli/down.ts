@@ -31,7 +31,9 @@ export function downCommand(): Command {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { config, forget, ...given } = givenOptions<Options>(options, command);
-  const settings = mergeSettings(given, await fileSettings(config));
+  // A file with a mistake does not keep a gateway running whose place the command line says.
+  const needsFile = given.interface === undefined || (forget && given.stateDir === undefined);
+  const settings = mergeSettings(given, needsFile ? await fileSettings(config) : {});
   checkInterfaceName(settings.interface);
   const { takeDown } = await import('../gateway/take-down.ts');
   const ended = await takeDown(settings.interface);

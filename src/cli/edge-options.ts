@@ -1,4 +1,5 @@
 /** What `connector edge init` and `connector edge run` are told alike. What is given is kept. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { DEFAULT_DATA_DIRECTORY } from '../edge/paths.ts';
 import type { SettingsChange } from '../edge/settings.ts';
@@ -42,7 +43,9 @@ export async function settingsChange(options: EdgeSettingsOptions): Promise<Sett
   if ((certificate === undefined) !== (key === undefined)) {
     throw new CausewayError('USAGE', 'Give --certificate and --key together.');
   }
-  const files = certificate && key ? { certificate, key } : undefined;
+  // Kept, and read by later starts in other directories.
+  const files =
+    certificate && key ? { certificate: resolve(certificate), key: resolve(key) } : undefined;
   return {
     name: options.name,
     listen: options.listen === undefined ? undefined : parseListen(options.listen),

@@ -8,6 +8,7 @@
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
+  fileError,
   makePrivateDirectory,
   readPrivateFile,
   writePrivateFile,
@@ -70,7 +71,7 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
       const file = join(path, name);
       return sayingPermission(file, writePrivateFile(file, text));
     },
-    remove: (name) => rm(join(path, name), { force: true }),
+    remove: (name) => removeState(join(path, name)),
     close: () => lock.close(),
   };
 }
@@ -83,6 +84,13 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
 export function readState(directory: string, name: string): Promise<string | undefined> {
   const path = join(directory, name);
   return sayingPermission(path, readPrivateFile(path));
+}
+
+async function removeState(path: string): Promise<void> {
+  const removed = rm(path, { force: true }).catch((error: unknown) => {
+    throw fileError(error, path, 'removed');
+  });
+  await sayingPermission(path, removed);
 }
 
 /** What fails for lack of permission says so, and what to do. */

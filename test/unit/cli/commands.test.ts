@@ -1,12 +1,13 @@
 /** What the programs say to people and to scripts. */
 import { execFile, execFileSync } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, symlinkSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { completionScript } from '../../../src/cli/completion.ts';
 import { buildProgram } from '../../../src/cli/connector-program.ts';
+import { settingsChange } from '../../../src/cli/edge-options.ts';
 import { formatBytes, formatDuration, formatStatus } from '../../../src/cli/tunnel-status.ts';
 import { packageVersion } from '../../../src/cli/version.ts';
 import { parseLogLevel } from '../../../src/gateway/log.ts';
@@ -128,6 +129,37 @@ describe('the programs', () => {
     await writeFile(file, `token-file = "${folder}/none"\nstate-dir = "${state}"\n`);
     const outcome = await connector('up', '--foreground', '--config', file);
     expect(outcome.stderr).toMatch(/The token file .*\/none is not there.*\[FILE_ACCESS\]/);
+  });
+
+  test('down: with a mistake in the file, by what the command line says', async () => {
+    const file = join(folder, 'broken.toml');
+    await writeFile(file, 'mtu = \n');
+    const down = (...options: string[]) => connector('down', '--config', file, ...options);
+    expect((await down()).stderr).toMatch(/broken\.toml:1: .*\[CONFIG_SYNTAX\]/);
+    const ended = await down('--interface', 'cw-none');
+    expect(ended.stderr).toMatch(/No gateway runs on cw-none .*\[INTERFACE_MISSING\]/);
+    const forgotten = await down('--interface', 'cw-none', '--forget');
+    expect(forgotten.stderr).toMatch(/\[CONFIG_SYNTAX\]/);
+  });
+
+  test('down --forget where there is nobody to forget says so, and makes nothing', async () => {
+    const state = join(folder, 'nobody');
+    const forget = () =>
+      connector('down', '--interface', 'cw-none', '--forget', '--state-dir', state);
+    expect(await forget()).toMatchObject({ code: 1 });
+    expect(existsSync(state)).toBe(false);
+    await mkdir(state);
+    expect((await forget()).stderr).toMatch(/There is no identity in .*\/nobody.*\[NOT_ENROLLED\]/);
+    await writeFile(join(state, 'identity.json'), '{}');
+    expect(await forget()).toMatchObject({ code: 0, stderr: '' });
+    expect(await readdir(state)).toEqual([]);
+  });
+
+  test("an edge's certificate is found by later starts in another directory", async () => {
+    const options = { data: folder, certificate: 'c.pem', key: '/etc/k.pem' };
+    const change = await settingsChange(options);
+    const certificate = join(process.cwd(), 'c.pem');
+    expect(change.certificate).toEqual({ certificate, key: '/etc/k.pem' });
   });
 
   test('a token file that was removed after it was used does not stop a start', async () => {
