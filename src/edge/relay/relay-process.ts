@@ -64,6 +64,9 @@ export async function openRelay(options: RelayOptions): Promise<RelayProcess> {
   if (first.kind === 'ready') {
     const warning = bufferWarning(first.receiveBuffer);
     if (warning !== undefined) log.warn(warning);
+    if (first.refusal !== undefined) {
+      log.warn(`The relay does not use OpenSSL's cryptography: ${first.refusal}`);
+    }
     return new WorkerRelay({ worker, file, log }, figures, first);
   }
   await worker.terminate();
