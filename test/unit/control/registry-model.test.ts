@@ -19,6 +19,7 @@ import {
   updateConnector,
 } from '../../../src/control/registry/connectors.ts';
 import { putEdge } from '../../../src/control/registry/edges.ts';
+import { setPolicy } from '../../../src/control/registry/policies.ts';
 import { Registry } from '../../../src/control/registry/registry.ts';
 import { chooseServing, removeReplica } from '../../../src/control/registry/replicas.ts';
 import {
@@ -75,6 +76,12 @@ const operation = fc.oneof(
   },
   fc.record({ kind: fc.constant('edge' as const), key: fc.integer({ min: 90, max: 92 }) }),
   fc.record({ kind: fc.constant('vnet' as const), create: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('policy' as const),
+    vnet,
+    from: fc.option(name),
+    verdict: fc.constantFrom('allow', 'deny'),
+  }),
 );
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 
@@ -144,6 +151,13 @@ async function perform(world: RegistryWorld, op: Operation): Promise<void> {
       await world.change((v) =>
         op.create ? createVnet(v, { name: 'lab' }, context) : deleteVnet(v, 'lab'),
       );
+      return;
+    case 'policy': {
+      const rules = op.from === null ? [] : [{ action: 'allow', from: op.from }];
+      const text = JSON.stringify({ default: op.verdict, rules });
+      const input = { vnet: op.vnet, text, author: 'local', connections: [] };
+      await world.change((v) => setPolicy(v, input, context));
+    }
   }
 }
 
@@ -192,9 +206,16 @@ function checkInvariants(view: RegistryView): void {
 function contents(view: RegistryView): unknown {
   const sorted = (objects: Iterable<object>): string[] =>
     [...objects].map((object) => JSON.stringify(object)).sort();
-  return [view.head, view.vnets, view.connectors, view.replicas, view.routes, view.serving].map(
-    (part) => (part instanceof Map ? sorted(part.values()) : part),
-  );
+  const policies = [...view.vnets.keys()].flatMap((id) => [...view.policiesOf(id).values()]);
+  return [
+    view.head,
+    sorted(policies),
+    view.vnets,
+    view.connectors,
+    view.replicas,
+    view.routes,
+    view.serving,
+  ].map((part) => (part instanceof Map ? sorted(part.values()) : part));
 }
 
 /** The same rules, read again without indexes: what it says of an operation before it is performed. */
@@ -255,6 +276,12 @@ function expectedOf(view: RegistryView, op: Operation): string | undefined {
       if (op.create) return lab ? 'NAME_TAKEN' : undefined;
       if (lab === undefined) return 'NOT_FOUND';
       return connectors.some((c) => c.vnet === lab.id) ? 'VNET_IN_USE' : undefined;
+    case 'policy': {
+      const network = [...view.vnets.values()].find((v) => v.name === op.vnet);
+      if (network === undefined) return 'NOT_FOUND';
+      if (op.from === null || named(op.from)?.vnet === network.id) return undefined;
+      return 'POLICY_UNKNOWN';
+    }
     default:
       return undefined;
   }
