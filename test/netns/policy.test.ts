@@ -204,5 +204,14 @@ netnsSuite('policy', ['nft', 'bash'], () => {
     expect(problems.join()).toContain('nothing passes to or from other connectors');
     expect(await isSilent(a.host, b.address[4])).toBe(true);
     expect(await isSilent(b.host, a.address[4])).toBe(true);
+    // Without a policy there is nothing to enforce; with one again, what is open ends.
+    await setPolicy(mesh, '{ "default": "allow", "rules": [] }');
+    await reach(a.host, b.address[4], 20);
+    await setPolicy(mesh, OFFICE_TO_PLANT);
+    await eventually(
+      async () => (await statusOf(b)).problems.join().includes('nothing passes'),
+      'closed',
+    );
+    expect(await isSilent(a.host, b.address[4])).toBe(true);
   });
 });
