@@ -93,13 +93,14 @@ export class PacketLoop {
    * become writable goes out by the new ones, or is dropped.
    */
   useSockets(sockets: UdpSockets | undefined): void {
-    const { addon, drops } = this.#parts;
+    const { addon, drops, clock } = this.#parts;
     const waiting = this.#blocked;
     for (const { poll } of this.#socketPolls) addon.closePoll(poll);
     this.#socketPolls = [];
     if (waiting && sockets === undefined && this.#sockets !== undefined) {
       drops.add('out_socket_closed', this.#sockets.giveUp(this.#outbound));
     }
+    if (this.#sockets !== undefined) this.#countSocketDrops(this.#sockets, clock.monotonic);
     this.#sockets?.close();
     this.#sockets = sockets;
     this.#socketDrops = 0;

@@ -17,6 +17,8 @@ class NarrowSockets {
   readonly tooLong = 0;
   readonly unreachable = 0;
   sent = 0;
+  /** Datagrams that its receive buffer had no room for. */
+  lost = 0;
   room: number;
 
   constructor(room: number) {
@@ -32,6 +34,10 @@ class NarrowSockets {
 
   giveUp(vector: OutboundVector): number {
     return vector.length;
+  }
+
+  kernelDrops(): number {
+    return this.lost;
   }
 
   close(): void {}
@@ -106,4 +112,15 @@ test('they are counted as dropped when there are no sockets any more', () => {
   expect(drops.entries()).toEqual([['out_socket_closed', 3]]);
   loop.close();
   expect(drops.entries()).toEqual([['out_socket_closed', 3]]);
+});
+
+test('what the kernel dropped before they were closed is counted, each time', () => {
+  const { loop, drops } = blockedLoop();
+  for (const lost of [2, 3]) {
+    const sockets = new NarrowSockets(100);
+    loop.useSockets(sockets as unknown as UdpSockets);
+    sockets.lost = lost;
+  }
+  loop.close();
+  expect(drops.entries()).toEqual([['in_socket_full', 5]]);
 });
