@@ -12,9 +12,11 @@ export function edgeRunCommand(): Command {
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 async function run(options: EdgeSettingsOptions): Promise<void> {
+  // Packets wait for the relay after a restart: its thread loads while this one does.
+  const { prepareRelay } = await import('../edge/relay/relay-process.ts');
+  const openRelay = prepareRelay();
   const { openLog } = await import('../gateway/log.ts');
   const { openEdge } = await import('../edge/edge.ts');
-  const { openRelay } = await import('../edge/relay/relay-process.ts');
   const { ServiceManager } = await import('../gateway/service-manager.ts');
   const service = ServiceManager.inherited();
   const log = openLog(process.env.LOG_LEVEL, { edge: options.name });

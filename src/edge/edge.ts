@@ -1,32 +1,25 @@
 /**
  * A running edge: the registry, the relay and the API, opened in the order in which they need each
- * other and closed in the opposite one, on every way out.
+ * other and closed in the opposite one, on every way out. The relay comes as early as it can: what it
+ * does not need to forward is loaded and opened after it.
  */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { NetmapIndex } from '../control/netmap-index.ts';
-import { type ApiServer, createApiServer } from './api/api-server.ts';
-import { Authentication } from './api/authentication.ts';
-import { apiEndpoints } from './api/endpoints.ts';
+import type { ApiServer } from './api/api-server.ts';
 import { AuditLog } from './audit-log.ts';
-import { ChangeLimiter } from './change-limiter.ts';
 import { loadEdgeKey, openDataDirectory } from './data-directory.ts';
-import { enrolmentCheck } from './enrolment-check.ts';
-import { FailureLimiter } from './failure-limiter.ts';
 import { listenTls, listenUnix } from './listeners.ts';
-import { createMetrics } from './metrics.ts';
 import { NetmapStreams } from './netmap-streams.ts';
 import { EdgeCertificates } from './next-certificate.ts';
 import { openRegistry } from './open-registry.ts';
 import { SOCKET_NAME } from './paths.ts';
 import { Presence } from './presence.ts';
 import { publicAddresses } from './public-addresses.ts';
-import { Readiness } from './readiness.ts';
 import { registerEdge } from './registration.ts';
 import type { RelayOptions, RelayProcess } from './relay/relay.ts';
 import { RelayLink, relayReplicas } from './relay-link.ts';
 import { RelayPolicy } from './relay-policy.ts';
-import type { EdgeServices } from './services.ts';
 import type { SettingsChange } from './settings.ts';
 
 export interface EdgeOptions {
@@ -110,17 +103,6 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   );
   const privateKey = await loadEdgeKey(directory);
   const { view } = registry;
-  const index = new NetmapIndex(view, registry.takeHistory());
-  const streams = own(new NetmapStreams(index), (held) => held.close());
-  registry.onChange((events, revision) => streams.publish(index.update(events, revision)));
-
-  const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
-  const certificates = await EdgeCertificates.open({
-    directory: directory.path,
-    files: settings.certificate,
-    names: hosts,
-    now: () => new Date(),
-  });
   const relay = own(
     await options.openRelay({
       port: settings.relayPort,
@@ -134,6 +116,17 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
   void relay.closed.then((error) => error !== undefined && fail(error));
   own(new RelayPolicy(registry, relay), (held) => held.close());
   const relayLink = own(new RelayLink(registry, relay, log), (held) => held.close());
+
+  const index = new NetmapIndex(view, registry.takeHistory());
+  const streams = own(new NetmapStreams(index), (held) => held.close());
+  registry.onChange((events, revision) => streams.publish(index.update(events, revision)));
+  const hosts = publicAddresses(settings, { api: 0, relay: 0 }).hosts;
+  const certificates = await EdgeCertificates.open({
+    directory: directory.path,
+    files: settings.certificate,
+    names: hosts,
+    now: () => new Date(),
+  });
   // The port is part of what the API says of itself: requests that come early wait for the rest.
   const { promise: ready, resolve: serve } = Promise.withResolvers<ApiServer>();
   const listener = own(
@@ -168,35 +161,25 @@ async function open(options: EdgeOptions, own: Own): Promise<Omit<RunningEdge, '
     }),
     (held) => held.close(),
   );
-  const metrics = createMetrics({ view, presence, streams, relay, version });
-  const clock = { unix: Date.now, monotonic: () => performance.now() };
-  const services: EdgeServices = {
-    registry,
-    authentication: new Authentication(view, new FailureLimiter(), clock),
-    audit,
-    changeLimiter: new ChangeLimiter(),
-    presence,
-    index,
-    streams,
-    relay,
-    relayLink,
-    certificates,
-    readiness: new Readiness({ store, relay, log, now: clock.monotonic }),
-    isProven: enrolmentCheck(privateKey, relay.publicKey),
-    edge: edge.id,
-    version,
-    started,
-    now: Date.now,
-    metrics: () => metrics.text(),
-  };
+  // Half of all the code there is.
+  const { openApi } = await import('./open-api.ts');
   const api = own(
-    await createApiServer({
-      endpoints: apiEndpoints(services),
-      authentication: services.authentication,
-      log,
-      onAnswered: (path, method, status, seconds) =>
-        metrics.answered(path, method, status, seconds),
-    }),
+    await openApi(
+      {
+        registry,
+        audit,
+        presence,
+        index,
+        streams,
+        relay,
+        relayLink,
+        certificates,
+        edge: edge.id,
+        version,
+        started,
+      },
+      { store, privateKey, log },
+    ),
     (held) => held.close(),
   );
   serve(api);

@@ -7,7 +7,7 @@ import { DropCounters } from '../../drops.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { RelayReplica, RelayReplicaChange } from './relay.ts';
 
-/** What the worker starts with. */
+/** What the worker opens its sockets with: the first message to it. */
 export interface RelayWorkerOptions {
   readonly port: number;
   readonly mark: number;

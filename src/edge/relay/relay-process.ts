@@ -39,20 +39,42 @@ function firstReport(worker: Worker): Promise<RelayReport> {
  *
  * @throws CausewayError PORT_IN_USE, PERMISSION, ADDON_MISSING, START_FAILED; nothing is left behind
  */
-export async function openRelay(options: RelayOptions): Promise<RelayProcess> {
-  const figures = shareRelayFigures();
-  const { port, privateKey, replicas, mark = 0, bindingsFile, log } = options;
-  const file = bindingsFile === undefined ? undefined : new BindingsFile(bindingsFile, log);
-  const bindings = await file?.read(Date.now());
-  const workerData: RelayWorkerOptions = { port, mark, privateKey, replicas, bindings, figures };
+export function openRelay(options: RelayOptions): Promise<RelayProcess> {
+  return prepareRelay()(options);
+}
+
+/**
+ * Starts the relay's thread, which loads its code while the caller finds out what it is to be opened
+ * with. Holds nothing, and does not keep the process alive, until what it returns is called, once:
+ * `openRelay`.
+ */
+export function prepareRelay(): typeof openRelay {
   const worker = new Worker(WORKER, {
-    workerData,
     name: 'relay',
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
+  const reported = firstReport(worker);
+  // Who opens it gets the error.
+  reported.catch(() => {});
+  // After the listeners: each would undo it.
+  worker.unref();
+  return (options) => openOn(worker, reported, options);
+}
+
+async function openOn(
+  worker: Worker,
+  reported: Promise<RelayReport>,
+  { port, privateKey, replicas, mark = 0, bindingsFile, log }: RelayOptions,
+): Promise<RelayProcess> {
+  worker.ref();
   let first: RelayReport;
+  const figures = shareRelayFigures();
+  const file = bindingsFile === undefined ? undefined : new BindingsFile(bindingsFile, log);
   try {
-    first = await firstReport(worker);
+    const bindings = await file?.read(Date.now());
+    const options: RelayWorkerOptions = { port, mark, privateKey, replicas, bindings, figures };
+    worker.postMessage(options);
+    first = await reported;
   } catch (error) {
     await worker.terminate();
     const { code, message } = error as { code?: unknown; message: string };
@@ -70,7 +92,7 @@ export async function openRelay(options: RelayOptions): Promise<RelayProcess> {
     return new WorkerRelay({ worker, file, log }, figures, first);
   }
   await worker.terminate();
-  throw openError(options.port, first.kind === 'failed' ? first.errno : 0);
+  throw openError(port, first.kind === 'failed' ? first.errno : 0);
 }
 
 /** What to say of a receive buffer of so many bytes; undefined = it is what was asked for. */

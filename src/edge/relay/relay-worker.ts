@@ -3,7 +3,8 @@
  * Commands come from the main thread; see relay-messages.ts.
  */
 import { getRandomValues } from 'node:crypto';
-import { parentPort, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort } from 'node:worker_threads';
 import { Clock } from '../../clock.ts';
 import { PairCounters } from '../../control/relay/pair-counters.ts';
 import { DEFAULT_RELAY_LIMITS, RelayCore } from '../../control/relay/relay-core.ts';
@@ -36,22 +37,24 @@ if (parentPort === null) throw new Error('the relay runs in a worker thread');
 const port = parentPort;
 const report = (message: RelayReport): void => port.postMessage(message);
 
-const options = workerData as RelayWorkerOptions;
-const { figures } = options;
-const { capacity, pairs } = DEFAULT_RELAY_LIMITS;
 const addon = loadAddon();
-const clock = new Clock();
 const random = (into: Uint8Array): void => {
   getRandomValues(into);
 };
 
-const slots = capacity * SLOTS_PER_PEER;
 /** In what OpenSSL differs from noble; undefined if it is used. */
 const refusal = selfTest(
   (n) => new OpensslAead(addon, n),
   () => new OpensslPrimitives(addon),
 );
 const isOpenssl = refusal === undefined;
+
+// All that takes its time and needs no options was done before they come.
+const [options] = (await once(port, 'message')) as [RelayWorkerOptions];
+const { figures } = options;
+const { capacity, pairs } = DEFAULT_RELAY_LIMITS;
+const clock = new Clock();
+const slots = capacity * SLOTS_PER_PEER;
 const aead: VectorAead = isOpenssl ? new OpensslAead(addon, slots) : new NobleAead(slots);
 const core = new RelayCore(
   getRandomValues(new Int32Array(1))[0]!,

@@ -275,6 +275,14 @@ test('a port that is taken', async () => {
   await edge.edge.close();
 }, 120_000);
 
+test('a start that ends before the relay is opened ends its thread', async () => {
+  const file = join(directory, 'a-file');
+  writeFileSync(file, '');
+  const { code, stderr } = await run('edge', 'run', '--data', join(file, 'data'));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/\[FILE_ACCESS\]\n$/);
+}, 120_000);
+
 /** `connector edge run` as a process of its own, when it answers. */
 async function startProgram(): Promise<ChildProcess> {
   const args = ['edge', 'run', '--data', directory, '--listen', '127.0.0.1:0', '--relay-port', '0'];
