@@ -13,6 +13,7 @@ import { checkPrefix } from './advertised-prefixes.ts';
 import { closestName } from './closest-name.ts';
 import {
   CRYPTOGRAPHY,
+  DEFAULT_SETTINGS,
   type GatewaySettings,
   type GivenSettings,
   MTU_RANGE,
@@ -34,9 +35,8 @@ export interface Mistake {
 }
 
 /** Messages say what is to be written in the place of a value that is wrong. */
-const path = z
-  .string('a path in quotes')
-  .startsWith('/', 'an absolute path, as "/etc/causeway/token"');
+const pathAs = (example: string) =>
+  z.string('a path in quotes').startsWith('/', `an absolute path, as ${JSON.stringify(example)}`);
 const numberIn = ({ least, most }: { readonly least: number; readonly most: number }) => {
   const wanted = `a whole number from ${least} to ${most}, without quotes`;
   return z.int(wanted).min(least, wanted).max(most, wanted);
@@ -48,7 +48,7 @@ const hostname = 'a name in quotes, of 1 to 253 characters without spaces';
 
 const schema = z.strictObject({
   token: z.string('the join token in quotes').optional(),
-  'token-file': path.optional(),
+  'token-file': pathAs('/etc/causeway/token').optional(),
   advertise: z
     .array(z.string('a list of prefixes in quotes'), 'a list of prefixes, as ["10.1.0.0/16"]')
     .max(MAX_ADVERTISED, `a list of at most ${MAX_ADVERTISED} prefixes`)
@@ -59,7 +59,7 @@ const schema = z.strictObject({
     .regex(/^[\x21-\x7e]{1,253}$/, hostname)
     .optional(),
   interface: z.string('a name in quotes, as "causeway0"').optional(),
-  'state-dir': path.optional(),
+  'state-dir': pathAs(DEFAULT_SETTINGS.stateDir).optional(),
   mtu: numberIn(MTU_RANGE).optional(),
   port: numberIn(PORT_RANGE).optional(),
   forwarding: truth.optional(),
@@ -105,16 +105,18 @@ export function checkSettings(
     mistakes.push({ line: lines.get(key) ?? 1, code, message });
   };
   const parsed = schema.safeParse(table);
+  const wrong = new Set<string>();
   for (const issue of parsed.error?.issues ?? []) {
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) note(key, unknownKey(key), 'CONFIG_SYNTAX');
-    } else {
-      const key = String(issue.path[0]);
-      note(key, `${key} is to be ${issue.message}.`);
+    const isUnknown = issue.code === 'unrecognized_keys';
+    for (const key of isUnknown ? issue.keys : [String(issue.path[0])]) {
+      wrong.add(key);
+      if (isUnknown) note(key, unknownKey(key), 'CONFIG_SYNTAX');
+      else note(key, `${key} is to be ${issue.message}.`);
     }
   }
-  const settings = parsed.data ?? {};
-  if (parsed.success) checkValues(settings, readableByOthers, note);
+  const entries = Object.entries(table).filter(([key]) => !wrong.has(key));
+  const settings = schema.parse(Object.fromEntries(entries));
+  checkValues(settings, readableByOthers, note);
   return {
     settings: withoutUndefined({
       token: settings.token,

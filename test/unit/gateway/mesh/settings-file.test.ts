@@ -150,6 +150,16 @@ name = "x"
     expect(mistakes[0]!.message).toMatch(message);
   });
 
+  test('a value of the wrong kind hides no other mistake', () => {
+    const text = 'mtu = 900\nadvertise = ["10.1.2.3/16"]\ninterface = "a b"\nstate-dir = "x"\n';
+    expect(mistakesIn(text).map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^mtu is to be/),
+      expect.stringMatching(/did you mean 10\.1\.0\.0\/16/),
+      expect.stringMatching(/^interface is to be/),
+      'state-dir is to be an absolute path, as "/var/lib/causeway".',
+    ]);
+  });
+
   test('a line that is no TOML hides no other mistake', () => {
     const text = 'name = berlin\nmtu = 900\nstate-dir = "/srv"\nport = 1 2\n';
     expect(mistakesIn(text).map(({ line }) => line)).toEqual([1, 2, 4]);
