@@ -104,12 +104,25 @@ function formatAddress(address: EdgeAddress): string {
 }
 
 function open(address: EdgeAddress): Promise<Socket> {
-  if ('url' in address) return connectToEdge(address.url, [address.tlsPin]);
+  if ('url' in address) {
+    const { url, tlsPin } = address;
+    return connectToEdge(url, [tlsPin]).catch((error: unknown) => {
+      throw explainUntrusted(error);
+    });
+  }
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const socket = connect(address.socketPath);
   socket.once('connect', () => resolve(socket));
   socket.once('error', (error) => reject(unreachable(address, error)));
   return promise;
+}
+
+/** A person says by CAUSEWAY_PIN what the edge is known by. */
+function explainUntrusted(error: unknown): unknown {
+  if (!(error instanceof CausewayError) || error.code !== 'EDGE_UNTRUSTED') return error;
+  const remedy =
+    "Where no authority vouches for an edge, CAUSEWAY_PIN is to be its TLS pin: `connector edge status` on the edge's host shows it.";
+  return new CausewayError('EDGE_UNTRUSTED', `${error.message} ${remedy}`, { cause: error });
 }
 
 async function readText(answer: IncomingMessage): Promise<string> {

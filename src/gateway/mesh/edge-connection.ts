@@ -101,7 +101,7 @@ function authorities(): string[] {
 function explain(url: string, error: unknown): CausewayError {
   const { message, code = '' } = error as NodeJS.ErrnoException;
   if (error instanceof WrongPin) {
-    const text = `The edge at ${url} shows another key than the join token names: it is not that edge, or its certificate was changed without having been announced here; ask for a new token.`;
+    const text = `The edge at ${url} shows another key than it is known by here: it is not that edge, or its certificate was changed without having been announced here.`;
     return new CausewayError('EDGE_UNTRUSTED', text);
   }
   if (error instanceof NotVouched) {

@@ -42,6 +42,10 @@ function describeStream({ since, error }: MeshStatus['stream'], hasNetmap: boole
   if (error !== null && UNKNOWN_HERE.has(error.code)) {
     return `The edge does not know this replica's credential (since ${since}): it lost its registry or runs with an older backup of it, or another host joined with the same WireGuard key. ${effect} What would go through this edge's relay waits. Restore the edge's registry, and this replica goes on by itself; or join anew: \`connector down --forget\`, then \`connector up\` with a new token. [${error.code}]`;
   }
-  const why = error === null ? '' : ` ${error.message} [${error.code}]`;
+  const remedy =
+    error?.code === 'EDGE_UNTRUSTED'
+      ? ' If it is that edge, join anew: `connector down --forget`, then `connector up` with a new token.'
+      : '';
+  const why = error === null ? '' : ` ${error.message}${remedy} [${error.code}]`;
   return `No edge's API has answered since ${since}. ${effect}${why}`;
 }

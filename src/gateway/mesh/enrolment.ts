@@ -104,7 +104,9 @@ async function join(
     ...(allowDefault && { allowDefault }),
   };
   const proof = proofOf(privateKey, token.edgePublicKey, request);
-  const answer = await client.enrol({ ...request, proof });
+  const answer = await client.enrol({ ...request, proof }).catch((error: unknown) => {
+    throw explainUntrusted(error);
+  });
   checkClock(answer.time);
   const { replica, connector, name, relayId, netmap, netmapId } = answer;
   const identity: Identity = {
@@ -195,6 +197,14 @@ function readToken(text: string): JoinToken {
   const decoded = decodeJoinToken(text);
   if (decoded.ok) return decoded.value;
   throw new CausewayError(decoded.code, decoded.message);
+}
+
+/** The token says what the edge is known by. */
+function explainUntrusted(error: unknown): unknown {
+  if (!(error instanceof CausewayError) || error.code !== 'EDGE_UNTRUSTED') return error;
+  const remedy =
+    '`connector rotate-token NAME` on the edge makes a join token with its present key.';
+  return new CausewayError('EDGE_UNTRUSTED', `${error.message} ${remedy}`, { cause: error });
 }
 
 /** @throws CausewayError CLOCK_WRONG */

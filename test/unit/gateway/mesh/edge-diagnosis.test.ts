@@ -30,6 +30,12 @@ test.each(['UNAUTHORIZED', 'TOO_MANY_REQUESTS'])(
   },
 );
 
+test('an edge with another key: how to join it anew, which a token alone does not', () => {
+  const stream = connecting({ code: 'EDGE_UNTRUSTED', message: 'Another key.' });
+  const [said] = diagnoseEdges({ stream, edges: [], netmap: CACHED }, NOW);
+  expect(said).toMatch(/Another key\. .*`connector down --forget`.* \[EDGE_UNTRUSTED\]$/);
+});
+
 test('an edge that does not answer', () => {
   const stream = connecting({ code: 'EDGE_UNREACHABLE', message: 'Nobody there.' });
   expect(diagnoseEdges({ stream, edges: [], netmap: null }, NOW)).toEqual([
