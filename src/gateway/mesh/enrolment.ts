@@ -147,29 +147,25 @@ async function resume(
   if (advertise !== undefined && advertise.join() !== before.advertise.join()) {
     identity = { ...before, advertise: [...advertise], allowDefault, advertisePending: true };
     try {
-      identity = await announce(state, client, identity, AbortSignal.timeout(ADVERTISE_TIMEOUT_MS));
+      await tellEdge(client, identity, AbortSignal.timeout(ADVERTISE_TIMEOUT_MS));
+      identity = { ...identity, advertisePending: false };
     } catch (error) {
       if (error instanceof EdgeRefusal && error.isOfRequest) throw error;
-      await saveIdentity(state, identity);
       onWarning(`The edge learns of the advertised prefixes later. ${(error as Error).message}`);
     }
+    await saveIdentity(state, identity);
   }
   return { identity, privateKey, client, cached, fresh: false };
 }
 
-/** Tells the edge what the identity advertises, and writes down that it knows. */
-export async function announce(
-  state: StateDirectory,
+/** Tells the edge what the identity advertises. */
+export async function tellEdge(
   client: EdgeClient,
-  identity: Identity,
-  signal?: AbortSignal,
-): Promise<Identity> {
-  const { credential, advertise, allowDefault } = identity;
+  { credential, advertise, allowDefault }: Identity,
+  signal: AbortSignal,
+): Promise<void> {
   const request = { prefixes: advertise, ...(allowDefault && { allowDefault }) };
   await client.advertise(credential, request, signal);
-  const told = { ...identity, advertisePending: false };
-  await saveIdentity(state, told);
-  return told;
 }
 
 /** Where the edges are reached and what they are known by: as the netmap says, else the identity. */

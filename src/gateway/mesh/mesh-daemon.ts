@@ -14,10 +14,10 @@ import { type RouteMonitor, watchMainRoutes } from '../../tun/route-monitor.ts';
 import type { Attachment } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
-import { Announcer } from './announcer.ts';
+import { Announcer, tellAdvertised } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
-import { announce, type Enrolled, edgesOf, followEdge } from './enrolment.ts';
+import { type Enrolled, edgesOf, followEdge, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import { MeshKernel } from './mesh-kernel.ts';
 import { describeMesh } from './mesh-report.ts';
@@ -97,7 +97,7 @@ export class MeshGateway implements Attachment {
       onEdges: (netmap) => this.#followEdges(netmap),
       log,
     });
-    this.#announcer = new Announcer(() => this.#turns.take(() => this.#announce()), log);
+    this.#announcer = new Announcer((signal) => this.#announce(signal), log);
   }
 
   async open(): Promise<void> {
@@ -141,10 +141,10 @@ export class MeshGateway implements Attachment {
   }
 
   async close(): Promise<void> {
+    this.#announcer.close();
     const idle = this.#turns.close();
     this.#monitor?.close();
     clearInterval(this.#looking);
-    this.#announcer.close();
     await this.#stream?.close();
     await idle;
     await this.#inForce.close();
@@ -233,10 +233,18 @@ export class MeshGateway implements Attachment {
     this.#announcer.start();
   }
 
-  async #announce(): Promise<void> {
+  async #announce(signal: AbortSignal): Promise<void> {
     const { enrolled, state } = this.#options;
-    if (!this.#identity.advertisePending || this.#identity.gone !== undefined) return;
-    this.#identity = await announce(state, enrolled.client, this.#identity);
+    const advertised = {
+      identity: () => this.#identity,
+      ask: (identity: Identity) => tellEdge(enrolled.client, identity, signal),
+      keep: async (identity: Identity) => {
+        this.#identity = identity;
+        await saveIdentity(state, identity);
+      },
+      turns: this.#turns,
+    };
+    await tellAdvertised(advertised, signal);
   }
 
   #networkChanged(): void {

@@ -1,10 +1,12 @@
 /** What is advertised is told until the edge knows it, and not sooner than the edge wants. */
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CausewayError } from '../../../../src/errors.ts';
-import { Announcer } from '../../../../src/gateway/mesh/announcer.ts';
+import { Announcer, tellAdvertised } from '../../../../src/gateway/mesh/announcer.ts';
 import { LEAST_WAIT, MOST_WAIT } from '../../../../src/gateway/mesh/backoff.ts';
 import { EdgeRefusal } from '../../../../src/gateway/mesh/edge-client.ts';
+import type { Identity } from '../../../../src/gateway/mesh/identity.ts';
+import { Turns } from '../../../../src/gateway/mesh/turns.ts';
 
 let answers: (Error | undefined)[];
 let asked: number;
@@ -88,4 +90,66 @@ test('says why the edge does not know yet, until it does', async () => {
   announcer.start();
   await vi.advanceTimersByTimeAsync(MOST_WAIT);
   expect(announcer.fault).toMatchObject({ again: false });
+});
+
+describe('an attempt', () => {
+  /** What a test knows of an identity. */
+  const saying = (advertise: string[]): Identity =>
+    ({ advertise, allowDefault: false, advertisePending: true }) as unknown as Identity;
+  const signal = new AbortController().signal;
+  let identity: Identity;
+  let turns: Turns;
+  let told: (readonly string[])[];
+  const keep = async (after: Identity): Promise<void> => {
+    identity = after;
+  };
+  beforeEach(() => {
+    identity = saying(['10.1.0.0/16']);
+    turns = new Turns();
+    told = [];
+  });
+
+  test('keeps nobody waiting for the answer, and tells what is advertised since', async () => {
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    const ask = async ({ advertise }: Identity): Promise<void> => {
+      told.push(advertise);
+      await answered;
+    };
+    const telling = tellAdvertised({ identity: () => identity, ask, keep, turns }, signal);
+    await turns.take(async () => {
+      identity = saying(['10.2.0.0/16']);
+    });
+    expect(told).toEqual([['10.1.0.0/16']]);
+    answer();
+    await telling;
+    expect(told).toEqual([['10.1.0.0/16'], ['10.2.0.0/16']]);
+    expect(identity.advertisePending).toBe(false);
+  });
+
+  test('keeps what else changed meanwhile', async () => {
+    const ask = async (): Promise<void> => {
+      identity = { ...identity, name: 'renamed' };
+    };
+    await tellAdvertised({ identity: () => identity, ask, keep, turns }, signal);
+    expect(identity).toMatchObject({ name: 'renamed', advertisePending: false });
+  });
+
+  test('is given up when it is closed, and says nothing more', async () => {
+    const { promise: given, resolve } = Promise.withResolvers<AbortSignal>();
+    const unanswered = new Announcer(
+      (ending) => {
+        resolve(ending);
+        const { promise, reject } = Promise.withResolvers<void>();
+        ending.addEventListener('abort', () => reject(new Error('given up')));
+        return promise;
+      },
+      pino({ level: 'silent' }),
+    );
+    unanswered.start();
+    const ending = await given;
+    unanswered.close();
+    expect(ending.aborted).toBe(true);
+    await vi.advanceTimersByTimeAsync(MOST_WAIT);
+    expect(unanswered.fault).toBeUndefined();
+  });
 });
