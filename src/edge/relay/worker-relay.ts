@@ -22,8 +22,11 @@ import type {
 } from './relay.ts';
 import type { BindingChange, RelayCommand, RelayFigures, RelayReport } from './relay-messages.ts';
 
-/** Milliseconds from a change of the bindings to its being on disk. */
-const WRITE_AFTER = 2_000;
+/**
+ * Milliseconds from a change of the bindings to its being on disk. A replica whose binding is not there
+ * when the edge is killed waits for its own next attempt to reach the API.
+ */
+const WRITE_AFTER = 500;
 /** Milliseconds after which the file is written anew even if nothing has changed. */
 const WRITE_AGAIN = 60_000;
 /** Ms: one `ss -K` takes the socket of one family after that of the other. */
