@@ -43,12 +43,13 @@ export class Reloader {
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
     const changed = names.filter((name) => String(before[name]) !== String(after[name]));
-    log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
     if (changed.includes('advertise') || changed.includes('allowDefault')) {
       const { advertise, allowDefault } = after;
       const prefixes = advertise?.map((text) => checkPrefix(text, allowDefault));
       if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
     }
+    // Last of what is applied: what is refused above leaves all as it was.
+    log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
     const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
     if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');
     // What is in force of the others is what it was started with.

@@ -69,6 +69,16 @@ test('the log level; the environment wins', async () => {
   expect(log.level).toBe('warn');
 });
 
+test('all stays as it was when a prefix is refused', async () => {
+  const reload = reloader({ logLevel: 'info' });
+  await reload({ logLevel: 'debug', advertise: ['0.0.0.0/0'] });
+  expect(advertise).not.toHaveBeenCalled();
+  expect(log.level).toBe('info');
+  expect(lines).toMatchObject([{ msg: expect.stringMatching(/all stays as it was/) }]);
+  await reload({ logLevel: 'debug' });
+  expect(log.level).toBe('debug');
+});
+
 test('what only a start changes is said each time, until it is as it was', async () => {
   const reload = reloader({ mtu: 1_280, tokenFile: '/etc/causeway/token' });
   await reload({ mtu: 1_400, port: 51_820 });
