@@ -25,28 +25,50 @@ export function parseCommentedJson(text: string): Parsed {
   const reader = new Reader(text);
   try {
     const value = reader.document();
+    const lines = new LineStarts(text);
     const placeOf = (path: readonly PropertyKey[]): Place => {
-      for (let length = path.length; length > 0; length--) {
-        const offset = reader.offsets.get(keyOf(path.slice(0, length)));
-        if (offset !== undefined) return placeIn(text, offset);
+      let node = reader.root;
+      for (const part of path) {
+        const child = node.children?.get(part);
+        if (child === undefined) break;
+        node = child;
       }
-      return placeIn(text, reader.offsets.get('') ?? 0);
+      return lines.placeOf(node.offset);
     };
     return { ok: true, value, placeOf };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    return { ok: false, message: error.message, place: placeIn(text, error.offset) };
+    const place = new LineStarts(text).placeOf(error.offset);
+    return { ok: false, message: error.message, place };
   }
 }
 
-function keyOf(path: readonly PropertyKey[]): string {
-  return path.join('\n');
+/** Found when the first place is asked for. */
+class LineStarts {
+  readonly #text: string;
+  #starts: number[] | undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  placeOf(offset: number): Place {
+    this.#starts ??= [0, ...this.#text.matchAll(/\n/g).map(({ index }) => index + 1)];
+    const starts = this.#starts;
+    let line = 0;
+    for (let after = starts.length; line + 1 < after; ) {
+      const middle = (line + after) >>> 1;
+      if (starts[middle]! <= offset) line = middle;
+      else after = middle;
+    }
+    return { line: line + 1, column: offset - starts[line]! + 1 };
+  }
 }
 
-function placeIn(text: string, offset: number): Place {
-  const before = text.slice(0, offset);
-  const line = before.split('\n').length;
-  return { line, column: offset - before.lastIndexOf('\n') };
+/** Where a value is. As a tree: paths as text would repeat long names for all that is in them. */
+interface Node {
+  readonly offset: number;
+  children?: Map<PropertyKey, Node>;
 }
 
 const SPACE = /[ \t\r\n]*/y;
@@ -63,30 +85,29 @@ class Fault extends Error {
 }
 
 class Reader {
-  /** By path. */
-  readonly offsets = new Map<string, number>();
+  root: Node = { offset: 0 };
   readonly #text: string;
   #at = 0;
-  readonly #path: (string | number)[] = [];
 
   constructor(text: string) {
     this.#text = text;
   }
 
   document(): unknown {
-    const value = this.#value();
+    this.#skip();
+    this.root = { offset: this.#at };
+    const value = this.#value(this.root, 0);
     this.#skip();
     if (this.#at < this.#text.length) throw this.#fault('there is something behind the end');
     return value;
   }
 
-  #value(): unknown {
-    this.#skip();
-    this.offsets.set(keyOf(this.#path), this.#at);
-    if (this.#path.length > MAX_DEPTH) throw this.#fault('it is nested too deep');
+  /** The value here, which is the node's. */
+  #value(node: Node, depth: number): unknown {
+    if (depth > MAX_DEPTH) throw this.#fault('it is nested too deep');
     const character = this.#text[this.#at];
-    if (character === '{') return this.#object();
-    if (character === '[') return this.#array();
+    if (character === '{') return this.#object(node, depth);
+    if (character === '[') return this.#array(node, depth);
     if (character === '"') return this.#string();
     const word = this.#match(WORD);
     if (word === undefined) throw this.#fault(`${this.#here()} is no value`);
@@ -99,7 +120,16 @@ class Reader {
     }
   }
 
-  #object(): Record<string, unknown> {
+  /** The value that comes next, as a part of the node's. */
+  #child(node: Node, key: string | number, depth: number): unknown {
+    this.#skip();
+    const child: Node = { offset: this.#at };
+    node.children ??= new Map();
+    node.children.set(key, child);
+    return this.#value(child, depth + 1);
+  }
+
+  #object(node: Node, depth: number): Record<string, unknown> {
     const entries = new Map<string, unknown>();
     this.#each('}', () => {
       const start = this.#at;
@@ -109,19 +139,15 @@ class Reader {
       this.#skip();
       if (this.#text[this.#at] !== ':') throw this.#fault(`":" is missing after "${name}"`);
       this.#at++;
-      this.#path.push(name);
-      entries.set(name, this.#value());
-      this.#path.pop();
+      entries.set(name, this.#child(node, name, depth));
     });
     return Object.fromEntries(entries);
   }
 
-  #array(): unknown[] {
+  #array(node: Node, depth: number): unknown[] {
     const values: unknown[] = [];
     this.#each(']', () => {
-      this.#path.push(values.length);
-      values.push(this.#value());
-      this.#path.pop();
+      values.push(this.#child(node, values.length, depth));
     });
     return values;
   }

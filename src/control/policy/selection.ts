@@ -8,6 +8,8 @@ export class Selection {
   readonly #policy: Pick<Policy, 'tags'>;
   readonly #owners: AddressOwners;
   readonly #known = new Map<string, AddressSet>();
+  /** So that what a selector says is written out once, not for each flow that is looked at. */
+  readonly #ofSelector = new WeakMap<Selector, AddressSet>();
 
   constructor(policy: Pick<Policy, 'tags'>, owners: AddressOwners) {
     this.#policy = policy;
@@ -16,6 +18,15 @@ export class Selection {
 
   of(selector: Selector | null): AddressSet {
     if (selector === null) return ALL_ADDRESSES;
+    let set = this.#ofSelector.get(selector);
+    if (set === undefined) {
+      set = this.#find(selector);
+      this.#ofSelector.set(selector, set);
+    }
+    return set;
+  }
+
+  #find(selector: Selector): AddressSet {
     const key = JSON.stringify(selector);
     let set = this.#known.get(key);
     if (set === undefined) {

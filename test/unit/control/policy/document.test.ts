@@ -149,3 +149,19 @@ test.each([
 ] as const)('what is refused, %#', (text, expected) => {
   expect(refusal(text)).toContain(expected);
 });
+
+// Their paths as text would be 1.4 GB: more than a process has.
+test('long names of what holds many values do not fill the memory', () => {
+  const name = 'k'.repeat(20_000);
+  const value = `[${'0,'.repeat(70_000)}]`;
+  expect(refusal(`{ "default": "deny", "rules": [], "${name}": ${value} }`)).toContain(
+    'POLICY_SYNTAX',
+  );
+});
+
+test('places are right in long texts, also at both ends of a line', () => {
+  const rules = Array.from({ length: 300 }, () => '{ "action": "log" }');
+  rules[299] = '{ "action": "lag" }';
+  const message = refusal(`{ "default": "deny",\n"rules": [\n${rules.join(',\n')}] }`);
+  expect(message).toContain('rule 300, action (line 302, column 13)');
+});
