@@ -5,8 +5,8 @@
  * Connectors that meet the same rules are one class; classes instead of connectors keep the work small.
  */
 import type { AddressOwners } from './address-owners.ts';
-import { covers } from './address-set.ts';
-import type { Policy } from './policy.ts';
+import { type AddressSet, covers } from './address-set.ts';
+import type { Policy, Selector } from './policy.ts';
 import { Selection } from './selection.ts';
 
 /** More classes are not looked at: everybody may reach everybody then, and the connectors enforce. */
@@ -28,9 +28,16 @@ export function reachablePairs(
   const selection = new Selection(policy, owners);
   const rules = policy.rules.filter(({ action }) => action !== 'log');
   const marks = new Map([...connectors].map((connector) => [connector, [] as string[]]));
-  /** Side 2 i is where rule i is from, side 2 i + 1 where it goes to. */
-  const sides = rules.flatMap(({ from, to }) => [selection.of(from), selection.of(to)]);
-  for (const [side, set] of sides.entries()) {
+  /** Each set of addresses once, however many rules have it: the work is by set and connector. */
+  const sides = new Map<AddressSet, number>();
+  const sideOf = (selector: Selector | null): number => {
+    const set = selection.of(selector);
+    const side = sides.get(set) ?? sides.size;
+    sides.set(set, side);
+    return side;
+  };
+  const ends = rules.map(({ from, to }) => ({ from: sideOf(from), to: sideOf(to) }));
+  for (const [set, side] of sides) {
     for (const connector of owners.touching(set)) {
       const whole = covers(set, owners.setOf(connector));
       marks.get(connector)?.push(whole ? `${side}!` : `${side}`);
@@ -40,8 +47,8 @@ export function reachablePairs(
   if (sorted.size > MAX_CLASSES) return undefined;
   const classes = [...sorted.values()];
   /** Classes with some, and with all, of their addresses on a side. */
-  const some: number[][] = sides.map(() => []);
-  const whole: number[][] = sides.map(() => []);
+  const some = Array.from(sides, (): number[] => []);
+  const whole = Array.from(sides, (): number[] => []);
   for (const [at, [first]] of classes.entries()) {
     for (const mark of first![1]) {
       const side = Number.parseInt(mark, 10);
@@ -60,12 +67,13 @@ export function reachablePairs(
   const open = all.map(() => rowOf(all));
   const allowed = all.map(() => new Uint32Array(words));
   for (const [i, rule] of rules.entries()) {
+    const { from: source, to: destination } = ends[i]!;
     if (rule.action === 'allow') {
-      const to = rowOf(some[2 * i + 1]!);
-      for (const from of some[2 * i]!) add(allowed[from]!, open[from]!, to);
+      const to = rowOf(some[destination]!);
+      for (const from of some[source]!) add(allowed[from]!, open[from]!, to);
     } else if (rule.protocols.length === 0) {
-      const to = rowOf(whole[2 * i + 1]!);
-      for (const from of whole[2 * i]!) remove(open[from]!, to);
+      const to = rowOf(whole[destination]!);
+      for (const from of whole[source]!) remove(open[from]!, to);
     }
   }
   const everybody = rowOf(all);
