@@ -38,6 +38,8 @@ export interface SetPolicyInput {
   /** Id or name. */
   readonly vnet: string;
   readonly text: string;
+  /** Who its names were, where that is known from before; otherwise they are looked up. */
+  readonly meant?: PolicyRecord['connectors'] | undefined;
   readonly comment?: string | undefined;
   readonly author: string;
   /** The version that the text was made from; refused if another is in force by now. */
@@ -62,8 +64,11 @@ export function setPolicy(
       `Version ${inForce} of the policy is in force, not ${input.expected}: look at it with \`connector policy get\` and make the change again.`,
     );
   }
-  const { parsed, policy, owners, connectors } = readPolicy(view, vnet, input.text, inForce + 1);
-  checkTests(testsOf(view, vnet, parsed, policy, owners));
+  const { text, meant } = input;
+  const { parsed, policy, owners, connectors } = readPolicy(view, vnet, text, inForce + 1, meant);
+  checkTests(
+    runPolicyTests(parsed, new PolicyEvaluator(policy, owners), testLookup(view, vnet, meant)),
+  );
   if (input.force !== true) checkConnections(before, policy, owners, input.connections);
   if (before?.text === input.text) {
     const { connectors: meant } = before;
@@ -87,16 +92,17 @@ export function setPolicy(
   return draft.plan(record);
 }
 
-/** Makes what an earlier version said the next version. */
+/** Makes what an earlier version said the next version; its names mean who they meant then. */
 export function rollbackPolicy(
   view: RegistryView,
-  input: Omit<SetPolicyInput, 'text' | 'comment'> & { readonly version: number },
+  input: Omit<SetPolicyInput, 'text' | 'meant' | 'comment'> & { readonly version: number },
   context: RuleContext,
 ): Plan<PolicyRecord> {
   const vnet = existingVnet(view, input.vnet);
   const record = policyVersion(view, vnet, input.version);
   const { version, ...rest } = input;
-  return setPolicy(view, { ...rest, text: record.text, comment: `as version ${version}` }, context);
+  const { text, connectors: meant } = record;
+  return setPolicy(view, { ...rest, text, meant, comment: `as version ${version}` }, context);
 }
 
 /** @throws CausewayError NOT_FOUND */
@@ -109,7 +115,7 @@ export function policyVersion(view: RegistryView, vnet: Vnet, version: number): 
 export function testPolicy(view: RegistryView, vnet: Vnet, text?: string): TestResult[] {
   const document = text ?? view.policyOf(vnet.id)?.text ?? NO_POLICY;
   const { parsed, policy, owners } = readPolicy(view, vnet, document, 1);
-  return testsOf(view, vnet, parsed, policy, owners);
+  return runPolicyTests(parsed, new PolicyEvaluator(policy, owners), meshLookup(view, vnet));
 }
 
 /** The policy in force, or the one that allows everything. */
@@ -135,27 +141,35 @@ interface ReadPolicy {
   readonly connectors: Record<string, ConnectorId>;
 }
 
-function readPolicy(view: RegistryView, vnet: Vnet, text: string, version: number): ReadPolicy {
+/** @param meant who the names are; looked up without it */
+function readPolicy(
+  view: RegistryView,
+  vnet: Vnet,
+  text: string,
+  version: number,
+  meant?: PolicyRecord['connectors'],
+): ReadPolicy {
   const parsed = parseDocument(text);
   const connectors: Record<string, ConnectorId> = {};
   const policy = resolvePolicy(parsed, version, (name) => {
-    const connector = view.findConnector(name);
-    if (connector?.vnet !== vnet.id || connector.name !== name) return undefined;
+    const connector =
+      meant === undefined ? view.findConnector(name) : view.connectors.get(meant[name]!);
+    if (connector?.vnet !== vnet.id) return undefined;
+    if (meant === undefined && connector.name !== name) return undefined;
     connectors[name] = connector.id;
     return connector.id;
   });
   return { parsed, policy, owners: ownersInVnet(view, vnet.id), connectors };
 }
 
-function testsOf(
+/** Test cases speak of whom the rules speak of. */
+function testLookup(
   view: RegistryView,
   vnet: Vnet,
-  parsed: ParsedDocument,
-  policy: Policy,
-  owners: AddressOwners,
-): TestResult[] {
-  const evaluator = new PolicyEvaluator(policy, owners);
-  return runPolicyTests(parsed, evaluator, meshLookup(view, vnet));
+  meant: PolicyRecord['connectors'] = {},
+): MeshLookup {
+  const byName = meshLookup(view, vnet);
+  return (name) => byName(Object.hasOwn(meant, name) ? meant[name]! : name);
 }
 
 /** Only what goes from one connector's addresses to another's is the policy's business. */

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
 import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
+import { NO_POLICY } from '../../../src/control/policy/document.ts';
 import {
   policyExplanationSchema,
   policyHistorySchema,
@@ -95,6 +96,28 @@ test('versions: set, history, rollback, and only so many are kept', async () => 
   });
   const audit = readFileSync(join(edge.directory, 'audit.jsonl'), 'utf8');
   expect(audit).toContain('"action":"policy.create"');
+});
+
+test('a version that comes back means those whom it meant, not who has their names now', async () => {
+  await put(ONLY_SSH);
+  await put(ONLY_SSH.replace('"deny"', '"allow"'));
+  await edge.call('PATCH', '/v1/connectors/paris', { local: true, body: { name: 'lyon' } });
+  await edge.call('PATCH', '/v1/connectors/oslo', { local: true, body: { name: 'paris' } });
+  const body = { version: 1 };
+  await edge.admin('POST', `${PATH}/rollback`, policyViewSchema, body);
+  const decides = async (to: string): Promise<string> => {
+    const query = `source=10.1.0.7&destination=${to}&protocol=tcp&port=22`;
+    return (await edge.admin('GET', `${PATH}/explain?${query}`, policyExplanationSchema)).verdict;
+  };
+  expect(await decides('10.2.0.7')).toBe('allow');
+  expect(await decides('10.3.0.7')).toBe('deny');
+  // One that is deleted has no heir.
+  await put(NO_POLICY);
+  expect((await edge.call('DELETE', '/v1/connectors/lyon', { local: true })).status).toBe(204);
+  expect((await edge.call('POST', `${PATH}/rollback`, { local: true, body })).json).toMatchObject({
+    code: 'POLICY_UNKNOWN',
+  });
+  expect(await decides('10.3.0.7')).toBe('allow');
 });
 
 test('what is refused changes nothing', async () => {
