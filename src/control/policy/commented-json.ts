@@ -53,7 +53,7 @@ class LineStarts {
   }
 
   placeOf(offset: number): Place {
-    this.#starts ??= [0, ...this.#text.matchAll(/\n/g).map(({ index }) => index + 1)];
+    this.#starts ??= [0, ...Array.from(this.#text.matchAll(/\n/g), ({ index }) => index + 1)];
     const starts = this.#starts;
     let line = 0;
     for (let after = starts.length; line + 1 < after; ) {

@@ -56,6 +56,7 @@ export async function joinMesh(
     signal.throwIfAborted();
   } catch (error) {
     await mesh.close();
+    await kernel.remove();
     throw error;
   }
   return mesh;
@@ -148,11 +149,15 @@ export class MeshGateway implements Attachment {
     await this.#stream?.close();
     await idle;
     await this.#inForce.close();
-    await this.#kernel.remove();
   }
 
+  /** Not before: as long as packets can pass, the policy's rules stay. */
   async afterInterface(): Promise<void> {
-    await this.#options.state.close();
+    try {
+      await this.#kernel.remove();
+    } finally {
+      await this.#options.state.close();
+    }
   }
 
   #view(): MeshView {

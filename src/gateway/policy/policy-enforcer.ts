@@ -12,6 +12,7 @@ import { formatProtocol } from '../../control/policy/services.ts';
 import { formatAddress } from '../../routing/address.ts';
 import type { Log } from '../log.ts';
 import { noteSetup } from '../setup-state.ts';
+import { encodeRuleset } from './policy-ruleset.ts';
 import {
   installPolicy,
   NO_COUNTS,
@@ -22,8 +23,8 @@ import {
   removePolicy,
 } from './policy-table.ts';
 
-/** ms between two looks at what was denied. */
-const LOOK_INTERVAL_MS = 5_000;
+/** ms between two looks at what was denied, and at whether the rules are still there. */
+const LOOK_INTERVAL_MS = 1_000;
 /** Until what the kernel, or `nft`, refused is tried again. */
 const RETRY_AFTER_MS = 5_000;
 /** Flows logged in one look: a sample, if there are more. */
@@ -70,7 +71,7 @@ export class PolicyEnforcer {
   readonly #log: Log;
   readonly #again: () => Promise<unknown>;
   #inForce: InForce | undefined;
-  /** What the table is made from; empty = there is none. */
+  /** Of the table, for `nft`; empty = there is none. */
   #text = '';
   #fault: string | undefined;
   #closed = false;
@@ -82,6 +83,8 @@ export class PolicyEnforcer {
   #recent: DeniedFlow[] = [];
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** From then on a table that is not there is none that somebody took away. */
+  #ended = false;
   /** Serializes what runs `nft`. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -144,6 +147,7 @@ export class PolicyEnforcer {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     clearTimeout(this.#retry);
+    this.#ended = true;
     await this.#turn;
   }
 
@@ -158,20 +162,40 @@ export class PolicyEnforcer {
   }
 
   async #install(wanted: InForce): Promise<void> {
-    const text = textOf(wanted.rules);
+    const text = encodeRuleset(this.#interfaceName, wanted.rules);
     if (text !== this.#text) {
       await noteSetup(this.#interfaceName, { firewall: true });
       if (this.#text !== '') await this.#look();
-      await installPolicy(this.#interfaceName, wanted.rules);
-      this.#before = sum(this.#before, this.#counters);
-      this.#counters = NO_COUNTS;
-      this.#noted.clear();
+      await installPolicy(this.#interfaceName, text);
+      this.#countAnew();
       this.#text = text;
       const { version, rules, default: verdict } = wanted.rules;
       this.#log.info({ version, rules: rules.length, default: verdict }, 'policy in force');
     }
     this.#inForce = wanted;
     this.#timer ??= setInterval(() => void this.look(), LOOK_INTERVAL_MS).unref();
+  }
+
+  #countAnew(): void {
+    this.#before = sum(this.#before, this.#counters);
+    this.#counters = NO_COUNTS;
+    this.#noted.clear();
+  }
+
+  /** Somebody took the table away, as a firewall does that is loaded anew after flushing everything. */
+  async #restore(): Promise<void> {
+    this.#log.error('the rules of the policy were removed by another program: they are put back');
+    this.#countAnew();
+    try {
+      await installPolicy(this.#interfaceName, this.#text);
+    } catch (error) {
+      this.#inForce = undefined;
+      this.#text = '';
+      this.#closed = true;
+      this.#fault = (error as Error).message;
+      this.#tryAgain();
+      throw error;
+    }
   }
 
   async #remove(): Promise<void> {
@@ -185,8 +209,9 @@ export class PolicyEnforcer {
   }
 
   async #look(): Promise<void> {
-    if (this.#text === '') return;
+    if (this.#text === '' || this.#ended) return;
     const counters = await readCounters(this.#interfaceName);
+    if (counters === undefined) return this.#restore();
     const { denied, logged } = this.#counters;
     const news = counters.denied > denied || counters.logged > logged;
     this.#counters = counters;
@@ -228,13 +253,6 @@ function compiled(netmap: Netmap): InForce | undefined {
   const rules = compilePolicy(netmap.policy!, owners, netmap.self.connector);
   const open = rules.default === 'allow' && rules.rules.every(({ action }) => action === 'allow');
   return open ? undefined : { rules, evaluator: new PolicyEvaluator(netmap.policy!, owners) };
-}
-
-/** Without the version: a policy that says the same here needs no new table. */
-function textOf({ version: _, ...rest }: RuleSet): string {
-  return JSON.stringify(rest, (_key, value: unknown) => {
-    return typeof value === 'bigint' ? value.toString(16) : value;
-  });
 }
 
 function keyOf({ source, destination, protocol, port }: NotedFlow): string {

@@ -121,13 +121,19 @@ function familyChains(
     ]),
     ...chain(`log${family}`, ['counter name "logged"', `goto note${family}`]),
     ...chain(`deny${family}`, ['counter name "denied"', `jump note${family}`, 'drop']),
+    ...chain(`error${family}`, [
+      ...rules
+        .filter(({ action }) => action !== 'log')
+        .flatMap((rule) => errorLines(family, rule, sets)),
+      verdict === 'allow' ? 'accept' : DENY_ERROR,
+    ]),
     ...chain(`judge${family}`, [
+      `meta l4proto ${icmp} ct state related goto error${family}`,
       ...withPorts.map((protocol) => `meta l4proto ${protocol} ${tuple} @allowed${family} accept`),
       'ct state invalid counter name "invalid" drop',
       'ct state untracked counter name "untracked" drop',
       // What a helper of the kernel expects, such as the data connection of FTP.
       'ct status expected accept',
-      `meta l4proto ${icmp} ct state related accept`,
       ...rules.flatMap((rule) => ruleLines(family, rule, sets)),
       `goto ${verdict}${family}`,
     ]),
@@ -140,34 +146,68 @@ function chain(name: string, rules: readonly string[]): string[] {
 
 const DOES = { allow: 'goto allow', deny: 'goto deny', log: 'jump log' } as const;
 
+const DENY_ERROR = 'counter name "denied" drop';
+
 /** One line for each protocol; none where the family has none of the rule's addresses or types. */
 function ruleLines(family: Family, rule: CompiledRule, sets: NamedSets): string[] {
+  const match = matchOf(family, rule, sets);
+  if (match === undefined) return [];
+  const end = `counter ${DOES[rule.action]}${family} comment "${rule.number}"`;
+  const { where, which, protocols } = match;
+  if (protocols === undefined) return [[...where, end].join(' ')];
+  return protocols.map((one) => [`meta l4proto ${one}`, ...where, ...which, end].join(' '));
+}
+
+/**
+ * The same for ICMP errors, which are judged as what they are about. They are not remembered: their
+ * tuple with the protocol of the error could be that of another flow.
+ */
+function errorLines(family: Family, rule: CompiledRule, sets: NamedSets): string[] {
+  const match = matchOf(family, rule, sets);
+  if (match === undefined) return [];
+  const end = `${rule.action === 'allow' ? 'accept' : DENY_ERROR} comment "${rule.number}"`;
+  const { where, which, protocols } = match;
+  if (protocols === undefined) return [[...where, end].join(' ')];
+  // nft reads ports only where it knows the packet's own protocol.
+  const error = `meta l4proto ${SAYS[family].icmp}`;
+  return protocols.map((one) =>
+    [error, `ct original protocol ${one}`, ...where, ...which, end].join(' '),
+  );
+}
+
+interface Match {
+  readonly where: readonly string[];
+  readonly which: readonly string[];
+  /** Undefined = any. */
+  readonly protocols: readonly number[] | undefined;
+}
+
+function matchOf(family: Family, rule: CompiledRule, sets: NamedSets): Match | undefined {
   const { ip } = SAYS[family];
   const from = sets.addresses(family, rule.from);
   const to = sets.addresses(family, rule.to);
-  if (from === undefined || to === undefined) return [];
+  if (from === undefined || to === undefined) return undefined;
   const where = [
     ...(from === '' ? [] : [`ct original ${ip} saddr ${from}`]),
     ...(to === '' ? [] : [`ct original ${ip} daddr ${to}`]),
   ];
-  const end = `counter ${DOES[rule.action]}${family} comment "${rule.number}"`;
-  if (rule.protocols.length === 0) return [[...where, end].join(' ')];
+  if (rule.protocols.length === 0) return { where, which: [], protocols: undefined };
   const other = family === 4 ? ICMPV6 : ICMP;
   const types = rule.icmp.flatMap((name) => ICMP_TYPES[name][family] ?? []);
-  if (rule.icmp.length > 0 && types.length === 0) return [];
+  if (rule.icmp.length > 0 && types.length === 0) return undefined;
   // The type is the higher byte of what stands in a port's place, the code the lower one.
   const ports =
     types.length > 0 ? types.map((type): PortRange => [type << 8, (type << 8) | 255]) : rule.ports;
   const which = ports.length === 0 ? [] : [`ct original proto-dst ${sets.ports(ports)}`];
-  return rule.protocols
-    .filter((protocol) => protocol !== other)
-    .map((protocol) => [`meta l4proto ${protocol}`, ...where, ...which, end].join(' '));
+  return { where, which, protocols: rule.protocols.filter((protocol) => protocol !== other) };
 }
 
 /** Sets that rules share, declared once for the same contents. */
 class NamedSets {
   readonly lines: string[] = [];
   readonly #names = new Map<string, string>();
+  /** Rules of the same addresses have the same object: a long list is written out once. */
+  readonly #ofRanges = new WeakMap<readonly AddressRange[], string>();
 
   /** Empty text for all addresses of the family; undefined for none. */
   addresses(family: Family, set: AddressSet): string | undefined {
@@ -175,8 +215,13 @@ class NamedSets {
     const [whole] = ALL_ADDRESSES[family];
     if (ranges.length === 0) return undefined;
     if (ranges[0]!.first === whole!.first && ranges[0]!.last === whole!.last) return '';
-    const elements = ranges.map((range) => rangeText(family, range));
-    return elements.length === 1 ? elements[0]! : this.#name(`ipv${family}_addr`, elements);
+    let text = this.#ofRanges.get(ranges);
+    if (text === undefined) {
+      const elements = ranges.map((range) => rangeText(family, range));
+      text = elements.length === 1 ? elements[0]! : this.#name(`ipv${family}_addr`, elements);
+      this.#ofRanges.set(ranges, text);
+    }
+    return text;
   }
 
   ports(ranges: readonly PortRange[]): string {

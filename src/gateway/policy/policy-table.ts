@@ -2,16 +2,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FAMILIES, type Family } from '../../control/policy/address-set.ts';
-import type { RuleSet } from '../../control/policy/compile.ts';
 import { numberOf, objectsOf, runCommand, stringOf, tryCommand } from '../../tun/command.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
-import {
-  COUNTERS,
-  type CounterName,
-  encodeRuleset,
-  notedSets,
-  policyTableName,
-} from './policy-ruleset.ts';
+import { COUNTERS, type CounterName, notedSets, policyTableName } from './policy-ruleset.ts';
 
 export type PolicyCounters = Readonly<Record<CounterName, number>>;
 export const NO_COUNTS: PolicyCounters = { denied: 0, invalid: 0, untracked: 0, logged: 0 };
@@ -27,11 +20,11 @@ export interface NotedFlow {
   readonly packets: number;
 }
 
-/** Replaces what was there. @throws CausewayError COMMAND_MISSING, COMMAND_FAILED, PERMISSION */
-export async function installPolicy(interfaceName: string, rules: RuleSet): Promise<void> {
+/** Replaces what was there; `text` is `encodeRuleset`'s. @throws CausewayError COMMAND_MISSING, COMMAND_FAILED, PERMISSION */
+export async function installPolicy(interfaceName: string, text: string): Promise<void> {
   const path = join(runtimeDirectory(), `${interfaceName}.policy.nft`);
   await mkdir(runtimeDirectory(), { recursive: true, mode: 0o700 });
-  await writeFile(path, encodeRuleset(interfaceName, rules), { mode: 0o600 });
+  await writeFile(path, text, { mode: 0o600 });
   try {
     await runCommand('nft', ['-f', path]);
   } finally {
@@ -46,14 +39,15 @@ export async function removePolicy(interfaceName: string): Promise<void> {
   });
 }
 
-/** Packets since the table was put in place; zeros if there is none. */
-export async function readCounters(interfaceName: string): Promise<PolicyCounters> {
+/** Packets since the table was put in place; undefined if it is not there. */
+export async function readCounters(interfaceName: string): Promise<PolicyCounters | undefined> {
   const found = await list('counter', [
     'counters',
     'table',
     'inet',
     policyTableName(interfaceName),
   ]);
+  if (found === undefined) return undefined;
   const counts: Record<CounterName, number> = { ...NO_COUNTS };
   for (const counter of found) {
     const name = COUNTERS.find((one) => one === stringOf(counter, 'name'));
@@ -67,7 +61,7 @@ export async function readNotedFlows(interfaceName: string): Promise<NotedFlow[]
   for (const family of FAMILIES) {
     for (const name of notedSets(family)) {
       const found = await list('set', ['set', 'inet', policyTableName(interfaceName), name]);
-      for (const { elem } of found.flatMap((set) => objectsOf(set.elem))) {
+      for (const { elem } of (found ?? []).flatMap((set) => objectsOf(set.elem))) {
         const flow = parseFlow(family, elem);
         if (flow !== undefined) flows.push(flow);
       }
@@ -76,10 +70,10 @@ export async function readNotedFlows(interfaceName: string): Promise<NotedFlow[]
   return flows;
 }
 
-/** The objects of a kind that `nft list` shows; none if it fails. */
+/** The objects of a kind that `nft list` shows; undefined if it fails. */
 async function list(kind: string, what: readonly string[]) {
   const { code, stdout } = await tryCommand('nft', ['-j', '-n', 'list', ...what]);
-  if (code !== 0) return [];
+  if (code !== 0) return undefined;
   const { nftables } = JSON.parse(stdout) as { nftables?: unknown };
   return objectsOf(nftables).flatMap((object) => objectsOf([object[kind]]));
 }

@@ -27,7 +27,7 @@ function rulesFor(own: string, ...rules: string[]): string {
 function judged(text: string, family: 4 | 6): string[] {
   const chain = text.slice(text.indexOf(`chain judge${family} {`));
   const lines = chain.slice(0, chain.indexOf('\n  }')).split('\n');
-  const from = lines.findIndex((line) => line.includes('ct state related')) + 1;
+  const from = lines.findIndex((line) => line.includes('ct status expected')) + 1;
   return lines.slice(from).map((line) => line.trim());
 }
 

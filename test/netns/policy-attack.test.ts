@@ -1,0 +1,124 @@
+/**
+ * What somebody does to get past a policy, on real packets: two sites behind their gateways and an edge
+ * (lab/mesh-lab.ts; drawn in policy.test.ts).
+ */
+import { expect, test } from 'vitest';
+import { MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { isSilent, reach } from '../../lab/ping.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
+import { netnsSuite } from './suite.ts';
+
+const PORT = 7;
+const SECONDS = 120_000;
+/** The relay forwards between the two for the sake of one port; the rest is the gateways' to deny. */
+const ONE_PORT =
+  '{ "default": "deny", "rules": [{ "action": "allow", "from": "a", "protocol": "udp", "ports": 9 }] }';
+
+async function statusOf(site: Site): Promise<MeshStatus> {
+  return (await site.status()) as unknown as MeshStatus;
+}
+
+/** Sets a policy; returns when both gateways enforce it. */
+async function setPolicy(mesh: MeshLab, version: number, text: string): Promise<void> {
+  await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text));
+  for (const site of mesh.sites) {
+    const enforces = async (): Promise<boolean> =>
+      (await statusOf(site)).policy?.version === version;
+    await expect.poll(enforces, { timeout: 20_000 }).toBe(true);
+  }
+}
+
+async function twoSites(): Promise<MeshLab> {
+  const mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+  await mesh.startEdge();
+  await mesh.joinAll();
+  return mesh;
+}
+
+netnsSuite('policy under attack', ['nft', 'bash', 'python3'], () => {
+  test('a firewall that is loaded anew does not take the policy away', {
+    timeout: SECONDS,
+  }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await reach(a.host, b.address[4]);
+    await setPolicy(mesh, 1, ONE_PORT);
+    expect(await isSilent(a.host, b.address[4])).toBe(true);
+    // As /etc/nftables.conf of Debian begins.
+    for (const { gateway } of mesh.sites) await gateway.run(['nft', 'flush', 'ruleset']);
+    const tables = async (): Promise<string> => a.gateway.run(['nft', 'list', 'tables']);
+    await expect.poll(tables, { timeout: 20_000 }).toContain('/policy');
+    await expect
+      .poll(async () => b.gateway.run(['nft', 'list', 'tables']), { timeout: 20_000 })
+      .toContain('/policy');
+    expect(await isSilent(a.host, b.address[4])).toBe(true);
+  });
+
+  test('nothing passes while a gateway ends', { timeout: SECONDS }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await setPolicy(mesh, 1, ONE_PORT);
+    // Gateway a lets everything out, as one in wrong hands would.
+    await a.gateway.run(['nft', 'delete', 'table', 'inet', 'causeway-causeway0/policy']);
+    const received = async (): Promise<number> => {
+      const text = await b.host.run(['cat', '/proc/net/snmp']);
+      const [names, values] = text.split('\n').filter((line) => line.startsWith('Icmp:'));
+      return Number(values!.split(' ')[names!.split(' ').indexOf('InEchos')]);
+    };
+    const before = await received();
+    const ping = a.host.start(['ping', '-n', '-q', '-i', '0.002', b.address[4]]);
+    const deniedAtB = async (): Promise<number> => (await statusOf(b)).policy!.counters.denied;
+    await expect.poll(deniedAtB, { timeout: 10_000 }).toBeGreaterThan(20);
+    await b.down();
+    await ping.stop('SIGINT');
+    expect((await received()) - before).toBe(0);
+  });
+
+  test('an error about a connection that is denied by now is denied as well', {
+    timeout: SECONDS,
+  }, async () => {
+    await using mesh = await twoSites();
+    const [a, b] = mesh.sites as [Site, Site];
+    await startService(b.host, PORT);
+    const stream = new ServiceClient(a.host, b.address[4], PORT).stream();
+    await stream.line(/from/);
+    await setPolicy(mesh, 1, '{ "default": "allow", "rules": [{ "action": "log" }] }');
+    stream.write('one\n');
+    await stream.line(/^one$/, 20);
+    const sport = /:(\d+) +[\d.:]+:7/.exec(
+      await a.host.run(['ss', '-tnH', 'state', 'established', 'dport', '=', ':7']),
+    )![1]!;
+    await setPolicy(mesh, 2, ONE_PORT);
+    // "Fragmentation needed" with whatever the sender likes behind the header that it is about.
+    const program = `
+import socket, struct
+def csum(b):
+    if len(b) % 2: b += b'\\0'
+    s = sum(struct.unpack('!%dH' % (len(b) // 2), b))
+    while s >> 16: s = (s & 0xffff) + (s >> 16)
+    return ~s & 0xffff
+a, b = socket.inet_aton('${a.address[4]}'), socket.inet_aton('${b.address[4]}')
+tcp = struct.pack('!HHLLBBHHH', 7, ${sport}, 0, 0, 0x50, 0x10, 100, 0, 0)
+ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 40, 1, 0, 64, 6, 0, b, a)
+ip = ip[:10] + struct.pack('!H', csum(ip)) + ip[12:]
+body = ip + tcp + b'secret' * 20
+head = struct.pack('!BBHL', 3, 1, 0, 0)
+head = head[:2] + struct.pack('!H', csum(head + body)) + head[4:]
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+for i in range(20): s.sendto(head + body, ('${b.address[4]}', 0))
+`;
+    const received = async (): Promise<number> => {
+      const text = await b.host.run(['cat', '/proc/net/snmp']);
+      const [names, values] = text.split('\n').filter((line) => line.startsWith('Icmp:'));
+      return Number(values!.split(' ')[names!.split(' ').indexOf('InMsgs')]);
+    };
+    const before = await received();
+    const denied = (await statusOf(a)).policy!.counters.denied;
+    await a.host.run(['python3', '-c', program]);
+    await expect
+      .poll(async () => (await statusOf(a)).policy!.counters.denied, { timeout: 10_000 })
+      .toBe(denied + 20);
+    expect((await received()) - before).toBe(0);
+  });
+});
