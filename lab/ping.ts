@@ -1,9 +1,24 @@
 /** ICMP echo from a namespace. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Namespace } from './namespace.ts';
 
-/** Waits for the first answer of an address, for at most some seconds; fails without one. */
+/** Between probes that a router has refused, in ms. */
+const AFTER_REFUSAL = 100;
+
+/**
+ * Waits for the first answer of an address, for at most some seconds; fails without one. A router's
+ * "unreachable" ends ping, but not the wait: the route may come with the next netmap.
+ */
 export async function reach(from: Namespace, address: string, seconds = 10): Promise<void> {
-  await from.run(['ping', '-n', '-q', '-c', '1', '-w', String(seconds), address]);
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const left = Math.max(1, Math.ceil((deadline - performance.now()) / 1000));
+    const probe = ['ping', '-n', '-q', '-c', '1', '-w', String(left), address];
+    const { code, stdout } = await from.attempt(probe);
+    if (code === 0) return;
+    if (performance.now() > deadline) throw new Error(`${address} does not answer: ${stdout}`);
+    await delay(AFTER_REFUSAL);
+  }
 }
 
 /** Whether nothing answers within a second, on probes every 0.2 s. */
