@@ -103,7 +103,8 @@ export class MeshGateway implements Attachment {
 
   async open(): Promise<void> {
     const { enrolled, log, onWarning } = this.#options;
-    await this.#inForce.open(enrolled.cached, enrolled.fresh);
+    // A turn too: what fails meanwhile and is tried again finds the netmap in force.
+    await this.#turns.take(() => this.#inForce.open(enrolled.cached, enrolled.fresh));
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
     }
