@@ -5,6 +5,7 @@
  */
 import { isatty } from 'node:tty';
 import { checkInterfaceName } from '../tun/interface-name.ts';
+import type { Explanation } from './explain/explanation.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
 import type { MeshStatus } from './mesh/mesh-status.ts';
@@ -28,6 +29,8 @@ export interface Attachment {
   afterInterface?(): Promise<void>;
   /** Of a gateway under a control plane. */
   meshStatus?(): Promise<MeshStatus>;
+  /** The same. @throws CausewayError for a question that makes no sense */
+  explain?(question: unknown): Promise<Explanation>;
 }
 
 export interface DaemonOptions extends TunnelOptions {
@@ -98,6 +101,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     let attachment: Attachment | undefined;
     const handlers = {
       mesh: () => attachment?.meshStatus?.(),
+      explain: (question: unknown) => attachment?.explain?.(question),
       status: () => statusOf(tunnel.snapshot(), process.pid, since),
       stop: () => end({ cause: 'stop-requested' }),
     };

@@ -3,8 +3,9 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { CausewayError } from '../errors.ts';
-import { SUFFIX } from './local-socket.ts';
+import { CausewayError, ERROR_CODES } from '../errors.ts';
+import { type Explanation, explanationSchema, type Question } from './explain/explanation.ts';
+import { type RequestName, SUFFIX } from './local-socket.ts';
 import { type MeshStatus, meshStatusSchema } from './mesh/mesh-status.ts';
 import { RUNTIME_ROOT, runtimeDirectories, runtimeDirectory } from './runtime-directory.ts';
 import type { TunnelStatus } from './status.ts';
@@ -36,6 +37,13 @@ const Status: z.ZodType<TunnelStatus> = z.object({
   drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
 });
 const StatusResponse = z.object({ status: Status });
+const RefusedResponse = z.object({ error: z.string(), code: z.enum(ERROR_CODES) });
+
+/** One line to the daemon. */
+interface Request {
+  readonly request: RequestName;
+  readonly arguments?: unknown;
+}
 
 /**
  * The status of a running daemon; undefined if none runs for that interface. Looked for in our own
@@ -47,7 +55,7 @@ export async function requestStatus(
   interfaceName: string,
   directories: readonly string[] = knownDirectories(),
 ): Promise<TunnelStatus | undefined> {
-  const text = await askFirst(interfaceName, 'status', directories);
+  const text = await askFirst(interfaceName, { request: 'status' }, directories);
   if (text === undefined) return undefined;
   const response = StatusResponse.safeParse(parseJson(text));
   if (response.success) return response.data.status;
@@ -67,7 +75,7 @@ export async function requestMesh(
   interfaceName: string,
   directories: readonly string[] = knownDirectories(),
 ): Promise<MeshStatus | undefined> {
-  const text = await askFirst(interfaceName, 'mesh', directories);
+  const text = await askFirst(interfaceName, { request: 'mesh' }, directories);
   if (text === undefined) return undefined;
   const value = parseJson(text);
   if (z.object({ error: z.string() }).safeParse(value).success) return undefined;
@@ -80,6 +88,33 @@ export async function requestMesh(
 }
 
 /**
+ * A gateway's explanation of a flow; undefined if none runs on that interface.
+ *
+ * @throws CausewayError as `requestStatus`, and what the gateway has to say to the question
+ */
+export async function requestExplanation(
+  interfaceName: string,
+  question: Question,
+  directories: readonly string[] = knownDirectories(),
+): Promise<Explanation | undefined> {
+  const text = await askFirst(
+    interfaceName,
+    { request: 'explain', arguments: question },
+    directories,
+  );
+  if (text === undefined) return undefined;
+  const value = parseJson(text);
+  const refused = RefusedResponse.safeParse(value);
+  if (refused.success) throw new CausewayError(refused.data.code, refused.data.error);
+  const response = z.object({ explanation: explanationSchema }).safeParse(value);
+  if (response.success) return response.data.explanation;
+  throw new CausewayError(
+    'START_FAILED',
+    `The daemon of ${interfaceName} explained nothing: it may be of another version, restart it.`,
+  );
+}
+
+/**
  * Ends a daemon and waits until it has removed everything; false if none runs. In our own network
  * namespace only: another's tunnel of the same name is not ours to end.
  */
@@ -87,7 +122,7 @@ export async function requestStop(
   interfaceName: string,
   directories: readonly string[] = [runtimeDirectory()],
 ): Promise<boolean> {
-  return (await askFirst(interfaceName, 'stop', directories)) !== undefined;
+  return (await askFirst(interfaceName, { request: 'stop' }, directories)) !== undefined;
 }
 
 /** The tunnels that are up in every network namespace, in order of their names. */
@@ -132,7 +167,7 @@ function socketsIn(directory: string): string[] {
 
 async function askFirst(
   interfaceName: string,
-  request: 'status' | 'mesh' | 'stop',
+  request: Request,
   directories: readonly string[],
 ): Promise<string | undefined> {
   for (const directory of directories) {
@@ -148,18 +183,18 @@ async function askFirst(
  */
 function ask(
   interfaceName: string,
-  request: 'status' | 'mesh' | 'stop',
+  request: Request,
   directory: string,
 ): Promise<string | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   const socket = connect(join(directory, interfaceName + SUFFIX));
   let text = '';
   socket.setEncoding('utf8');
-  socket.on('connect', () => socket.write(`${JSON.stringify({ request })}\n`));
+  socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
   socket.on('data', (part: string) => {
     text += part;
     if (text.length > MAX_RESPONSE_LENGTH) socket.destroy(new Error('answer too long'));
-    if (request !== 'stop' && part.includes('\n')) socket.end();
+    if (request.request !== 'stop' && part.includes('\n')) socket.end();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);

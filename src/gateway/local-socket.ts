@@ -4,10 +4,15 @@
  *
  *   {"request":"status"}   {"status":{…}}
  *   {"request":"mesh"}     {"mesh":{…}}, of a gateway under a control plane
+ *   {"request":"explain","arguments":{…}}   {"explanation":{…}}, of the same (explain/explanation.ts)
  *   {"request":"stop"}     {"stopping":true}, then the connection ends when everything is removed
- *   anything else          {"error":"…"}
+ *   anything else          {"error":"…"}, with a "code" where docs/errors.md has one
+ *
+ * Arguments are checked by who answers.
  */
 import type { Socket } from 'node:net';
+import { CausewayError, type ErrorCode } from '../errors.ts';
+import type { Explanation } from './explain/explanation.ts';
 import type { MeshStatus } from './mesh/mesh-status.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 import type { TunnelStatus } from './status.ts';
@@ -19,18 +24,22 @@ const MAX_REQUEST_LENGTH = 4_096;
 /** Unanswered requests of one connection, which is dropped beyond. */
 const MAX_PENDING = 16;
 
-const REQUESTS = ['status', 'mesh', 'stop'] as const;
+const REQUESTS = ['status', 'mesh', 'explain', 'stop'] as const;
+export type RequestName = (typeof REQUESTS)[number];
 
 export type LocalResponse =
   | { readonly status: TunnelStatus }
   | { readonly mesh: MeshStatus }
+  | { readonly explanation: Explanation }
   | { readonly stopping: true }
-  | { readonly error: string };
+  | { readonly error: string; readonly code?: ErrorCode };
 
 export interface LocalHandlers {
   status(): TunnelStatus;
   /** Undefined: this daemon is under no control plane. */
   mesh(): Promise<MeshStatus> | undefined;
+  /** The same; rejects with a CausewayError for a question that makes no sense. */
+  explain(question: unknown): Promise<Explanation> | undefined;
   /** Starts the daemon's end; connections are closed when it is done. */
   stop(): void;
 }
@@ -106,26 +115,42 @@ export async function respond(line: string, handlers: LocalHandlers): Promise<Lo
     const known = REQUESTS.map((name) => `{"request":"${name}"}`).join(', ');
     return { error: `a request is one line, one of ${known}` };
   }
-  if (request === 'status') return { status: handlers.status() };
-  if (request === 'mesh') {
-    try {
+  const { name } = request;
+  try {
+    if (name === 'status') return { status: handlers.status() };
+    if (name === 'mesh') {
       const mesh = await handlers.mesh();
-      return mesh === undefined ? { error: 'this tunnel is in no mesh' } : { mesh };
-    } catch (error) {
-      return { error: (error as Error).message };
+      return mesh === undefined ? NO_MESH : { mesh };
     }
+    if (name === 'explain') {
+      const explanation = await handlers.explain(request.arguments);
+      return explanation === undefined ? NO_MESH : { explanation };
+    }
+  } catch (error) {
+    const { message } = error as Error;
+    return error instanceof CausewayError
+      ? { error: message, code: error.code }
+      : { error: message };
   }
   handlers.stop();
   return { stopping: true };
 }
 
-/** By hand: for three words a library of schemas would cost the daemon a fifth of its memory. */
-function parseRequest(line: string): (typeof REQUESTS)[number] | undefined {
+const NO_MESH = { error: 'this tunnel is in no mesh' };
+
+interface Request {
+  readonly name: RequestName;
+  readonly arguments: unknown;
+}
+
+/** By hand: for a few words a library of schemas would cost the daemon a fifth of its memory. */
+function parseRequest(line: string): Request | undefined {
   try {
     const value: unknown = JSON.parse(line);
     if (typeof value !== 'object' || value === null || !('request' in value)) return undefined;
-    const { request } = value;
-    return REQUESTS.find((known) => known === request);
+    const name = REQUESTS.find((known) => known === value.request);
+    const given = 'arguments' in value ? value.arguments : undefined;
+    return name === undefined ? undefined : { name, arguments: given };
   } catch {
     return undefined;
   }

@@ -22,7 +22,11 @@ import {
   type DaemonOptions,
   runDaemon,
 } from '../../../src/gateway/daemon.ts';
-import { requestStatus, requestStop } from '../../../src/gateway/local-client.ts';
+import {
+  requestExplanation,
+  requestStatus,
+  requestStop,
+} from '../../../src/gateway/local-client.ts';
 import { respond } from '../../../src/gateway/local-socket.ts';
 import { ServiceManager } from '../../../src/gateway/service-manager.ts';
 import { FakeTunnel } from './fake-tunnel.ts';
@@ -307,20 +311,36 @@ describe('sockets', () => {
   test.each(['', 'x', 'null', '5', '{}', '{"request":"reboot"}', '{"request":', 'x'.repeat(5_000)])(
     'a wrong local request is answered with an error: %j',
     async (line) => {
-      const handlers = {
-        status: () => {
-          throw new Error('not called');
-        },
-        mesh: () => {
-          throw new Error('not called');
-        },
-        stop: () => {
-          throw new Error('not called');
-        },
+      let called = 0;
+      const never = (): never => {
+        called++;
+        throw new Error('not to be called');
       };
+      const handlers = { status: never, mesh: never, explain: never, stop: never };
       expect(await respond(line, handlers)).toHaveProperty('error');
+      expect(called).toBe(0);
     },
   );
+
+  test('a request has its arguments, and who answers refuses them with a code', async () => {
+    const questions: unknown[] = [];
+    const attachment: Attachment = {
+      close: async () => {},
+      explain: async (question) => {
+        questions.push(question);
+        throw new CausewayError('USAGE', 'One address is IPv4 and the other is IPv6.');
+      },
+    };
+    const { ended } = await start(async () => attachment);
+    const question = { source: '10.1.0.1', destination: '::1' };
+    await expect(requestExplanation('wg0', question, [join(folder, 'run')])).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(/^One address/),
+    });
+    expect(questions).toEqual([question]);
+    process.emit('SIGTERM', 'SIGTERM');
+    await ended;
+  });
 });
 
 test('an interface name that cannot be is refused before anything is opened', async () => {
