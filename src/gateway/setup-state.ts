@@ -13,9 +13,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadAddon } from '../native/addon.ts';
-import { removeFirewall } from '../tun/nftables.ts';
+import { removeTable, tableName } from '../tun/nftables.ts';
 import { chooseTable, removeRoutes } from '../tun/routes.ts';
-import { readSysctl, setSysctl } from '../tun/sysctl.ts';
+import { isNetworkSetting, readSysctl, setSysctl } from '../tun/sysctl.ts';
 import { removePolicy } from './policy/policy-table.ts';
 import { unsetResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
@@ -26,15 +26,15 @@ export interface SetupState {
   readonly routes?: { readonly table: number; readonly mark: number };
   readonly firewall: boolean;
   readonly resolver: boolean;
-  /** Settings that we need switched on, with the values to set back. */
+  /** Names of nftables tables beside the firewall's and the policy's. */
+  readonly tables?: readonly string[];
+  /** Settings that we need to have a certain value, with the values to set back. */
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
 export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
 
 const SUFFIX = '.json';
-/** All settings that tunnels touch are switches. */
-const ON = '1';
 
 function pathOf(interfaceName: string): string {
   return join(runtimeDirectory(), interfaceName + SUFFIX);
@@ -73,17 +73,19 @@ export async function readState(interfaceName: string): Promise<SetupState | und
 function parseState(value: unknown, { boot, namespace }: Place): SetupState | undefined {
   if (!isObject(value) || value.boot !== boot || value.namespace !== namespace) return undefined;
   if (!isObject(value.sysctls)) return undefined;
-  const { firewall, resolver, routes } = value;
+  const { firewall, resolver, routes, tables = [] } = value;
   if (typeof firewall !== 'boolean' || typeof resolver !== 'boolean') return undefined;
   const sysctls: Record<string, string> = {};
   for (const [name, before] of Object.entries(value.sysctls)) {
-    if (!/^net\.[\w.]+$/.test(name) || typeof before !== 'string') return undefined;
+    if (!isNetworkSetting(name) || typeof before !== 'string') return undefined;
     sysctls[name] = before;
   }
-  if (routes === undefined) return { firewall, resolver, sysctls };
+  if (!Array.isArray(tables) || !tables.every((name) => typeof name === 'string')) return undefined;
+  const noted = { firewall, resolver, sysctls, tables };
+  if (routes === undefined) return noted;
   if (!isObject(routes) || !isCount(routes.table) || !isCount(routes.mark)) return undefined;
   if (routes.table === 0) return undefined;
-  return { firewall, resolver, sysctls, routes: { table: routes.table, mark: routes.mark } };
+  return { ...noted, routes: { table: routes.table, mark: routes.mark } };
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -113,7 +115,7 @@ async function neighbours(interfaceName: string): Promise<[name: string, SetupSt
   return found;
 }
 
-/** Adds to the notes. Settings are noted by `switchOn`. */
+/** Adds to the notes. Settings are noted by `keepSetting`. */
 export function noteSetup(
   interfaceName: string,
   part: Partial<Omit<SetupState, 'sysctls'>>,
@@ -145,13 +147,17 @@ export function reserveTable(
 }
 
 /**
- * Switches a kernel setting on for as long as this tunnel is there; noted even if it is on already,
- * because another tunnel may have done that, and ends earlier.
+ * Gives a kernel setting a value for as long as this tunnel is there; noted even if it has that
+ * already, because another tunnel may have done that, and ends earlier.
  *
- * @returns whether it was off
+ * @returns whether it had another
  * @throws CausewayError PERMISSION
  */
-export function switchOn(interfaceName: string, setting: string): Promise<boolean> {
+export function keepSetting(
+  interfaceName: string,
+  setting: string,
+  value: string,
+): Promise<boolean> {
   return withSetupLock(async () => {
     const before = await readSysctl(setting);
     if (before === undefined) return false;
@@ -160,7 +166,7 @@ export function switchOn(interfaceName: string, setting: string): Promise<boolea
       const sysctls = { ...state.sysctls, [setting]: before };
       await writeState(interfaceName, { ...state, sysctls });
     }
-    return (await setSysctl(setting, ON)) !== undefined;
+    return (await setSysctl(setting, value)) !== undefined;
   });
 }
 
@@ -178,19 +184,36 @@ export async function removeSetup(interfaceName: string): Promise<void> {
     step.catch((error: unknown) => failures.push(error));
   if (noted.resolver) await attempt(unsetResolver(interfaceName));
   if (noted.firewall) {
-    await attempt(removeFirewall(interfaceName));
+    await attempt(removeTable(tableName(interfaceName)));
     await attempt(removePolicy(interfaceName));
   }
+  for (const name of noted.tables ?? []) await attempt(removeTable(name));
   await withSetupLockIfFree(async () => {
     // Read again: another tunnel may have handed a setting over.
     const { routes, sysctls } = (await readState(interfaceName)) ?? noted;
     if (routes !== undefined) await attempt(removeRoutes(routes));
     for (const [setting, before] of Object.entries(sysctls)) {
-      if (before !== ON) await attempt(setBack(interfaceName, setting, before));
+      await attempt(setBack(interfaceName, setting, before));
     }
     if (failures.length === 0) await rm(pathOf(interfaceName), { force: true });
   });
   if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Takes one setting out of the notes and sets it back: it is not needed any more.
+ *
+ * @throws CausewayError PERMISSION
+ */
+export function releaseSetting(interfaceName: string, setting: string): Promise<void> {
+  return withSetupLock(async () => {
+    const state = await readState(interfaceName);
+    const before = state?.sysctls[setting];
+    if (state === undefined || before === undefined) return;
+    await setBack(interfaceName, setting, before);
+    const { [setting]: _, ...sysctls } = state.sysctls;
+    await writeState(interfaceName, { ...state, sysctls });
+  });
 }
 
 /** Sets a setting back, or leaves that to another tunnel that still needs it. */

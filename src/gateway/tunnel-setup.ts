@@ -15,7 +15,7 @@ import {
 } from '../routing/prefix.ts';
 import { ipJson, numberOf, objectsOf, stringOf } from '../tun/command.ts';
 import { chooseMtu, configureLink } from '../tun/link.ts';
-import { installFirewall } from '../tun/nftables.ts';
+import { firewallTable, installTable } from '../tun/nftables.ts';
 import { type RouteMonitor, watchMainRoutes } from '../tun/route-monitor.ts';
 import { planRoutes, type RouteConflict, type RoutePlan } from '../tun/route-plan.ts';
 import {
@@ -36,7 +36,7 @@ import { checkResolvconf, setResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
 import { encodeWgQuickConfiguration, replaceFile } from './save-configuration.ts';
 import { withSetupLock } from './setup-lock.ts';
-import { noteSetup, reclaimSetup, removeSetup, reserveTable, switchOn } from './setup-state.ts';
+import { keepSetting, noteSetup, reclaimSetup, removeSetup, reserveTable } from './setup-state.ts';
 import { type Tunnel, TunnelError } from './tunnel.ts';
 import { interfaceIndexOf } from './uapi/server.ts';
 
@@ -241,7 +241,7 @@ class TunnelSetup implements Attachment {
       prefixes.some((prefix) => endpoint && containsAddress(prefix, endpoint.address)),
     );
     const needsMark = mark !== undefined && (whole.length > 0 || inside);
-    if (needsMark) await switchOn(this.#name, VALID_MARK);
+    if (needsMark) await keepSetting(this.#name, VALID_MARK, '1');
     await noteSetup(this.#name, { firewall: true });
     const firewall = {
       interfaceName: this.#name,
@@ -250,7 +250,7 @@ class TunnelSetup implements Attachment {
       mark: needsMark ? mark : undefined,
     };
     try {
-      await installFirewall(firewall, join(runtimeDirectory(), `${this.#name}.nft`));
+      await installTable(firewallTable(firewall), join(runtimeDirectory(), `${this.#name}.nft`));
     } catch (error) {
       // Without a default route the table only clamps TCP's segment size.
       if (!(error instanceof CausewayError) || whole.length > 0) throw error;

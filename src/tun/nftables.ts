@@ -23,15 +23,27 @@ export interface Firewall {
   readonly mark: number | undefined;
 }
 
-/** Name of the table. nftables takes few characters in one; the others become their code. */
-export function tableName(interfaceName: string): string {
+/** A table that is replaced as a whole. */
+export interface NftTable {
+  /** From `tableName`. */
+  readonly name: string;
+  /** What stands between the braces: chains, sets, counters. */
+  readonly body: string;
+}
+
+/** Name of the table, with a suffix of one of several. nftables takes few characters in one; the others become their code. */
+export function tableName(interfaceName: string, suffix = ''): string {
   const encode = (character: string): string => `_${character.codePointAt(0)!.toString(16)}_`;
-  return `causeway-${interfaceName.replace(/[^A-Za-z0-9.-]/gu, encode)}`;
+  return `causeway-${interfaceName.replace(/[^A-Za-z0-9.-]/gu, encode)}${suffix && `-${suffix}`}`;
 }
 
 /** The text of `nft -f`: creates the table anew, whether it existed or not. */
-export function encodeFirewall(firewall: Firewall): string {
-  const table = `inet ${tableName(firewall.interfaceName)}`;
+export function encodeTable({ name, body }: NftTable): string {
+  return `table inet ${name} {}\ndelete table inet ${name}\ntable inet ${name} {\n${body}\n}\n`;
+}
+
+/** The tunnel's own table. */
+export function firewallTable(firewall: Firewall): NftTable {
   const name = `"${firewall.interfaceName}"`;
   const clamp = (direction: 'iifname' | 'oifname'): string[] => [
     clampRule(direction, name, 'ipv4', firewall.mtu - HEADERS_V4),
@@ -61,24 +73,17 @@ export function encodeFirewall(firewall: Firewall): string {
       ]),
     );
   }
-  return [
-    `table ${table} {}`,
-    `delete table ${table}`,
-    `table ${table} {`,
-    ...chains.flat(),
-    '}',
-    '',
-  ].join('\n');
+  return { name: tableName(firewall.interfaceName), body: chains.flat().join('\n') };
 }
 
 /**
- * Puts the table in place. `path` is where its text is written for `nft` to read.
+ * Puts a table in place. `path` is where its text is written for `nft` to read.
  *
  * @throws CausewayError COMMAND_MISSING, COMMAND_FAILED, PERMISSION
  */
-export async function installFirewall(firewall: Firewall, path: string): Promise<void> {
+export async function installTable(table: NftTable, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(path, encodeFirewall(firewall), { mode: 0o600 });
+  await writeFile(path, encodeTable(table), { mode: 0o600 });
   try {
     await runCommand('nft', ['-f', path]);
   } finally {
@@ -86,10 +91,10 @@ export async function installFirewall(firewall: Firewall, path: string): Promise
   }
 }
 
-/** Removes the table; quiet if there is none, or no `nft`. */
-export async function removeFirewall(interfaceName: string): Promise<void> {
+/** Removes a table by its name; quiet if there is none, or no `nft`. */
+export async function removeTable(name: string): Promise<void> {
   try {
-    await tryCommand('nft', ['delete', 'table', 'inet', tableName(interfaceName)]);
+    await tryCommand('nft', ['delete', 'table', 'inet', name]);
   } catch {
     // Without nft there was never a table.
   }

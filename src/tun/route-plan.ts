@@ -8,6 +8,12 @@
  */
 import { comparePrefixes, containsPrefix, equalPrefixes, type Prefix } from '../routing/prefix.ts';
 
+/** A prefix to be routed into the tunnel. */
+export interface WantedRoute extends Prefix {
+  /** Of packets to there; undefined = the interface's. */
+  readonly mtu?: number;
+}
+
 /** A route of the main table. */
 export interface LocalRoute {
   readonly prefix: Prefix;
@@ -26,17 +32,20 @@ export interface RouteConflict {
 
 export interface RoutePlan {
   /** Through the tunnel; sorted, each once. */
-  readonly routes: readonly Prefix[];
+  readonly routes: readonly WantedRoute[];
   /** Back to the main table; sorted, each once. */
   readonly throws: readonly Prefix[];
   readonly conflicts: readonly RouteConflict[];
 }
 
 /** Plans for one tunnel. `local` is the main table without what leads into the tunnel itself. */
-export function planRoutes(prefixes: Iterable<Prefix>, local: readonly LocalRoute[]): RoutePlan {
+export function planRoutes(
+  prefixes: Iterable<WantedRoute>,
+  local: readonly LocalRoute[],
+): RoutePlan {
   // The default route of the main table is what a tunnel's default route is to take over.
   const specific = local.filter(({ prefix }) => prefix.length > 0);
-  const routes: Prefix[] = [];
+  const routes: WantedRoute[] = [];
   const throws: Prefix[] = [];
   const conflicts: RouteConflict[] = [];
   for (const prefix of unique([...prefixes])) {
@@ -60,7 +69,7 @@ export function planRoutes(prefixes: Iterable<Prefix>, local: readonly LocalRout
   return { routes, throws: unique(throws), conflicts };
 }
 
-function unique(prefixes: readonly Prefix[]): Prefix[] {
+function unique<T extends Prefix>(prefixes: readonly T[]): T[] {
   const sorted = [...prefixes].sort(comparePrefixes);
   return sorted.filter((prefix, i) => i === 0 || comparePrefixes(sorted[i - 1]!, prefix) !== 0);
 }

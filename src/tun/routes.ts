@@ -10,7 +10,7 @@
  */
 import { formatPrefix, type Prefix, parsePrefix } from '../routing/prefix.ts';
 import { ipBatch, ipBatchForced, ipJson, numberOf, stringOf } from './command.ts';
-import type { LocalRoute, RoutePlan } from './route-plan.ts';
+import type { LocalRoute, RoutePlan, WantedRoute } from './route-plan.ts';
 
 /** Nobody's in iproute2's list of routing protocols. */
 export const ROUTE_PROTOCOL = 167;
@@ -92,9 +92,13 @@ export async function installRoutes(
     const kept = new Set(lines);
     const added = new Set(before === undefined ? [] : routeLines(target, before, family));
     const old = partial === undefined ? [] : routeLines(target, partial, family);
+    // One that is wanted with another MTU is replaced, not deleted: it is never missing.
+    const keptPrefixes = new Set(lines.map(destinationOf));
     await ipBatchForced(
       family,
-      old.filter((line) => !kept.has(line)).map((line) => `route del ${line}`),
+      old
+        .filter((line) => !kept.has(line) && !keptPrefixes.has(destinationOf(line)))
+        .map((line) => `route del ${line}`),
     );
     // `replace`, so that a route which is there already is no error.
     const missing = lines.filter((line) => !added.has(line)).map((line) => `route replace ${line}`);
@@ -180,8 +184,17 @@ function routeLines(
     ...plan.throws.filter(ofFamily).map((prefix) => `throw ${formatPrefix(prefix)} ${tail}`),
     ...plan.routes
       .filter(ofFamily)
-      .map((prefix) => `${formatPrefix(prefix)} dev ${interfaceName} ${tail}`),
+      .map((route) => `${formatPrefix(route)} dev ${interfaceName} ${tail}${metricsOf(route)}`),
   ];
+}
+
+function metricsOf({ mtu }: WantedRoute): string {
+  return mtu === undefined ? '' : ` mtu ${mtu}`;
+}
+
+/** `throw 10.0.0.0/8` of a throw entry, which is beside a route of the same prefix in no plan. */
+function destinationOf(line: string): string {
+  return line.slice(0, line.indexOf(' ', line.startsWith('throw ') ? 6 : 0)).replace('throw ', '');
 }
 
 /** fe80::/10 */

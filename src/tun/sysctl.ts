@@ -2,9 +2,19 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { CausewayError } from '../errors.ts';
 
-/** `net.ipv4.ip_forward` → /proc/sys/net/ipv4/ip_forward. No interface names in them: they may hold dots. */
+/**
+ * `net.ipv4.ip_forward`, or as sysctl(8) takes it where a name in it holds dots:
+ * `net/ipv4/conf/eth0.100/rp_filter`.
+ */
 function pathOf(name: string): string {
-  return `/proc/sys/${name.replaceAll('.', '/')}`;
+  return `/proc/sys/${name.includes('/') ? name : name.replaceAll('.', '/')}`;
+}
+
+/** Whether it names a setting of the network and nothing outside of them. */
+export function isNetworkSetting(name: string): boolean {
+  return /^net(\/[^/\0]+)+$/.test(name)
+    ? !name.split('/').some((part) => part === '.' || part === '..')
+    : /^net(\.\w[\w-]*)+$/.test(name);
 }
 
 /** The value; undefined where the kernel has no such setting (IPv6 switched off, for example). */

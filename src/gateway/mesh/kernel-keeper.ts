@@ -4,7 +4,8 @@
  */
 import type { Log } from '../log.ts';
 import { Backoff } from './backoff.ts';
-import type { MeshKernel, WantedKernel } from './mesh-kernel.ts';
+import type { MeshKernel } from './mesh-kernel.ts';
+import type { WantedKernel } from './wanted-kernel.ts';
 
 export interface KernelKeeperOptions {
   readonly kernel: Pick<MeshKernel, 'apply' | 'replan'>;

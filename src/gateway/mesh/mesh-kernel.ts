@@ -6,23 +6,32 @@
  */
 import { join } from 'node:path';
 import { CausewayError } from '../../errors.ts';
-import { formatPrefix, type InterfaceAddress, type Prefix } from '../../routing/prefix.ts';
+import { formatPrefix, type InterfaceAddress } from '../../routing/prefix.ts';
 import { ipBatchForced } from '../../tun/command.ts';
 import { configureLink } from '../../tun/link.ts';
-import { type Firewall, installFirewall } from '../../tun/nftables.ts';
+import { type Firewall, firewallTable, installTable, removeTable } from '../../tun/nftables.ts';
 import {
   type LocalRoute,
   planRoutes,
   type RouteConflict,
   type RoutePlan,
+  type WantedRoute,
 } from '../../tun/route-plan.ts';
 import { installRoutes, type RouteTable, readLocalRoutes } from '../../tun/routes.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import type { Log } from '../log.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
 import { withSetupLock } from '../setup-lock.ts';
-import { noteSetup, reclaimSetup, removeSetup, reserveTable, switchOn } from '../setup-state.ts';
+import {
+  keepSetting,
+  noteSetup,
+  reclaimSetup,
+  releaseSetting,
+  removeSetup,
+  reserveTable,
+} from '../setup-state.ts';
 import { forwardingSettings } from './forwarding.ts';
+import { NOTHING, type WantedKernel } from './wanted-kernel.ts';
 
 const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
 
@@ -34,24 +43,13 @@ export interface KernelOptions {
   readonly log: Log;
 }
 
-export interface WantedKernel {
-  readonly addresses: readonly InterfaceAddress[];
-  /** To be routed into the interface. */
-  readonly prefixes: readonly Prefix[];
-  /** Never routed into the interface: the addresses of the edges. */
-  readonly outside: readonly Prefix[];
-  /** What this connector serves: needs forwarding. */
-  readonly served: readonly Prefix[];
-}
-
-/** No addresses, no routes; the interface is up. */
-export const NOTHING: WantedKernel = { addresses: [], prefixes: [], outside: [], served: [] };
-
 export class MeshKernel {
   readonly #options: KernelOptions;
   readonly #target: RouteTable;
   /** Kernel settings that are noted as ours. */
-  readonly #switched = new Set<string>();
+  readonly #kept = new Set<string>();
+  /** Bodies of the nftables tables that are in place, by name. */
+  readonly #tables = new Map<string, string>();
   #wanted = NOTHING;
   #plan: RoutePlan | undefined;
   /** What an attempt that failed was to install: a part of it may be there. */
@@ -83,7 +81,7 @@ export class MeshKernel {
   }
 
   /** Prefixes that are routed into the interface now. */
-  get routes(): readonly Prefix[] {
+  get routes(): readonly WantedRoute[] {
     return this.#plan?.routes ?? [];
   }
 
@@ -94,7 +92,8 @@ export class MeshKernel {
       this.#wanted = wanted;
       await this.#applyRoutes();
       await this.#applyFirewall();
-      await this.#applyForwarding();
+      await this.#applyTables();
+      await this.#applySettings();
     });
   }
 
@@ -158,7 +157,7 @@ export class MeshKernel {
     const { prefixes, addresses } = this.#wanted;
     if (prefixes.length === 0) return;
     const whole = prefixes.filter(({ length }) => length === 0);
-    if (whole.length > 0) await this.#switchOn([VALID_MARK]);
+    if (whole.length > 0) await this.#keep(VALID_MARK, '1');
     const firewall: Firewall = {
       interfaceName,
       mtu,
@@ -169,7 +168,7 @@ export class MeshKernel {
     if (text === this.#firewall) return;
     await noteSetup(interfaceName, { firewall: true });
     try {
-      await installFirewall(firewall, join(runtimeDirectory(), `${interfaceName}.nft`));
+      await installTable(firewallTable(firewall), join(runtimeDirectory(), `${interfaceName}.nft`));
       this.#firewall = text;
     } catch (error) {
       // Without a default route the table only clamps TCP's segment size.
@@ -178,23 +177,48 @@ export class MeshKernel {
     }
   }
 
-  async #applyForwarding(): Promise<void> {
-    const { forwarding, log } = this.#options;
-    const { served } = this.#wanted;
-    if (!forwarding || served.length === 0) return;
-    const wanted = await forwardingSettings(new Set(served.map(({ family }) => family)));
-    const changed = await this.#switchOn(Object.keys(wanted));
-    for (const name of changed) log.info({ setting: name }, 'switched on, until the end');
+  async #applyTables(): Promise<void> {
+    const { interfaceName } = this.#options;
+    const { tables } = this.#wanted;
+    const names = tables.map(({ name }) => name);
+    const noted = [...new Set([...names, ...this.#tables.keys()])];
+    if (noted.length > 0) await noteSetup(interfaceName, { tables: noted });
+    for (const table of tables) {
+      if (this.#tables.get(table.name) === table.body) continue;
+      await installTable(table, join(runtimeDirectory(), `${table.name}.nft`));
+      this.#tables.set(table.name, table.body);
+    }
+    for (const name of noted) {
+      if (names.includes(name)) continue;
+      await removeTable(name);
+      this.#tables.delete(name);
+    }
   }
 
-  /** Names of those settings that were off. */
-  async #switchOn(settings: readonly string[]): Promise<string[]> {
-    const changed: string[] = [];
-    for (const setting of settings) {
-      if (this.#switched.has(setting) && (await readSysctl(setting)) === '1') continue;
-      if (await switchOn(this.#options.interfaceName, setting)) changed.push(setting);
-      this.#switched.add(setting);
+  async #applySettings(): Promise<void> {
+    const { forwarding, log, interfaceName } = this.#options;
+    const { served, settings, prefixes } = this.#wanted;
+    const families = new Set(served.map(({ family }) => family));
+    const wanted: Record<string, string> = {
+      ...(forwarding && families.size > 0 && (await forwardingSettings(families))),
+      ...settings,
+    };
+    for (const [name, value] of Object.entries(wanted)) {
+      if (await this.#keep(name, value)) log.info({ setting: name, value }, 'set, until the end');
     }
+    const whole = prefixes.some(({ length }) => length === 0);
+    for (const name of this.#kept) {
+      if (name in wanted || (name === VALID_MARK && whole)) continue;
+      await releaseSetting(interfaceName, name);
+      this.#kept.delete(name);
+    }
+  }
+
+  /** Whether it had another value. */
+  async #keep(name: string, value: string): Promise<boolean> {
+    if (this.#kept.has(name) && (await readSysctl(name)) === value) return false;
+    const changed = await keepSetting(this.#options.interfaceName, name, value);
+    this.#kept.add(name);
     return changed;
   }
 }

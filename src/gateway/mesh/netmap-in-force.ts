@@ -14,12 +14,12 @@ import type { EdgeEndpoints } from './edge-endpoints.ts';
 import { EdgeWatch } from './edge-watch.ts';
 import { firstHandshake } from './first-handshake.ts';
 import { KernelKeeper } from './kernel-keeper.ts';
-import { type MeshKernel, NOTHING } from './mesh-kernel.ts';
+import type { MeshKernel } from './mesh-kernel.ts';
 import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
 import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
-import { wantedKernel } from './wanted-kernel.ts';
+import { NOTHING, wantedKernel } from './wanted-kernel.ts';
 
 /** Replicas that may still have a session with our predecessor, and are told that it is no more. */
 const MOST_REHANDSHAKES = 64;

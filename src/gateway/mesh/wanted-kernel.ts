@@ -1,9 +1,44 @@
-/** What the kernel is to have of a netmap. */
+/**
+ * What the kernel is to have for a mesh: one value, made of the netmap and of what this host found out
+ * itself, and handed to `MeshKernel.apply` as a whole. To have something else in the kernel, put it in
+ * here; what is not in here any more is taken away.
+ *
+ * - `prefixes`: routes into the interface. One with `mtu` is installed with that MTU. The same prefix
+ *   twice: the first counts.
+ * - `tables`: nftables tables beside the one for segment sizes (tun/nftables.ts), replaced when their
+ *   text changes, put back when somebody took them away.
+ * - `settings`: kernel settings and the values that they are to have; what they were before is noted
+ *   down, and set back when the last tunnel that wants them ends.
+ */
 import type { Netmap } from '../../control/netmap.ts';
-import { parsePrefix, prefixOf } from '../../routing/prefix.ts';
+import { type InterfaceAddress, type Prefix, parsePrefix, prefixOf } from '../../routing/prefix.ts';
+import type { NftTable } from '../../tun/nftables.ts';
+import type { WantedRoute } from '../../tun/route-plan.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
-import type { WantedKernel } from './mesh-kernel.ts';
 import type { Wanted } from './netmap-translation.ts';
+
+export interface WantedKernel {
+  readonly addresses: readonly InterfaceAddress[];
+  /** To be routed into the interface. */
+  readonly prefixes: readonly WantedRoute[];
+  /** Never routed into the interface: the addresses of the edges. */
+  readonly outside: readonly Prefix[];
+  /** What this connector serves: needs forwarding. */
+  readonly served: readonly Prefix[];
+  readonly tables: readonly NftTable[];
+  /** By name: `net.ipv4.ip_forward`, or with slashes where an interface's name holds dots. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** No addresses, no routes; the interface is up. */
+export const NOTHING: WantedKernel = {
+  addresses: [],
+  prefixes: [],
+  outside: [],
+  served: [],
+  tables: [],
+  settings: {},
+};
 
 export function wantedKernel(
   netmap: Netmap,
@@ -16,5 +51,5 @@ export function wantedKernel(
   const served = netmap.self.routes
     .filter(({ approved }) => approved)
     .map(({ prefix }) => parsePrefix(prefix)!);
-  return { addresses, prefixes, outside, served };
+  return { ...NOTHING, addresses, prefixes, outside, served };
 }

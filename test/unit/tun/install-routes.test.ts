@@ -95,3 +95,15 @@ test('another plan after one that was refused leaves nothing of it', async () =>
   await installRoutes(target, third, undefined, second);
   expect(there()).toEqual({ routes: ['10.1.0.0/24'], rules: 1 });
 });
+
+test('a route with another MTU takes the place of the one before, which is never missing', async () => {
+  const [whole] = plan('10.1.0.0/24').routes;
+  const first = { ...plan(), routes: [whole!] };
+  const second = { ...plan(), routes: [{ ...whole!, mtu: 1_300 }] };
+  await installRoutes(target, first);
+  await installRoutes(target, second, first);
+  const lines = readFileSync(join(folder, 'there'), 'utf8');
+  // The stand-in takes the two for different routes: nothing was deleted, and the new one came.
+  expect(lines).toContain(`${line('10.1.0.0/24')}\n`);
+  expect(lines).toContain(`${line('10.1.0.0/24')} mtu 1300\n`);
+});

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseInterfaceAddress } from '../../../src/routing/prefix.ts';
 import { checkInterfaceName, interfaceNameFault } from '../../../src/tun/interface-name.ts';
-import { encodeFirewall, tableName } from '../../../src/tun/nftables.ts';
+import { encodeTable, type Firewall, firewallTable, tableName } from '../../../src/tun/nftables.ts';
 import { decodeNetlink, encodeLinkRequest } from '../../../src/tun/rtnetlink.ts';
 
 describe('interface names', () => {
@@ -16,6 +16,8 @@ describe('interface names', () => {
     },
   );
 });
+
+const encodeFirewall = (firewall: Firewall): string => encodeTable(firewallTable(firewall));
 
 describe('nftables', () => {
   const firewall = { interfaceName: 'wg0', mtu: 1420, shielded: [], mark: undefined };
@@ -51,7 +53,9 @@ describe('nftables', () => {
   });
 
   test('table names hold only what nftables takes, and stay different', () => {
-    const names = ['wg0', 'wg_0', 'wg+0', 'wg=0', 'wg-0', 'wg.0', 'wg_5f_0'].map(tableName);
+    const names = ['wg0', 'wg_0', 'wg+0', 'wg=0', 'wg-0', 'wg.0', 'wg_5f_0'].map((name) =>
+      tableName(name),
+    );
     for (const name of names) expect(name).toMatch(/^causeway-[A-Za-z0-9._-]+$/);
     expect(new Set(names).size).toBe(names.length);
   });

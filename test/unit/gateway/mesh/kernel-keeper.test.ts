@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LEAST_WAIT, MOST_WAIT } from '../../../../src/gateway/mesh/backoff.ts';
 import { KernelKeeper } from '../../../../src/gateway/mesh/kernel-keeper.ts';
-import { NOTHING, type WantedKernel } from '../../../../src/gateway/mesh/mesh-kernel.ts';
+import { NOTHING, type WantedKernel } from '../../../../src/gateway/mesh/wanted-kernel.ts';
+
 import { parsePrefix } from '../../../../src/routing/prefix.ts';
 
 let refuses: string | undefined;
