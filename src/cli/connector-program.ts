@@ -42,8 +42,6 @@ export function buildProgram(): Command {
   const program = new Command(PROGRAM)
     .description('Joins sites by encrypted CIDR routes, with their true source addresses.')
     .version(packageVersion(), '--version', 'print the version')
-    // Without `[options]` and arguments, so that what a command does has room beside its name.
-    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError(`(${PROGRAM} --help says how it is used)`)
     .addHelpText(
       'after',
@@ -107,5 +105,12 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(serviceUninstallCommand())
     .addCommand(serviceStatusCommand());
   program.addCommand(completionCommand(program));
-  return withUsageErrors(program);
+  return withUsageErrors(withShortTerms(program));
+}
+
+/** Lists commands without `[options]` and arguments, so that what each does has room beside it. */
+function withShortTerms(program: Command): Command {
+  program.configureHelp({ subcommandTerm: (command) => command.name() });
+  for (const command of program.commands) withShortTerms(command);
+  return program;
 }

@@ -34,8 +34,12 @@ export function buildWgProgram(): Command {
 Environment:
   LOG_LEVEL   silent, error, warn, info (default), verbose, debug or trace
 
-Then configure it:  wg setconf wg0 FILE;  ip address add 10.0.0.1/24 dev wg0;  ip link set wg0 up
-With wg-quick:      WG_QUICK_USERSPACE_IMPLEMENTATION=connector-wg wg-quick up wg0
+Then configure it:
+  wg setconf wg0 FILE
+  ip address add 10.0.0.1/24 dev wg0
+  ip link set wg0 up
+With wg-quick:
+  WG_QUICK_USERSPACE_IMPLEMENTATION=connector-wg wg-quick up wg0
 It ends on SIGTERM, or when the interface or its socket is removed.`,
     )
     .showHelpAfterError('(connector-wg --help says how it is used)')

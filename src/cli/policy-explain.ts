@@ -11,7 +11,7 @@ export function policyExplainCommand(): Command {
     .description('whether a flow is allowed, and which rule decides that')
     .argument('<source>', 'an address, or a connector for its mesh IP')
     .argument('<destination>', 'the same')
-    .addArgument(new Argument('<protocol>', 'of the flow').choices(PROTOCOL_NAMES))
+    .addArgument(new Argument('<proto>', 'protocol of the flow').choices(PROTOCOL_NAMES))
     .argument('[port]', 'of the destination; for icmp, a type (default: echo-request)')
     .action(explain);
 }
