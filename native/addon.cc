@@ -283,10 +283,10 @@ napi_value network_namespace(napi_env env, napi_callback_info) {
   return value;
 }
 
-// openNetlink(groups, tun) → fd or -errno
+// openNetlink(groups, tun, protocol, buffer) → fd or -errno
 napi_value open_netlink_socket(napi_env env, napi_callback_info info) {
-  Arguments<2> a(env, info);
-  return number(env, open_netlink(a.natural(0), a.integer(1)));
+  Arguments<4> a(env, info);
+  return number(env, open_netlink(a.natural(0), a.integer(1), a.integer(2), a.integer(3)));
 }
 
 // receive(fd, into) → bytes or -errno; send(fd, from) → bytes or -errno. For netlink and the like.

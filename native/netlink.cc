@@ -20,11 +20,10 @@ namespace causeway {
 
 namespace {
 
-int make_socket(uint32_t groups) {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+int make_socket(int protocol, uint32_t groups, int buffer) {
+  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
   if (fd < 0) return -errno;
-  // A routing daemon changes thousands of routes at once. FORCE needs CAP_NET_ADMIN.
-  const int buffer = 1 << 20;
+  // FORCE, beyond the system's limit, needs CAP_NET_ADMIN.
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
@@ -46,23 +45,24 @@ bool is_our_namespace(int space) {
 
 }  // namespace
 
-int open_netlink(uint32_t groups, int tun) {
-  if (tun < 0) return make_socket(groups);
+int open_netlink(uint32_t groups, int tun, int protocol, int buffer) {
+  const auto make = [=] { return make_socket(protocol, groups, buffer); };
+  if (tun < 0) return make();
   const int space = ioctl(tun, TUNGETDEVNETNS);
   if (space < 0) {
     // Before Linux 5.2 there is no telling: where it was made, then.
-    return errno == EINVAL ? make_socket(groups) : -errno;
+    return errno == EINVAL ? make() : -errno;
   }
   if (is_our_namespace(space)) {
     // The usual case, and without the privilege that setns takes (CAP_SYS_ADMIN).
     close(space);
-    return make_socket(groups);
+    return make();
   }
   int result = -EIO;
   // A namespace belongs to a thread: one of its own enters it and ends, this one never moves.
   try {
     std::thread([&] {
-      result = setns(space, CLONE_NEWNET) == 0 ? make_socket(groups) : -errno;
+      result = setns(space, CLONE_NEWNET) == 0 ? make() : -errno;
     }).join();
   } catch (const std::system_error&) {
     result = -EAGAIN;  // no thread to be had

@@ -146,8 +146,11 @@ export interface Addon {
    * boot, unlike its inode. 0n where the kernel gives none (before Linux 5.14).
    */
   networkNamespace(): bigint;
-  /** Subscribed to RTMGRP_* groups, in the namespace of the TUN (or -1: ours); fd or -errno. */
-  openNetlink(groups: number, tun: number): number;
+  /**
+   * Subscribed to groups (a bit each) of a NETLINK_* protocol, in the namespace of the TUN (or -1:
+   * ours), with room in the kernel for so many bytes; fd or -errno.
+   */
+  openNetlink(groups: number, tun: number, protocol: number, buffer: number): number;
   /** Bytes or -errno; never blocks. */
   receive(fd: number, into: Uint8Array): number;
   send(fd: number, from: Uint8Array): number;

@@ -11,7 +11,10 @@ import { decodeNetlink, type LinkEvent } from './rtnetlink.ts';
 
 const { EAGAIN, EINTR, ENOBUFS } = constants.errno;
 
+const NETLINK_ROUTE = 0;
 const BUFFER_SIZE = 64 << 10;
+/** A routing daemon changes thousands of routes at once. */
+const KERNEL_BUFFER = 1 << 20;
 
 export class NetlinkSocket {
   readonly #addon: Addon;
@@ -42,7 +45,7 @@ export class NetlinkSocket {
     tun: number,
     onMessages: () => void,
   ): NetlinkSocket | number {
-    const fd = addon.openNetlink(groups, tun);
+    const fd = addon.openNetlink(groups, tun, NETLINK_ROUTE, KERNEL_BUFFER);
     return fd < 0 ? fd : new NetlinkSocket(addon, fd, onMessages);
   }
 

@@ -66,7 +66,7 @@ const RIGHT: Record<string, unknown[]> = {
   close: [-1],
   random: [new Uint8Array(10)],
   networkNamespace: [],
-  openNetlink: [1, -1],
+  openNetlink: [1, -1, 0, 4_096],
   receive: [-1, new Uint8Array(10)],
   send: [-1, new Uint8Array(10)],
   // An abstract name that nobody has.

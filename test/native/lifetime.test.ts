@@ -32,7 +32,7 @@ describe('descriptors', () => {
       const again = addon.openUdp(4, taken.port, 0, 1 << 16, true);
       expect(again).toMatchObject({ fd: -1, port: 0 });
       expect(again.error).toBeGreaterThan(0);
-      expect(addon.openNetlink(0, taken.fd)).toBeLessThan(0);
+      expect(addon.openNetlink(0, taken.fd, 0, 4_096)).toBeLessThan(0);
     }
     expect(openDescriptors()).toBe(before);
     addon.close(taken.fd);
@@ -40,7 +40,7 @@ describe('descriptors', () => {
 
   it('are not inherited by programs that are started', () => {
     const { fd } = addon.openUdp(4, 0, 0, 1 << 16, true);
-    const netlink = addon.openNetlink(1, -1);
+    const netlink = addon.openNetlink(1, -1, 0, 4_096);
     for (const one of [fd, netlink]) {
       const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${one}`, 'utf8'))!;
       expect(Number.parseInt(flags[1]!, 8) & 0o2000000).toBe(0o2000000);

@@ -8,7 +8,7 @@ import { decodeNetlink, encodeLinkRequest, NETLINK_GROUPS } from '../../src/tun/
 
 const addon = loadAddon();
 const groups = Object.values(NETLINK_GROUPS).reduce((all, bit) => all | bit, 0);
-const fd = addon.openNetlink(groups, -1);
+const fd = addon.openNetlink(groups, -1, 0, 1 << 20);
 const buffer = new Uint8Array(65_536);
 const poll = addon.createPoll(fd, () => {
   for (;;) {

@@ -10,7 +10,7 @@ const held = addon.openTun('held', true, false, true, 1420);
 for (let i = 0; i < count; i++) {
   const { fd, error, name } = addon.openTun('leak%d', true, i % 2 === 0, i % 3 !== 0, 1280);
   if (fd < 0 || !name.startsWith('leak')) throw new Error(`errno ${error}`);
-  const netlink = addon.openNetlink(1, fd);
+  const netlink = addon.openNetlink(1, fd, 0, 1 << 20);
   if (netlink < 0) throw new Error(`errno ${-netlink}`);
   addon.close(netlink);
   addon.close(fd);

@@ -150,7 +150,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     say('received', whole, runs, shown());
   } else if (command === 'watch') {
     // RTMGRP_LINK, in the namespace where the device is now.
-    const netlink = addon.openNetlink(1, tun.fd);
+    const netlink = addon.openNetlink(1, tun.fd, 0, 1 << 20);
     const into = new Uint8Array(1 << 16);
     watching = addon.createPoll(netlink, () => {
       for (;;) {
