@@ -35,6 +35,8 @@ export interface RoutePlan {
   readonly routes: readonly WantedRoute[];
   /** Back to the main table; sorted, each once. */
   readonly throws: readonly Prefix[];
+  /** Families whose packets are refused where neither the tunnel nor a route but main's default is. */
+  readonly closed?: readonly (4 | 6)[];
   readonly conflicts: readonly RouteConflict[];
 }
 

@@ -5,7 +5,12 @@
  *   RULE_MAIN                    lookup main  suppress_prefixlength 0   with a default route only:
  *   RULE_DEFAULT   not fwmark M  lookup T                               all but main's default first
  *
- * The tunnel's own datagrams carry M and never see T: they cannot loop, whatever T contains.
+ * The tunnel's own datagrams carry M and never see T: they cannot loop, whatever T contains. Where only
+ * what this host forwards is to follow the default route, RULE_DEFAULT begins with `not iif lo` instead:
+ * what the host sends itself goes by the main table.
+ *
+ * A family that is closed has an `unreachable` default in T, behind the one into the tunnel: what the
+ * tunnel does not take then is refused, and goes nowhere else, also when the interface is down.
  * Everything made here has protocol `ROUTE_PROTOCOL`, by which it is found again.
  */
 import { formatPrefix, type Prefix, parsePrefix } from '../routing/prefix.ts';
@@ -18,6 +23,8 @@ export const RULE_SPECIFIC = 20_000;
 export const RULE_MAIN = 20_001;
 export const RULE_DEFAULT = 20_002;
 const FIRST_TABLE = 52_000;
+/** Of equal prefixes every other route comes first. One more, and `ip -6 route flush` passes it over. */
+const LAST_METRIC = 4_294_967_294;
 
 const FAMILIES = [4, 6] as const;
 
@@ -26,6 +33,8 @@ export interface RouteTable {
   /** Number of the table; in the main case also the mark. */
   readonly table: number;
   readonly mark: number;
+  /** A default route is for what this host forwards, not for what it sends itself. */
+  readonly forwardedOnly?: boolean;
 }
 
 /** The routes of the main table, without those that lead into the given interface. */
@@ -129,7 +138,8 @@ export async function removeRoutes(target: Omit<RouteTable, 'interfaceName'>): P
   for (const family of FAMILIES) {
     await ipBatchForced(family, [
       `rule del ${ruleOf(RULE_SPECIFIC, target)}`,
-      `rule del ${ruleOf(RULE_DEFAULT, target)}`,
+      `rule del ${ruleOf(RULE_DEFAULT, { ...target, forwardedOnly: false })}`,
+      `rule del ${ruleOf(RULE_DEFAULT, { ...target, forwardedOnly: true })}`,
       `route flush table ${target.table} proto ${ROUTE_PROTOCOL}`,
     ]);
     const rules = await ipJson([`-${family}`, 'rule', 'show']);
@@ -157,17 +167,22 @@ export async function installPlainRoutes(
 
 const MAIN_RULE = `pref ${RULE_MAIN} table main suppress_prefixlength 0 protocol ${ROUTE_PROTOCOL}`;
 
-function ruleOf(priority: number, { table, mark }: Omit<RouteTable, 'interfaceName'>): string {
+function ruleOf(
+  priority: number,
+  { table, mark, forwardedOnly = false }: Omit<RouteTable, 'interfaceName'>,
+): string {
   const suppress = priority === RULE_SPECIFIC ? ' suppress_prefixlength 0' : '';
-  const to = `not fwmark ${mark} table ${table}${suppress}`;
+  const isForwarded = forwardedOnly && priority === RULE_DEFAULT;
+  const to = `not ${isForwarded ? 'iif lo' : `fwmark ${mark}`} table ${table}${suppress}`;
   return `pref ${priority} ${to} protocol ${ROUTE_PROTOCOL}`;
 }
 
 function ruleLines(target: RouteTable, plan: RoutePlan, family: 4 | 6): string[] {
   const own = plan.routes.filter((prefix) => prefix.family === family);
-  if (own.length === 0) return [];
+  const closed = plan.closed?.includes(family) === true;
+  if (own.length === 0 && !closed) return [];
   const lines = [ruleOf(RULE_SPECIFIC, target)];
-  if (own.some((prefix) => prefix.length === 0)) {
+  if (closed || own.some((prefix) => prefix.length === 0)) {
     lines.push(MAIN_RULE, ruleOf(RULE_DEFAULT, target));
   }
   return lines;
@@ -180,7 +195,9 @@ function routeLines(
 ): string[] {
   const tail = `table ${table} proto ${ROUTE_PROTOCOL}`;
   const ofFamily = (prefix: Prefix): boolean => prefix.family === family;
+  const closed = plan.closed?.includes(family) === true;
   return [
+    ...(closed ? [`unreachable default metric ${LAST_METRIC} ${tail}`] : []),
     ...plan.throws.filter(ofFamily).map((prefix) => `throw ${formatPrefix(prefix)} ${tail}`),
     ...plan.routes
       .filter(ofFamily)
@@ -192,7 +209,10 @@ function metricsOf({ mtu }: WantedRoute): string {
   return mtu === undefined ? '' : ` mtu ${mtu}`;
 }
 
-/** `throw 10.0.0.0/8` of a throw entry, which is beside a route of the same prefix in no plan. */
+/**
+ * `10.0.0.0/8`, also of a throw entry, which is beside a route of the same prefix in no plan;
+ * `unreachable`, which is beside the default route.
+ */
 function destinationOf(line: string): string {
   return line.slice(0, line.indexOf(' ', line.startsWith('throw ') ? 6 : 0)).replace('throw ', '');
 }

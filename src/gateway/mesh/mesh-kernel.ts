@@ -33,8 +33,6 @@ import {
 import { forwardingSettings } from './forwarding.ts';
 import { NOTHING, type WantedKernel } from './wanted-kernel.ts';
 
-const VALID_MARK = 'net.ipv4.conf.all.src_valid_mark';
-
 export interface KernelOptions {
   readonly interfaceName: string;
   readonly mtu: number;
@@ -68,7 +66,8 @@ export class MeshKernel {
   static async open(options: KernelOptions): Promise<MeshKernel> {
     const { interfaceName, log } = options;
     if (await reclaimSetup(interfaceName)) log.info('removed what a killed predecessor left');
-    return new MeshKernel(options, { interfaceName, ...(await reserveTable(interfaceName)) });
+    const table = await reserveTable(interfaceName);
+    return new MeshKernel(options, { interfaceName, ...table, forwardedOnly: true });
   }
 
   /** SO_MARK for the datagrams of the data plane: those never see our table. */
@@ -135,15 +134,15 @@ export class MeshKernel {
   }
 
   async #applyRoutes(): Promise<void> {
-    const { prefixes, outside } = this.#wanted;
+    const { prefixes, outside, closed } = this.#wanted;
     const nothing = this.#plan === undefined && this.#partial === undefined;
-    if (prefixes.length === 0 && nothing) return;
+    if (prefixes.length + closed.length === 0 && nothing) return;
     const local = await readLocalRoutes(this.#target.interfaceName);
     // An edge is reached by its own way, even when a site's prefix covers its address.
     const edges = outside.map((prefix): LocalRoute => {
       return { prefix, connected: false, interfaceName: 'an edge' };
     });
-    const plan = planRoutes(prefixes, [...local, ...edges]);
+    const plan: RoutePlan = { ...planRoutes(prefixes, [...local, ...edges]), closed };
     const before = this.#partial === undefined ? this.#plan : undefined;
     const earlier = this.#partial;
     this.#partial = plan;
@@ -154,25 +153,17 @@ export class MeshKernel {
 
   async #applyFirewall(): Promise<void> {
     const { interfaceName, mtu, log } = this.#options;
-    const { prefixes, addresses } = this.#wanted;
-    if (prefixes.length === 0) return;
-    const whole = prefixes.filter(({ length }) => length === 0);
-    if (whole.length > 0) await this.#keep(VALID_MARK, '1');
-    const firewall: Firewall = {
-      interfaceName,
-      mtu,
-      shielded: addresses.filter(({ family }) => whole.some((all) => all.family === family)),
-      mark: whole.length > 0 ? this.#target.mark : undefined,
-    };
-    const text = JSON.stringify({ ...firewall, shielded: firewall.shielded.map(formatPrefix) });
+    if (this.#wanted.prefixes.length === 0) return;
+    // A default route is not for what this host sends: its own addresses and datagrams need no care.
+    const firewall: Firewall = { interfaceName, mtu, shielded: [], mark: undefined };
+    const text = JSON.stringify(firewall);
     if (text === this.#firewall) return;
     await noteSetup(interfaceName, { firewall: true });
     try {
       await installTable(firewallTable(firewall), join(runtimeDirectory(), `${interfaceName}.nft`));
       this.#firewall = text;
     } catch (error) {
-      // Without a default route the table only clamps TCP's segment size.
-      if (!(error instanceof CausewayError) || whole.length > 0) throw error;
+      if (!(error instanceof CausewayError)) throw error;
       log.warn(`TCP's segment size is not clamped to the mesh's MTU. ${error.message}`);
     }
   }
@@ -197,7 +188,7 @@ export class MeshKernel {
 
   async #applySettings(): Promise<void> {
     const { forwarding, log, interfaceName } = this.#options;
-    const { served, settings, prefixes } = this.#wanted;
+    const { served, settings } = this.#wanted;
     const families = new Set(served.map(({ family }) => family));
     const wanted: Record<string, string> = {
       ...(forwarding && families.size > 0 && (await forwardingSettings(families))),
@@ -206,9 +197,8 @@ export class MeshKernel {
     for (const [name, value] of Object.entries(wanted)) {
       if (await this.#keep(name, value)) log.info({ setting: name, value }, 'set, until the end');
     }
-    const whole = prefixes.some(({ length }) => length === 0);
     for (const name of this.#kept) {
-      if (name in wanted || (name === VALID_MARK && whole)) continue;
+      if (name in wanted) continue;
       await releaseSetting(interfaceName, name);
       this.#kept.delete(name);
     }

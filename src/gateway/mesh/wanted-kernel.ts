@@ -5,6 +5,8 @@
  *
  * - `prefixes`: routes into the interface. One with `mtu` is installed with that MTU. The same prefix
  *   twice: the first counts.
+ * - `closed`: families of which what is forwarded is refused where no route but main's default would
+ *   take it; with a default route among `prefixes` as well, where that one does not.
  * - `tables`: nftables tables beside the one for segment sizes (tun/nftables.ts), replaced when their
  *   text changes, put back when somebody took them away.
  * - `settings`: kernel settings and the values that they are to have; what they were before is noted
@@ -23,6 +25,7 @@ export interface WantedKernel {
   readonly prefixes: readonly WantedRoute[];
   /** Never routed into the interface: the addresses of the edges. */
   readonly outside: readonly Prefix[];
+  readonly closed: readonly (4 | 6)[];
   /** What this connector serves: needs forwarding. */
   readonly served: readonly Prefix[];
   readonly tables: readonly NftTable[];
@@ -35,6 +38,7 @@ export const NOTHING: WantedKernel = {
   addresses: [],
   prefixes: [],
   outside: [],
+  closed: [],
   served: [],
   tables: [],
   settings: {},

@@ -107,3 +107,20 @@ test('a route with another MTU takes the place of the one before, which is never
   expect(lines).toContain(`${line('10.1.0.0/24')}\n`);
   expect(lines).toContain(`${line('10.1.0.0/24')} mtu 1300\n`);
 });
+
+test('a family is closed, opened by a default route beside it, and left to itself', async () => {
+  const forwarding = { ...target, forwardedOnly: true };
+  const closed: RoutePlan = { ...plan(), closed: [4] };
+  const open: RoutePlan = { ...plan('0.0.0.0/0'), closed: [4] };
+  await installRoutes(forwarding, closed);
+  const refuses = 'unreachable default metric 4294967294 table 52000 proto 167';
+  const lines = (): string => readFileSync(join(folder, 'there'), 'utf8');
+  expect(lines()).toContain(refuses);
+  expect(lines()).toContain('pref 20002 not iif lo table 52000');
+  expect(there().rules).toBe(3);
+  await installRoutes(forwarding, open, closed);
+  expect(lines()).toContain(refuses);
+  expect(lines()).toContain(line('0.0.0.0/0'));
+  await installRoutes(forwarding, plan(), open);
+  expect(lines()).toBe('');
+});
