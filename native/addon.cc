@@ -150,15 +150,16 @@ napi_value tun_read(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-// coalesce(inbound, length, tcp, udp); results: groups, malformed, options
+// coalesce(inbound, length, tcp, udp); results: groups, malformed, options,
+// path frames
 napi_value coalesce(napi_env env, napi_callback_info info) {
   Arguments<4> a(env, info);
   BoundInbound* bound = take<BoundInbound>(env, a.values[0]);
   const CoalesceCounts counts = bound->coalescer->gather(bound->vector, a.natural(1), a.boolean(2),
                                                          a.boolean(3), bound->groups);
-  const int32_t values[3] = {static_cast<int32_t>(counts.groups),
-                             static_cast<int32_t>(counts.malformed),
-                             static_cast<int32_t>(counts.options)};
+  const int32_t values[4] = {
+      static_cast<int32_t>(counts.groups), static_cast<int32_t>(counts.malformed),
+      static_cast<int32_t>(counts.options), static_cast<int32_t>(counts.path_frames)};
   answer(env, values);
   return undefined(env);
 }

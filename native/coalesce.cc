@@ -163,7 +163,9 @@ CoalesceCounts Coalescer::gather(const InboundVector& vector, uint32_t length, b
       uint8_t* packet = run.first + k * run.stride + kHeaderSize;
       const IpPacket ip = read_ip(packet, static_cast<size_t>(plain));
       if (ip.state != IpState::kOk) {
-        (ip.state == IpState::kOptions ? counts.options : counts.malformed)++;
+        (packet[0] >> 4 == 0                ? counts.path_frames
+         : ip.state == IpState::kOptions ? counts.options
+                                         : counts.malformed)++;
         continue;
       }
       const L4 l4 = mergeable(packet, ip, tcp, udp);

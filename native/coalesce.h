@@ -32,6 +32,7 @@ struct CoalesceCounts {
   uint32_t groups = 0;
   uint32_t malformed = 0;
   uint32_t options = 0;
+  uint32_t path_frames = 0;  // first half byte 0: no IP packet, and left as it is
 };
 
 class Coalescer {

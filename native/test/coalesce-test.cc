@@ -157,12 +157,16 @@ void check_coalescing(Random& random, const std::vector<Input>& inputs, bool tcp
   // Where each input's packet begins in the arena, to know it again in the columns.
   std::map<int32_t, size_t> input_at;
   std::map<std::pair<int32_t, std::string>, std::vector<size_t>> waiting;
-  size_t expected = 0, options = 0;
+  size_t expected = 0, options = 0, path_frames = 0;
   for (uint32_t run = 0, i = 0; run < arrival.length; run++) {
     for (int32_t k = 0; k < vector.count[run]; k++, i++) {
       const Input& input = inputs[i];
       input_at[vector.offset[run] + k * vector.stride[run] + int32_t{kHeaderSize}] = i;
       if (input.refused < 0) continue;
+      if (input.packet[0] >> 4 == 0) {
+        path_frames++;
+        continue;
+      }
       if (input.packet[0] >> 4 == 4 && (input.packet[0] & 15) > 5) {
         options++;
         continue;
@@ -173,6 +177,7 @@ void check_coalescing(Random& random, const std::vector<Input>& inputs, bool tcp
     }
   }
   CHECK_EQUAL(counts.options, options);
+  CHECK_EQUAL(counts.path_frames, path_frames);
   CHECK_EQUAL(counts.malformed, 0);
   size_t gathered = 0;
   for (uint32_t g = 0; g < counts.groups; g++) {
@@ -402,6 +407,18 @@ CAUSEWAY_TEST(coalesce_makes_one_of_a_train, 200) {
   CHECK_EQUAL(writes_of(random, inputs), 1);
   check_coalescing(random, inputs, true, true);
   CHECK_EQUAL(writes_of(random, train(random, flow, packets + 1, mss, mss)), packets == most ? 2 : 1);
+}
+
+// Path frames are in no group, whatever their size and wherever in a run they lie.
+CAUSEWAY_TEST(coalesce_passes_path_frames_over, 200) {
+  std::vector<Input> inputs = train(random, random_flow(random, false), 9, 100, 100);
+  for (size_t frames = random.between(1, 5); frames > 0; frames--) {
+    Input frame = inputs[0];
+    frame.packet = Bytes(random.between(16, 200));
+    frame.packet[0] = static_cast<uint8_t>(random.below(16));
+    inputs.insert(inputs.begin() + static_cast<long>(random.below(inputs.size() + 1)), frame);
+  }
+  check_coalescing(random, inputs, true, true);
 }
 
 CAUSEWAY_TEST(coalesce_never_merges_a_wrong_checksum, 300) {

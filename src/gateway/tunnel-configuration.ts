@@ -142,6 +142,7 @@ export class TunnelConfiguration {
         lastHandshake: live?.lastHandshake ?? 0,
         rxBytes: live?.rxBytes ?? 0,
         txBytes: live?.txBytes ?? 0,
+        ...(live?.path && { path: live.path }),
       });
     }
     return {

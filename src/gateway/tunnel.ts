@@ -31,6 +31,12 @@ export class TunnelError extends Error {
   }
 }
 
+/** What path frames have measured. */
+export interface PathFigures {
+  /** Milliseconds, 0 = not measured. */
+  readonly roundTrip: number;
+}
+
 /** What changes by itself while packets flow. */
 export interface PeerStatistics {
   /** Where the peer was heard last, or configured to be; undefined = none yet. */
@@ -40,6 +46,8 @@ export interface PeerStatistics {
   /** UDP payload bytes of WireGuard messages, as wireguard-go counts them. */
   readonly rxBytes: number;
   readonly txBytes: number;
+  /** Undefined = no path frames are exchanged with the peer, or it is not known yet. */
+  readonly path?: PathFigures;
 }
 
 export interface PeerSnapshot extends PeerStatistics {

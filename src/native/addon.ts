@@ -85,7 +85,7 @@ export interface Addon {
     mtu: number,
     maxBytes: number,
   ): void;
-  /** Results: groups, malformed, options. */
+  /** Results: groups, malformed, options, path frames. */
   coalesce(vector: InboundHandle, length: number, tcp: boolean, udp: boolean): void;
   /** Returns how many packets the device refused. */
   tunWrite(fd: number, vector: InboundHandle, groups: number): number;

@@ -19,6 +19,8 @@ export class TunDevice {
   malformed = 0;
   options = 0;
   unknownOffload = 0;
+  /** Path frames among the packets of the last `gather`: in none of its groups. */
+  pathFrames = 0;
 
   readonly #addon: Addon;
   readonly #tcp: boolean;
@@ -66,6 +68,7 @@ export class TunDevice {
     groups.length = results[0]!;
     this.malformed = results[1]!;
     this.options = results[2]!;
+    this.pathFrames = results[3]!;
     return groups;
   }
 

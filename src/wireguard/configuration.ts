@@ -39,6 +39,8 @@ export interface PeerChange {
   readonly endpoint?: PeerEndpoint;
   /** Seconds, 0 switches it off. */
   readonly persistentKeepalive?: number;
+  /** Whether it is of our own kind, to be sent path frames (path-frames.ts). A new peer is not. */
+  readonly pathFrames?: boolean;
   readonly replaceAllowedIps?: boolean;
   /** Packed records; adding a prefix takes it away from the peer that had it. */
   readonly allowedIps?: Uint8Array;

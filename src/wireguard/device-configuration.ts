@@ -11,7 +11,7 @@ import {
   type RelayEndpoint,
 } from './configuration.ts';
 import type { DeviceState } from './device-state.ts';
-import { isEndpoint, writeEndpoint } from './endpoint-record.ts';
+import { isEndpoint, sameRemote, writeEndpoint } from './endpoint-record.ts';
 import { Peer } from './peer.ts';
 import { MAX_RELAYS } from './relayed-sources.ts';
 import type { Sessions } from './sessions.ts';
@@ -96,7 +96,10 @@ export class DeviceConfiguration {
     if (identity !== undefined && equalBytes(identity.publicKey, change.publicKey)) return;
     const peer = known ?? this.#create(change.publicKey);
     if (change.presharedKey !== undefined) peer.presharedKey.set(change.presharedKey);
-    if (change.endpoint !== undefined) this.#setEndpoint(peer, change.endpoint);
+    if (change.pathFrames !== undefined) {
+      this.#sessions.paths.setFrames(peer, change.pathFrames, now);
+    }
+    if (change.endpoint !== undefined) this.#setEndpoint(peer, change.endpoint, now);
     if (change.replaceAllowedIps) state.allowedIps.removeValue(peer.number);
     if (change.allowedIps !== undefined) this.#changeAllowedIps(peer, change.allowedIps);
     if (change.persistentKeepalive !== undefined) {
@@ -131,6 +134,7 @@ export class DeviceConfiguration {
     state.allowedIps.removeValue(number);
     state.timers.disarmAll(number);
     this.#sessions.wipeSessions(peer);
+    this.#sessions.paths.clear(peer);
     peer.forgetStaticStatic();
     peer.cookies.clear();
     wipe(peer.presharedKey);
@@ -145,10 +149,14 @@ export class DeviceConfiguration {
     state.numbers.give(number);
   }
 
-  #setEndpoint(peer: Peer, endpoint: PeerEndpoint): void {
+  #setEndpoint(peer: Peer, endpoint: PeerEndpoint, now: number): void {
     const state = this.#state;
+    const before = state.endpointOf(peer.number);
     writeEndpoint(state.endpoints, peer.number, endpoint);
     state.statistics.setEndpoint(peer.number, state.endpoints.words, peer.number);
+    if (!sameRemote(before, 0, state.endpoints.words, peer.number)) {
+      this.#sessions.paths.moved(peer, now);
+    }
     // A handshake that was sent into the void need not be waited for.
     if (state.timers.isArmed(peer.number, RETRANSMIT_HANDSHAKE) && peer.current === undefined) {
       peer.lastSentHandshake = Number.NEGATIVE_INFINITY;

@@ -181,18 +181,22 @@ export class DeviceState {
     return this.endpoints.words[peer * ENDPOINT_RECORD_WORDS + 11]!;
   }
 
-  /** An authentic message came from record `source` of `words`: that is the endpoint from now on. */
-  roam(peer: Peer, words: Int32Array, source: number): void {
+  /**
+   * An authentic message came from record `source` of `words`: that is the endpoint from now on. True
+   * if the remote side of it is another one.
+   */
+  roam(peer: Peer, words: Int32Array, source: number): boolean {
     const own = this.endpoints.words;
     const to = peer.number * ENDPOINT_RECORD_WORDS;
     const from = source * ENDPOINT_RECORD_WORDS;
     let differs = 0;
     for (let i = 6; i < 11; i++) differs |= own[to + i]! ^ words[from + i]!;
     const moved = !sameRemote(own, peer.number, words, source);
-    if (differs === 0 && !moved) return;
+    if (differs === 0 && !moved) return false;
     for (let i = 0; i < ENDPOINT_RECORD_WORDS; i++) own[to + i] = words[from + i]!;
     this.statistics.setEndpoint(peer.number, own, peer.number);
     if (moved) this.event('endpoint-roamed', peer, 0);
+    return moved;
   }
 
   /** Lets the kernel choose the local address again. */

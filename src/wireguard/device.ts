@@ -106,11 +106,13 @@ export class Device {
     for (const peer of state.byKey.values()) {
       state.timers.disarmAll(peer.number);
       this.#sessions.wipeSessions(peer);
+      this.#sessions.paths.clear(peer);
       peer.needAnotherKeepalive = false;
       peer.attempts = 0;
     }
     this.#handshakes.clear();
     this.#replies.clear();
+    this.#sessions.paths.pongs.clear();
   }
 
   /**
@@ -127,6 +129,14 @@ export class Device {
    */
   handleOpened(v: InboundVector, now: Instant): void {
     this.#transport.handleOpened(v, now);
+  }
+
+  /**
+   * Takes path frames out of an opened vector: their `plain` becomes 0. To be called when there are
+   * any, which whoever reads the packets sees by their first byte.
+   */
+  handlePathFrames(v: InboundVector, now: Instant): void {
+    this.#transport.handlePathFrames(v, now.monotonic);
   }
 
   /** Number of the peer a run came from, after handleOpened; -1 if nothing of it is to be used. */

@@ -230,7 +230,7 @@ export class Handshakes {
   ): void {
     const { statistics } = this.#state;
     statistics.rxBytes[peer.number] = statistics.rxBytes[peer.number]! + length;
-    this.#state.roam(peer, words, source);
+    this.#sessions.roam(peer, words, source, now);
     this.#sessions.packetTraversed(peer, now);
     this.#sessions.packetReceived(peer, now);
   }

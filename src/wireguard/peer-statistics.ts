@@ -1,17 +1,17 @@
 /**
  * Per-peer figures in memory that another thread may read while the data plane writes: bytes, the
- * last handshake and a copy of the endpoint record.
+ * last handshake, the path's figures and a copy of the endpoint record.
  *
- * The byte counters are single 64-bit stores and read as they are. Handshake time and endpoint are
+ * The byte counters and the path's figures are single stores and read as they are. Handshake time and endpoint are
  * more than one word, so a writer makes the peer's sequence word odd before and even after, and a
  * reader tries again until it has seen the same even number twice.
  *
- * Layout, n = maxPeers: rxBytes f64[n], txBytes f64[n], lastHandshake f64[n], sequence i32[n],
- * endpoint i32[12 n] (`EndpointTable` in vector.ts).
+ * Layout, n = maxPeers: rxBytes f64[n], txBytes f64[n], lastHandshake f64[n], roundTrip f64[n],
+ * sequence i32[n], endpoint i32[12 n] (`EndpointTable` in vector.ts).
  */
 import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
 
-const BYTES_PER_PEER = 3 * 8 + 4 + ENDPOINT_RECORD_WORDS * 4;
+const BYTES_PER_PEER = 4 * 8 + 4 + ENDPOINT_RECORD_WORDS * 4;
 
 /** What a reader gets; reuse one for many reads. */
 export interface PeerFigures {
@@ -21,6 +21,8 @@ export interface PeerFigures {
   txBytes: number;
   /** Milliseconds since the Unix epoch, 0 = never. */
   lastHandshake: number;
+  /** Round-trip time of the path in milliseconds, 0 = not measured. */
+  roundTrip: number;
   /** One endpoint record; word 0 is 0 if there is none. */
   readonly endpoint: Int32Array;
 }
@@ -30,6 +32,7 @@ export function createPeerFigures(): PeerFigures {
     rxBytes: 0,
     txBytes: 0,
     lastHandshake: 0,
+    roundTrip: 0,
     endpoint: new Int32Array(ENDPOINT_RECORD_WORDS),
   };
 }
@@ -41,6 +44,7 @@ export class PeerStatistics {
   readonly rxBytes: Float64Array;
   readonly txBytes: Float64Array;
   readonly #lastHandshake: Float64Array;
+  readonly #roundTrip: Float64Array;
   readonly #sequence: Int32Array;
   readonly #endpoints: Int32Array;
 
@@ -58,8 +62,9 @@ export class PeerStatistics {
     this.rxBytes = new Float64Array(buffer, 0, maxPeers);
     this.txBytes = new Float64Array(buffer, maxPeers * 8, maxPeers);
     this.#lastHandshake = new Float64Array(buffer, maxPeers * 16, maxPeers);
-    this.#sequence = new Int32Array(buffer, maxPeers * 24, maxPeers);
-    this.#endpoints = new Int32Array(buffer, maxPeers * 28, maxPeers * ENDPOINT_RECORD_WORDS);
+    this.#roundTrip = new Float64Array(buffer, maxPeers * 24, maxPeers);
+    this.#sequence = new Int32Array(buffer, maxPeers * 32, maxPeers);
+    this.#endpoints = new Int32Array(buffer, maxPeers * 36, maxPeers * ENDPOINT_RECORD_WORDS);
   }
 
   /** Writer: a handshake has completed; `unix` in milliseconds. */
@@ -67,6 +72,11 @@ export class PeerStatistics {
     Atomics.add(this.#sequence, peer, 1);
     this.#lastHandshake[peer] = unix;
     Atomics.add(this.#sequence, peer, 1);
+  }
+
+  /** Writer: of the path in use; milliseconds, 0 = not measured. */
+  setRoundTrip(peer: number, milliseconds: number): void {
+    this.#roundTrip[peer] = milliseconds;
   }
 
   /** Writer: copies record `record` of `words`. */
@@ -84,6 +94,7 @@ export class PeerStatistics {
     this.rxBytes[peer] = 0;
     this.txBytes[peer] = 0;
     this.#lastHandshake[peer] = 0;
+    this.#roundTrip[peer] = 0;
     const at = peer * ENDPOINT_RECORD_WORDS;
     this.#endpoints.fill(0, at, at + ENDPOINT_RECORD_WORDS);
     Atomics.add(this.#sequence, peer, 1);
@@ -97,6 +108,7 @@ export class PeerStatistics {
       into.rxBytes = this.rxBytes[peer]!;
       into.txBytes = this.txBytes[peer]!;
       into.lastHandshake = this.#lastHandshake[peer]!;
+      into.roundTrip = this.#roundTrip[peer]!;
       for (let i = 0; i < ENDPOINT_RECORD_WORDS; i++) into.endpoint[i] = this.#endpoints[at + i]!;
       if ((before & 1) === 0 && Atomics.load(this.#sequence, peer) === before) return;
     }

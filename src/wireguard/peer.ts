@@ -5,6 +5,7 @@ import type { Symmetric } from '../primitives.ts';
 import { CookieGenerator } from './cookies.ts';
 import { Handshake } from './handshake.ts';
 import type { Keypair } from './keypair.ts';
+import type { Path } from './path.ts';
 import { type StagingBudget, StagingQueue } from './staging.ts';
 import { TIMESTAMP_SIZE } from './tai64n.ts';
 import { RELAY_SILENCE } from './timers.ts';
@@ -53,6 +54,11 @@ export class Peer {
   needAnotherKeepalive = false;
   /** The handshake that data received late in a session's life asks for has been started. */
   sentLastMinuteHandshake = false;
+
+  /** Of a peer of our own kind, else undefined. */
+  path: Path | undefined = undefined;
+  /** Data sent from this time on, monotonic, has the path looked at. */
+  pathDue = Number.POSITIVE_INFINITY;
 
   /** Of an edge: how long its relay may be silent until it is told where we are, in ms. */
   probeAfter = RELAY_SILENCE;

@@ -7,6 +7,7 @@ import type { Instant } from '../time.ts';
 import type { DeviceState } from './device-state.ts';
 import { deriveKeys } from './handshake.ts';
 import { Keypair } from './keypair.ts';
+import { Paths } from './paths.ts';
 import type { Peer } from './peer.ts';
 import { RelayWatch } from './relay-watch.ts';
 import {
@@ -30,11 +31,18 @@ const NOTHING = new Uint8Array(0);
 
 export class Sessions {
   readonly #state: DeviceState;
+  readonly paths: Paths;
   readonly #relayWatch: RelayWatch;
 
   constructor(state: DeviceState) {
     this.#state = state;
+    this.paths = new Paths(state);
     this.#relayWatch = new RelayWatch(state);
+  }
+
+  /** An authentic message came from record `source` of `words`. */
+  roam(peer: Peer, words: Int32Array, source: number, now: number): void {
+    if (this.#state.roam(peer, words, source)) this.paths.moved(peer, now);
   }
 
   /** Asks for an initiation, unless one is younger than REKEY_TIMEOUT (§ 6.1, 6.4). */
@@ -135,6 +143,7 @@ export class Sessions {
     peer.sentLastMinuteHandshake = false;
     state.statistics.setLastHandshake(peer.number, now.unix);
     state.event('session-established', peer, isInitiator ? 1 : 0);
+    this.paths.established(peer, now.monotonic);
   }
 
   /**

@@ -21,6 +21,7 @@ import {
   stampRelayId,
   TYPE_TRANSPORT,
 } from './messages.ts';
+import { encodePathFrame, PATH_FRAME_SIZE, PATH_PING, PATH_PONG } from './path-frames.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
@@ -64,6 +65,10 @@ export class Transmitter {
       this.#replies.shift(v.arena, v.offset[at]!, state.endpoints.words, record);
       this.#complete(v, at, record);
     }
+    const { pongs } = this.#sessions.paths;
+    for (; pongs.length > 0; pongs.shift()) {
+      if (!this.#appendPong(v, now.monotonic)) return true;
+    }
     for (let peer = state.firstReady(); peer !== undefined; peer = state.firstReady()) {
       if (!this.#transmit(v, peer, now)) return true;
       state.dequeue(peer);
@@ -85,6 +90,7 @@ export class Transmitter {
       const initiation = this.#createInitiation(peer, now);
       if (initiation !== undefined) this.#append(v, peer, initiation);
     }
+    if (!this.#appendPings(v, peer, now.monotonic)) return false;
     while (peer.staged.length > 0) {
       const keypair = peer.current;
       if (!keypair?.maySeal(1, now.monotonic)) {
@@ -154,18 +160,80 @@ export class Transmitter {
     peer.staged.copyFirst(v.arena, offset);
     peer.staged.shift();
     v.arena.fill(0, offset + length, offset + size - MESSAGE_OVERHEAD);
-    v.head[at] = TYPE_TRANSPORT | (this.#state.relayIdOf(peer.number) << 8);
-    v.receiver[at] = keypair.remoteIndex;
-    v.slot[at] = keypair.slot;
-    v.endpoint[at] = peer.number;
-    v.counter[at] = keypair.counter++;
-    const { txBytes } = this.#state.statistics;
-    txBytes[peer.number] = txBytes[peer.number]! + size;
+    this.#address(v, at, keypair, peer.number);
     sessions.packetTraversed(peer, now);
     sessions.packetSent(peer, now);
     if (length > 0) sessions.dataSent(peer, now);
     sessions.keepFreshSending(peer, keypair, now);
     return true;
+  }
+
+  /** Appends the oldest PONG, to where its PING came from; false if it does not fit. */
+  #appendPong(v: OutboundVector, now: number): boolean {
+    const state = this.#state;
+    const { pongs } = this.#sessions.paths;
+    const peer = state.peers[pongs.peer];
+    if (peer?.path === undefined || !peer.current?.maySeal(1, now)) return true;
+    if (!fits(v, PATH_FRAME_SIZE + MESSAGE_OVERHEAD)) return false;
+    this.#scratch = (this.#scratch + 1) % SCRATCH_ENDPOINTS;
+    const record = state.maxPeers + this.#scratch;
+    pongs.copyEndpoint(state.endpoints.words, record);
+    this.#appendFrame(
+      v,
+      peer.current,
+      record,
+      PATH_FRAME_SIZE,
+      PATH_PONG,
+      pongs.id(0),
+      pongs.id(1),
+    );
+    return true;
+  }
+
+  /** Appends the PINGs that the peer's path asks for; false if not all fit. */
+  #appendPings(v: OutboundVector, peer: Peer, now: number): boolean {
+    const { path } = peer;
+    if (path === undefined) return true;
+    for (let size = path.nextSize; size > 0; size = path.nextSize) {
+      if (!peer.current?.maySeal(1, now)) {
+        path.unwant();
+        return true;
+      }
+      if (!fits(v, size + MESSAGE_OVERHEAD)) return false;
+      const id0 = this.#state.words.next();
+      const id1 = this.#state.words.next();
+      path.sent(id0, id1, now);
+      this.#appendFrame(v, peer.current, peer.number, size, PATH_PING, id0, id1);
+    }
+    return true;
+  }
+
+  /** A frame is no data and no keepalive: none of WireGuard's timers hears of it. */
+  #appendFrame(
+    v: OutboundVector,
+    keypair: Keypair,
+    record: number,
+    length: number,
+    type: number,
+    id0: number,
+    id1: number,
+  ): void {
+    const size = length + MESSAGE_OVERHEAD;
+    const at = this.#reserve(v, size);
+    encodePathFrame(v.arena, v.offset[at]! + MESSAGE_HEADER_SIZE, length, type, id0, id1);
+    this.#address(v, at, keypair, record);
+  }
+
+  /** Has entry `at`, one message of plaintext, sealed with a keypair and sent to a record. */
+  #address(v: OutboundVector, at: number, keypair: Keypair, record: number): void {
+    const { number } = keypair.peer;
+    v.head[at] = TYPE_TRANSPORT | (this.#state.relayIdOf(record) << 8);
+    v.receiver[at] = keypair.remoteIndex;
+    v.slot[at] = keypair.slot;
+    v.endpoint[at] = record;
+    v.counter[at] = keypair.counter++;
+    const { txBytes } = this.#state.statistics;
+    txBytes[number] = txBytes[number]! + v.lastSize[at]!;
   }
 
   /** Marks entry `at` as ready to be sent to endpoint `record`, and stamps the relay id. */

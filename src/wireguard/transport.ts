@@ -15,9 +15,11 @@ import {
   SLOT_NONE,
 } from '../vector.ts';
 import type { DeviceState } from './device-state.ts';
+import { sameRemote } from './endpoint-record.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Keypair } from './keypair.ts';
 import { handshakeMessageSize, KEEPALIVE_SIZE, TYPE_TRANSPORT } from './messages.ts';
+import { isPathFrame } from './path-frames.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { STAGED_PACKETS } from './staging.ts';
@@ -149,7 +151,14 @@ export class Transport {
         bytes += k < count - 1 ? v.stride[i]! : v.lastSize[i]!;
       }
     }
-    if (bytes > 0) this.#received(keypair, bytes, content > 0, v.sources.words, v.source[i]!, now);
+    if (bytes === 0) return;
+    const framesOnly =
+      content > 0 &&
+      isPathFrame(v.arena, v.offset[i]! + MESSAGE_HEADER_SIZE) &&
+      keypair.peer.path !== undefined &&
+      holdsOnlyFrames(v, i);
+    if (framesOnly) this.#framesReceived(keypair, bytes, v.sources.words, v.source[i]!, now);
+    else this.#received(keypair, bytes, content > 0, v.sources.words, v.source[i]!, now);
   }
 
   /** Message `at` of the per-message columns: whether it authenticated and is new. */
@@ -188,16 +197,62 @@ export class Transport {
     const peer = keypair.peer;
     const monotonic = now.monotonic;
     statistics.rxBytes[peer.number] = statistics.rxBytes[peer.number]! + bytes;
-    this.#state.roam(peer, words, source);
-    if (peer.next === keypair) {
-      sessions.confirmNext(peer);
-      sessions.handshakeComplete(peer, now, false);
-      sessions.sendStaged(peer, monotonic);
-    }
+    sessions.roam(peer, words, source, monotonic);
+    if (peer.next === keypair) this.#confirmNext(peer, now);
     sessions.keepFreshReceiving(peer, monotonic);
     sessions.packetTraversed(peer, monotonic);
     sessions.packetReceived(peer, monotonic);
     if (hasContent) sessions.dataReceived(peer, monotonic);
+  }
+
+  /** Authentic path frames: they prove the peer, but not that it is to be answered there. */
+  #framesReceived(
+    keypair: Keypair,
+    bytes: number,
+    words: Int32Array,
+    source: number,
+    now: Instant,
+  ): void {
+    const { statistics, endpoints } = this.#state;
+    const peer = keypair.peer;
+    statistics.rxBytes[peer.number] = statistics.rxBytes[peer.number]! + bytes;
+    if (peer.next === keypair) this.#confirmNext(peer, now);
+    this.#sessions.keepFreshReceiving(peer, now.monotonic);
+    if (sameRemote(endpoints.words, peer.number, words, source)) {
+      this.#sessions.packetReceived(peer, now.monotonic);
+    }
+  }
+
+  /** The peer has used the session that we answered. */
+  #confirmNext(peer: Peer, now: Instant): void {
+    const sessions = this.#sessions;
+    sessions.confirmNext(peer);
+    sessions.handshakeComplete(peer, now, false);
+    sessions.sendStaged(peer, now.monotonic);
+  }
+
+  handlePathFrames(v: InboundVector, now: number): void {
+    const { peers } = this.#state;
+    for (let i = 0; i < v.length; i++) {
+      if (v.slot[i]! < 0 || this.#runPeers[i]! < 0) continue;
+      const peer = peers[this.#runPeers[i]!];
+      if (peer === undefined) continue;
+      for (let k = 0; k < v.count[i]!; k++) {
+        const plain = v.plain[v.first[i]! + k]!;
+        const at = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;
+        if (plain <= 0 || !isPathFrame(v.arena, at)) continue;
+        v.plain[v.first[i]! + k] = 0;
+        this.#sessions.paths.handleFrame(
+          peer,
+          v.arena,
+          at,
+          plain,
+          v.sources.words,
+          v.source[i]!,
+          now,
+        );
+      }
+    }
   }
 
   handleOutbound(v: OutboundVector, now: number): void {
@@ -249,6 +304,7 @@ export class Transport {
     sessions.packetSent(peer, now);
     sessions.dataSent(peer, now);
     sessions.keepFreshSending(peer, keypair, now);
+    if (now >= peer.pathDue) sessions.paths.due(peer, now);
   }
 
   #stageRun(v: OutboundVector, i: number, peer: Peer, now: number): void {
@@ -268,4 +324,15 @@ export class Transport {
     }
     this.#sessions.sendStaged(peer, now);
   }
+}
+
+/** Whether every message of a run that was accepted is a path frame. */
+function holdsOnlyFrames(v: InboundVector, i: number): boolean {
+  for (let k = 0; k < v.count[i]!; k++) {
+    const plain = v.plain[v.first[i]! + k]!;
+    if (plain < 0) continue;
+    const at = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;
+    if (plain === 0 || !isPathFrame(v.arena, at)) return false;
+  }
+  return true;
 }

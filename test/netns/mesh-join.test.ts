@@ -70,7 +70,7 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     expect(stdout + stderr).toMatch(/mtu ?[=:] ?1280/);
     const status = await a.status();
     expect(status.peers).toMatchObject([
-      { connector: 'b', path: { kind: 'relayed', edge: 'edge' } },
+      { connector: 'b', path: { kind: 'relayed', edge: 'edge' }, rtt: expect.any(Number) },
     ]);
     expect(status.problems).toEqual([]);
     const said = await a.gateway.run([CONNECTOR, 'ping', 'b', '-c', '1']);

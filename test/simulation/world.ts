@@ -241,6 +241,7 @@ export class Node {
     device.handleInbound(v, world.now);
     this.aead.openVector(v);
     device.handleOpened(v, world.now);
+    device.handlePathFrames(v, world.now);
     for (let i = 0; i < v.length; i++) {
       const peer = device.peerOfRun(v, i);
       if (peer < 0) continue;

@@ -190,6 +190,7 @@ export class PacketLoop {
     const groups = tun.gather(vector);
     if (tun.malformed > 0) drops.add('in_inner_malformed', tun.malformed);
     if (tun.options > 0) drops.add('in_inner_options', tun.options);
+    if (tun.pathFrames > 0) device.handlePathFrames(vector, now);
     for (let i = 0; i < groups.length; i++) {
       const peer = device.peerOfRun(vector, groups.run[i]!);
       if (!device.allowsSource(peer, vector.arena, groups.offset[i]!)) {

@@ -135,8 +135,9 @@ class TunnelProcess implements Tunnel {
       if (number === undefined) return undefined;
       const figures = this.#figures;
       this.#peers.read(number, figures);
-      const { rxBytes, txBytes, lastHandshake } = figures;
-      return { rxBytes, txBytes, lastHandshake, endpoint: readEndpoint(figures.endpoint) };
+      const { rxBytes, txBytes, lastHandshake, roundTrip } = figures;
+      const endpoint = readEndpoint(figures.endpoint);
+      return { rxBytes, txBytes, lastHandshake, endpoint, path: { roundTrip } };
     });
   }
 

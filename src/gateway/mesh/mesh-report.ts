@@ -115,7 +115,10 @@ function describePeers(
         edge: relayed && text !== null ? (edgeAt.get(text) ?? edges[0]?.name ?? null) : null,
         endpoint: text,
       },
-      rtt: null,
+      rtt:
+        known?.path === undefined || known.path.roundTrip === 0
+          ? null
+          : round(known.path.roundTrip),
       prefixes: peer.prefixes.map(({ prefix }) => prefix),
       ...trafficOf(known),
     };
@@ -143,6 +146,11 @@ function describeRoutes({ inForce, kernel }: MeshView, peers: readonly MeshPeer[
 /** Without their lengths, which say nothing: `100.96.0.1`. */
 function addressesOf({ ipv4, ipv6 }: { readonly ipv4: string; readonly ipv6: string }) {
   return { ipv4: ipv4.split('/')[0]!, ipv6: ipv6.split('/')[0]! };
+}
+
+/** Microseconds are as much as is measured. */
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 1_000) / 1_000;
 }
 
 function isoTime(unix: number): string {

@@ -36,6 +36,8 @@ interface WantedPeer {
   readonly endpoint: PeerEndpoint | undefined;
   /** Seconds, 0 = off. */
   readonly keepalive: number;
+  /** A replica, not an edge: paths to it are measured. */
+  readonly pathFrames: boolean;
   /** By their text. */
   readonly allowedIps: ReadonlyMap<string, Prefix>;
 }
@@ -73,6 +75,7 @@ export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => Resolved
       publicKey,
       endpoint,
       keepalive: EDGE_KEEPALIVE,
+      pathFrames: false,
       allowedIps: new Map(),
     });
   }
@@ -99,6 +102,7 @@ export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => Resolved
       publicKey: keyOf(peer.publicKey),
       endpoint: relay && { ...relay, relayId: peer.relayId },
       keepalive: 0,
+      pathFrames: true,
       allowedIps,
     });
   }
@@ -159,7 +163,7 @@ export function changeBetween(before: Wanted | undefined, after: Wanted): Device
 }
 
 function peerChange(before: WantedPeer | undefined, after: WantedPeer): PeerChange | undefined {
-  const { publicKey, endpoint, keepalive } = after;
+  const { publicKey, endpoint, keepalive, pathFrames } = after;
   const records = new AllowedIpRecords();
   for (const [text, prefix] of before?.allowedIps ?? []) {
     if (!after.allowedIps.has(text)) records.remove(prefix);
@@ -170,6 +174,7 @@ function peerChange(before: WantedPeer | undefined, after: WantedPeer): PeerChan
   const change: PeerChange = {
     publicKey,
     ...(endpoint !== undefined && !sameEndpoint(before?.endpoint, endpoint) && { endpoint }),
+    ...(pathFrames !== (before?.pathFrames ?? false) && { pathFrames }),
     ...(keepalive !== (before?.keepalive ?? 0) && { persistentKeepalive: keepalive }),
     ...(records.count > 0 && { allowedIps: records.bytes() }),
   };
