@@ -15,12 +15,13 @@ import type { Attachment } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
+import { diagnose } from './diagnosis.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { type Enrolled, edgesOf, followEdge, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import { MeshKernel } from './mesh-kernel.ts';
-import { describeMesh } from './mesh-report.ts';
+import { describeMesh, reportMesh } from './mesh-report.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import { summarizeMesh } from './mesh-summary.ts';
 import type { MeshView } from './mesh-view.ts';
@@ -125,6 +126,18 @@ export class MeshGateway implements Attachment {
   async meshStatus(): Promise<MeshStatus> {
     await this.#inForce.policy.look();
     return describeMesh(this.#view());
+  }
+
+  /** The status, but for what is wrong: for those who ask all the time. */
+  async report(): Promise<MeshStatus> {
+    await this.#inForce.policy.look();
+    return reportMesh(this.#view());
+  }
+
+  /** What is wrong. */
+  async problems(): Promise<readonly string[]> {
+    const view = this.#view();
+    return diagnose(view, reportMesh(view));
   }
 
   /** One line for people. */

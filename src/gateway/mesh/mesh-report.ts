@@ -9,13 +9,20 @@ import type { MeshEdge, MeshPeer, MeshStatus, RouteInForce } from './mesh-status
 import type { MeshView } from './mesh-view.ts';
 import { describePath } from './path-text.ts';
 
+/** With what is wrong, which is asked of the kernel. */
 export async function describeMesh(view: MeshView): Promise<MeshStatus> {
+  const report = reportMesh(view);
+  return { ...report, problems: await diagnose(view, report) };
+}
+
+/** But for what is wrong. */
+export function reportMesh(view: MeshView): MeshStatus {
   const { snapshot, identity, streamState } = view;
   const { netmap, source } = view.inForce;
   const live = new Map(snapshot.peers.map((peer) => [keyToBase64(peer.publicKey), peer]));
   const edges = describeEdges(view, live);
   const peers = describePeers(view, live, edges);
-  const report: MeshStatus = {
+  return {
     interface: snapshot.interfaceName,
     pid: process.pid,
     since: isoTime(view.since),
@@ -56,7 +63,6 @@ export async function describeMesh(view: MeshView): Promise<MeshStatus> {
     policy: describePolicy(view),
     problems: [],
   };
-  return { ...report, problems: await diagnose(view, report) };
 }
 
 function describePolicy({ policy }: MeshView): MeshStatus['policy'] {

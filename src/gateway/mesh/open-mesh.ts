@@ -1,6 +1,7 @@
 /** What `connector up` runs: the state directory locked, this host enrolled, then the daemon's parts. */
-import type { DaemonOptions } from '../daemon.ts';
+import type { Attachment, DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
+import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { openTunnel } from '../open-tunnel.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
@@ -29,6 +30,7 @@ export interface OpenMeshOptions {
 export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
   const { settings, token, hostname, version, log, onWarning } = options;
   const { interface: interfaceName, mtu, port: listenPort, crypto, forwarding } = settings;
+  if (settings.metrics !== undefined) checkListenAddress(settings.metrics);
   const state = await openStateDirectory(settings.stateDir);
   const opening = openTunnel({ interfaceName, mtu, crypto, log });
   // Whoever awaits it gets the error.
@@ -44,10 +46,15 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     let gateway: MeshGateway | undefined;
     const joined = Promise.withResolvers<MeshGateway>();
     joined.promise.catch(() => {});
+    const metrics = joined.promise.then((source) => {
+      return new MetricsEndpoint({ source, log, onWarning });
+    });
+    metrics.catch(() => {});
     const reloader = new Reloader({
       settings,
       reread: options.reread,
       gateway: joined.promise,
+      metrics,
       log,
     });
     const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
@@ -63,7 +70,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
         const joining = joinMesh(tunnel, mesh, signal);
         joining.then(joined.resolve, joined.reject);
         gateway = await joining;
-        return gateway;
+        return withMetrics(gateway, await metrics, settings.metrics);
       },
     };
   } catch (error) {
@@ -71,4 +78,21 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     await state.close();
     throw error;
   }
+}
+
+/** The gateway with its metrics, which are there before it is said to be ready. */
+async function withMetrics(
+  gateway: MeshGateway,
+  endpoint: MetricsEndpoint,
+  address: string | undefined,
+): Promise<Attachment> {
+  await endpoint.use(address);
+  return {
+    close: async () => {
+      await endpoint.close();
+      await gateway.close();
+    },
+    afterInterface: () => gateway.afterInterface(),
+    meshStatus: () => gateway.meshStatus(),
+  };
 }

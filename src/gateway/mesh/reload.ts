@@ -3,12 +3,18 @@
  * a mistake changes nothing, and what only a start can change is said.
  */
 import { type Log, parseLogLevel } from '../log.ts';
+import { checkListenAddress, type MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { checkPrefix } from './advertised-prefixes.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 
 /** What a running gateway takes; the token is asked for at a start only. */
-const LIVE: readonly (keyof GatewaySettings)[] = ['advertise', 'allowDefault', 'logLevel'];
+const LIVE: readonly (keyof GatewaySettings)[] = [
+  'advertise',
+  'allowDefault',
+  'metrics',
+  'logLevel',
+];
 const ONCE: readonly (keyof GatewaySettings)[] = ['token', 'tokenFile'];
 
 export interface ReloadOptions {
@@ -16,6 +22,7 @@ export interface ReloadOptions {
   /** The settings by the command line and the file as it is now. */
   readonly reread: () => Promise<GatewaySettings>;
   readonly gateway: Promise<Pick<MeshGateway, 'advertise'>>;
+  readonly metrics: Promise<Pick<MetricsEndpoint, 'use'>>;
   readonly log: Log;
 }
 
@@ -39,7 +46,7 @@ export class Reloader {
   }
 
   async #apply(after: GatewaySettings): Promise<void> {
-    const { gateway, log } = this.#options;
+    const { gateway, metrics, log } = this.#options;
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
     const changed = names.filter((name) => String(before[name]) !== String(after[name]));
@@ -48,13 +55,17 @@ export class Reloader {
       const prefixes = advertise?.map((text) => checkPrefix(text, allowDefault));
       if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
     }
+    if (changed.includes('metrics')) {
+      if (after.metrics !== undefined) checkListenAddress(after.metrics);
+      await (await metrics).use(after.metrics);
+    }
     // Last of what is applied: what is refused above leaves all as it was.
     log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
     const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
     if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');
     // What is in force of the others is what it was started with.
-    const { advertise, allowDefault, logLevel } = after;
-    this.#settings = { ...before, advertise, allowDefault, logLevel };
+    const { advertise, allowDefault, metrics: address, logLevel } = after;
+    this.#settings = { ...before, advertise, allowDefault, metrics: address, logLevel };
     log.info({ changed: changed.filter((name) => LIVE.includes(name)) }, 'configuration reloaded');
   }
 }

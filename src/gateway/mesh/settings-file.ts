@@ -9,6 +9,7 @@ import { decodeJoinToken } from '../../control/join-token.ts';
 import { CausewayError, type ErrorCode } from '../../errors.ts';
 import { interfaceNameFault } from '../../tun/interface-name.ts';
 import { LOG_LEVEL_NAMES } from '../log.ts';
+import { LISTEN_ADDRESS_FORM, parseListenAddress } from '../metrics/listen-address.ts';
 import { checkPrefix } from './advertised-prefixes.ts';
 import { closestName } from './closest-name.ts';
 import {
@@ -64,6 +65,7 @@ const schema = z.strictObject({
   port: numberIn(PORT_RANGE).optional(),
   forwarding: truth.optional(),
   crypto: choice(CRYPTOGRAPHY).optional(),
+  metrics: z.string(`${LISTEN_ADDRESS_FORM}, in quotes`).optional(),
   'log-level': choice(LOG_LEVEL_NAMES).optional(),
 });
 type File = z.infer<typeof schema>;
@@ -130,6 +132,7 @@ export function checkSettings(
       port: settings.port,
       forwarding: settings.forwarding,
       crypto: settings.crypto,
+      metrics: settings.metrics,
       logLevel: settings['log-level'],
     }),
     mistakes: mistakes.toSorted((a, b) => a.line - b.line),
@@ -156,6 +159,9 @@ function checkValues(settings: File, readableByOthers: boolean, note: Note): voi
   const fault = interfaceNameFault(settings.interface ?? 'causeway0');
   if (fault !== undefined) {
     note('interface', `interface is to be 1 to 15 letters, digits, "-" or "_": ${fault}.`);
+  }
+  if (settings.metrics !== undefined && parseListenAddress(settings.metrics) === undefined) {
+    note('metrics', `metrics is to be ${LISTEN_ADDRESS_FORM}, in quotes.`);
   }
   for (const text of advertise ?? []) {
     try {

@@ -24,6 +24,8 @@ export interface GatewaySettings {
   readonly port: number;
   readonly forwarding: boolean;
   readonly crypto: TunnelOptions['crypto'];
+  /** `ADDRESS:PORT` of the metrics; undefined = none. */
+  readonly metrics?: string | undefined;
   /** Undefined = the default. */
   readonly logLevel?: string | undefined;
 }

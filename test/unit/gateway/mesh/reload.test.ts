@@ -12,11 +12,13 @@ import {
 let lines: { readonly msg: string; readonly settings?: readonly string[] }[];
 const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) });
 const advertise = vi.fn(async () => {});
+const use = vi.fn(async (_: string | undefined) => {});
 
 beforeEach(() => {
   lines = [];
   log.level = 'info';
   advertise.mockClear();
+  use.mockClear();
   vi.stubEnv('LOG_LEVEL', undefined);
 });
 
@@ -28,7 +30,13 @@ function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promis
     return { ...DEFAULT_SETTINGS, ...now };
   };
   const settings = { ...DEFAULT_SETTINGS, ...before };
-  const made = new Reloader({ settings, reread, gateway: Promise.resolve({ advertise }), log });
+  const made = new Reloader({
+    settings,
+    reread,
+    gateway: Promise.resolve({ advertise }),
+    metrics: Promise.resolve({ use }),
+    log,
+  });
   return (next) => {
     now = next;
     return made.reload();
@@ -95,4 +103,13 @@ test('a file with a mistake changes nothing', async () => {
   expect(lines).toMatchObject([{ level: 50, msg: expect.stringMatching(/all stays as it was/) }]);
   await reload({ advertise: ['10.1.0.0/16'] });
   expect(advertise).toHaveBeenCalledTimes(1);
+});
+
+test('where metrics are served, and nowhere without the key', async () => {
+  const reload = reloader({ metrics: '127.0.0.1:9780' });
+  await reload({ metrics: '127.0.0.1:9780' });
+  await reload({ metrics: '[::1]:9781' });
+  await reload({});
+  await reload({ metrics: 'everywhere' });
+  expect(use.mock.calls).toEqual([['[::1]:9781'], [undefined]]);
 });

@@ -43,6 +43,7 @@ mtu = 1380
 port = 51820
 forwarding = false
 crypto = "noble"
+metrics = "[::1]:9780"
 log-level = "debug"
 `;
 
@@ -69,6 +70,7 @@ describe('what it says', () => {
         port: 51820,
         forwarding: false,
         crypto: 'noble',
+        metrics: '[::1]:9780',
         logLevel: 'debug',
       },
       mistakes: [],
