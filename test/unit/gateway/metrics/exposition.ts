@@ -84,6 +84,6 @@ function readSample(line: string): Sample {
   const value = /^ (\S+)$/.exec(line.slice(at))?.[1];
   if (value === undefined) throw new Error(`no value: ${line}`);
   const number = Number(value.replace('Inf', 'Infinity'));
-  if (Number.isNaN(number) && value !== 'NaN') throw new Error(`no number: ${line}`);
+  if (Number.isNaN(number) && !/^nan$/i.test(value)) throw new Error(`no number: ${line}`);
   return { name: head, labels, value: number };
 }
