@@ -8,12 +8,16 @@ import { expect, test } from 'vitest';
 import { RELAY_DROP_REASON_NAMES } from '../../../../src/control/relay/relay-drops.ts';
 import { DROP_REASON_NAMES } from '../../../../src/drops.ts';
 import { createMetrics, type MetricsSource } from '../../../../src/edge/metrics.ts';
+import { routeInForceSchema } from '../../../../src/gateway/mesh/mesh-status.ts';
 import { GatewayMetrics } from '../../../../src/gateway/metrics/gateway-metrics.ts';
 import { type Exposition, readExposition } from './exposition.ts';
 import { peer, status } from './statuses.ts';
 
 const ROOT = join(import.meta.dirname, '../../../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** As the schema has them. */
+const ROUTE_STATES = routeInForceSchema.shape.state.options;
 
 /** With a value of everything. */
 async function gatewayMetrics(): Promise<Exposition> {
@@ -22,9 +26,9 @@ async function gatewayMetrics(): Promise<Exposition> {
     report: async () =>
       status({
         peers: [peer(1, { rtt: 1 })],
-        routes: [
-          { prefix: '10.0.0.0/8', connector: 'a', priority: 1, state: 'in force', path: '' },
-        ],
+        routes: ROUTE_STATES.map((state) => {
+          return { prefix: `for ${state}`, connector: 'a', priority: 1, state, path: '' };
+        }),
         edges: [
           {
             name: 'one',
