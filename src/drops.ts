@@ -68,6 +68,11 @@ export class ReasonCounters<Reason extends string> {
     this.#counts[at] = this.#counts[at]! + packets;
   }
 
+  /** Index of a reason in the list. */
+  numberOf(reason: Reason): number {
+    return this.#index[reason]!;
+  }
+
   get(reason: Reason): number {
     return this.#counts[this.#index[reason]!]!;
   }

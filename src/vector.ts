@@ -25,6 +25,12 @@ export const SLOT_NONE = -1;
 /** `slot` of an entry that is sent as it stands: a handshake message or a cookie reply. */
 export const SLOT_COMPLETE = -2;
 
+/**
+ * `slot` of a run that was dropped: this less the reason's number in `DROP_REASON_NAMES`, for who looks
+ * at what becomes of packets. Like every other negative slot it is not sealed, opened or sent.
+ */
+export const SLOT_DROPPED = -16;
+
 /** `handle` of what the native layer has not bound yet. */
 export const UNBOUND = -1;
 
@@ -70,7 +76,7 @@ export class EndpointTable {
  *   head      first four bytes of each message as a little-endian word: type | relay id << 8
  *   receiver  the peer's index for the session (transport data)
  *   counter   counter of the first message; the others follow
- *   slot      key slot to seal with, or SLOT_NONE, SLOT_COMPLETE
+ *   slot      key slot to seal with, or SLOT_NONE, SLOT_COMPLETE, or SLOT_DROPPED and below
  *   endpoint  index of the destination in the endpoint table
  */
 export class OutboundVector {

@@ -170,7 +170,8 @@ export class Device {
   /**
    * Runs read from the TUN, plaintext in place behind 16 bytes of room, padded; all messages of a run
    * have one destination. Fills head, receiver, counter, slot and endpoint; SLOT_NONE where a run was
-   * staged (copied) or dropped.
+   * staged (copied), SLOT_DROPPED and below where it was dropped. The endpoint is the peer's number, -1
+   * without one.
    */
   handleOutbound(v: OutboundVector, now: Instant): void {
     this.#transport.handleOutbound(v, now.monotonic);

@@ -2,6 +2,7 @@
  * Transport data (whitepaper § 5.4.6): the hot path. One look per run of messages; nothing here
  * allocates, except to stage packets of a peer without a session.
  */
+import type { DropReason } from '../drops.ts';
 import { checkPacket, PACKET_MALFORMED, PACKET_OPTIONS } from '../routing/packet.ts';
 import type { Instant } from '../time.ts';
 import {
@@ -12,6 +13,7 @@ import {
   OPEN_FAILED,
   OPEN_REPLAYED,
   type OutboundVector,
+  SLOT_DROPPED,
   SLOT_NONE,
 } from '../vector.ts';
 import type { DeviceState } from './device-state.ts';
@@ -256,23 +258,25 @@ export class Transport {
   }
 
   handleOutbound(v: OutboundVector, now: number): void {
-    const { allowedIps, peers, drops } = this.#state;
+    const { allowedIps, peers } = this.#state;
     for (let i = 0; i < v.length; i++) {
       v.slot[i] = SLOT_NONE;
+      v.endpoint[i] = -1;
       const count = v.count[i]!;
       const size = count > 1 ? v.stride[i]! : v.lastSize[i]!;
       const offset = v.offset[i]! + MESSAGE_HEADER_SIZE;
       const checked = checkPacket(v.arena, offset, size - MESSAGE_OVERHEAD);
       if (checked < 0) {
-        drops.add(checked === PACKET_OPTIONS ? 'out_options' : 'out_malformed', count);
+        this.#dropRun(v, i, checked === PACKET_OPTIONS ? 'out_options' : 'out_malformed');
         continue;
       }
       const number = allowedIps.lookupPacketDestination(v.arena, offset);
       const peer = number < 0 ? undefined : peers[number];
       if (peer === undefined) {
-        drops.add('out_no_route', count);
+        this.#dropRun(v, i, 'out_no_route');
       } else if (!this.#state.hasEndpoint(number)) {
-        drops.add('out_no_endpoint', count);
+        v.endpoint[i] = number;
+        this.#dropRun(v, i, 'out_no_endpoint');
       } else {
         const keypair = peer.current;
         const staged = peer.staged.length;
@@ -285,6 +289,12 @@ export class Transport {
         }
       }
     }
+  }
+
+  #dropRun(v: OutboundVector, i: number, reason: DropReason): void {
+    const { drops } = this.#state;
+    drops.add(reason, v.count[i]!);
+    v.slot[i] = SLOT_DROPPED - drops.numberOf(reason);
   }
 
   /** Gives a run its keypair, counters and endpoint. */
@@ -310,6 +320,7 @@ export class Transport {
   #stageRun(v: OutboundVector, i: number, peer: Peer, now: number): void {
     const { drops } = this.#state;
     const count = v.count[i]!;
+    v.endpoint[i] = peer.number;
     for (let k = 0; k < count; k++) {
       const size = k < count - 1 ? v.stride[i]! : v.lastSize[i]!;
       const offset = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;

@@ -13,6 +13,7 @@ import {
   MESSAGE_HEADER_SIZE,
   MESSAGE_OVERHEAD,
   OutboundVector,
+  SLOT_COMPLETE,
   type VectorAead,
 } from '../../src/vector.ts';
 import type { PeerChange } from '../../src/wireguard/configuration.ts';
@@ -281,7 +282,7 @@ export class Node {
   #transmit(): void {
     const { out } = this;
     for (let i = 0; i < out.length; i++) {
-      if (out.slot[i] === -1) continue;
+      if (out.slot[i]! < 0 && out.slot[i] !== SLOT_COMPLETE) continue;
       const at = out.endpoint[i]! * ENDPOINT_RECORD_WORDS;
       const to = this.endpoints.words.slice(at, at + ENDPOINT_RECORD_WORDS);
       for (let k = 0; k < out.count[i]!; k++) {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { DROP_REASON_NAMES } from '../../../src/drops.ts';
 import { CausewayError } from '../../../src/errors.ts';
+import { SLOT_DROPPED } from '../../../src/vector.ts';
 import type { DeviceChange, PeerChange } from '../../../src/wireguard/configuration.ts';
 import { createPeerFigures } from '../../../src/wireguard/peer-statistics.ts';
 import { paddedLength } from '../../../src/wireguard/transmitter.ts';
@@ -143,6 +145,9 @@ describe('configure', () => {
     a.up();
     a.send(packet([10, 9, 9, 9], [10, 1, 0, 1], 1));
     expect(a.drops.entries()).toEqual([['out_no_endpoint', 1]]);
+    // Whose it was, and why, stays in the vector.
+    const reason = DROP_REASON_NAMES[SLOT_DROPPED - a.out.slot[0]!];
+    expect([reason, a.out.endpoint[0]]).toEqual(['out_no_endpoint', 0]);
     expect(a.sent).toEqual([]);
   });
 
