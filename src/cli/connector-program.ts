@@ -8,6 +8,7 @@ import { lsCommand } from './connector-ls.ts';
 import { renameCommand } from './connector-rename.ts';
 import { rotateTokenCommand } from './connector-rotate-token.ts';
 import { showCommand } from './connector-show.ts';
+import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
 import { edgeCertificateCommand } from './edge-certificate.ts';
 import { edgeInitCommand } from './edge-init.ts';
@@ -59,6 +60,7 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(upCommand())
     .addCommand(downCommand())
     .addCommand(statusCommand())
+    .addCommand(doctorCommand())
     .addCommand(pingCommand());
   program
     .command('config')

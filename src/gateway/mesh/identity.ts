@@ -54,7 +54,9 @@ export type Identity = z.infer<typeof identitySchema>;
  *
  * @throws CausewayError IDENTITY_DAMAGED, PERMISSION, FILE_ACCESS
  */
-export async function loadIdentity(state: StateDirectory): Promise<Identity | undefined> {
+export async function loadIdentity(
+  state: Pick<StateDirectory, 'path' | 'read'>,
+): Promise<Identity | undefined> {
   const text = await state.read(IDENTITY_FILE);
   if (text === undefined) return undefined;
   const parsed = identitySchema.safeParse(parseJson(text));
@@ -95,7 +97,11 @@ export async function removeIdentity(state: StateDirectory): Promise<void> {
   await state.remove(KEY_FILE);
 }
 
-function damaged(state: StateDirectory, file: string, cause?: unknown): CausewayError {
+function damaged(
+  state: Pick<StateDirectory, 'path'>,
+  file: string,
+  cause?: unknown,
+): CausewayError {
   const message = `${state.path}/${file} is damaged: restore it, or \`connector down --forget\` and join again with a new token.`;
   return new CausewayError('IDENTITY_DAMAGED', message, { cause });
 }

@@ -15,7 +15,6 @@ import type { Attachment } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
-import { diagnose } from './diagnosis.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { type Enrolled, edgesOf, followEdge, tellEdge } from './enrolment.ts';
@@ -136,8 +135,7 @@ export class MeshGateway implements Attachment {
 
   /** What is wrong. */
   async problems(): Promise<readonly string[]> {
-    const view = this.#view();
-    return diagnose(view, reportMesh(view));
+    return (await describeMesh(this.#view())).problems;
   }
 
   /** One line for people. */

@@ -2,6 +2,7 @@
 import { DROP_REASONS } from '../../drops.ts';
 import { keyToBase64 } from '../../keys.ts';
 import { formatPrefix } from '../../routing/prefix.ts';
+import { faultsOf, sentenceOf } from '../doctor/finding.ts';
 import { formatEndpoint } from '../endpoint-text.ts';
 import type { PeerSnapshot } from '../tunnel.ts';
 import { diagnose } from './diagnosis.ts';
@@ -12,7 +13,8 @@ import { describePath } from './path-text.ts';
 /** With what is wrong, which is asked of the kernel. */
 export async function describeMesh(view: MeshView): Promise<MeshStatus> {
   const report = reportMesh(view);
-  return { ...report, problems: await diagnose(view, report) };
+  const findings = await diagnose(view, report);
+  return { ...report, findings, problems: faultsOf(findings).map(sentenceOf) };
 }
 
 /** But for what is wrong. */
@@ -61,6 +63,7 @@ export function reportMesh(view: MeshView): MeshStatus {
       return { reason, meaning: DROP_REASONS[reason], packets };
     }),
     policy: describePolicy(view),
+    findings: [],
     problems: [],
   };
 }

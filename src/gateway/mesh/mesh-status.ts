@@ -3,8 +3,10 @@
  * it; others import types only, because the schemas' library takes its time to load.
  */
 import { z } from 'zod';
+import { CHECK_NAMES, STATUSES } from '../doctor/finding.ts';
 
 const timeSchema = z.string();
+const wordsSchema = z.array(z.string()).readonly();
 const traffic = {
   /** ISO 8601; null = never. */
   lastHandshake: timeSchema.nullable(),
@@ -111,7 +113,17 @@ export const meshStatusSchema = z.object({
       ),
     })
     .nullable(),
-  /** What is wrong, a sentence each. */
+  /** What every check of the gateway and its host found (doctor/finding.ts). */
+  findings: z.array(
+    z.object({
+      check: z.enum(CHECK_NAMES),
+      status: z.enum(STATUSES),
+      says: z.string(),
+      remedy: wordsSchema,
+      fixes: z.array(z.object({ command: wordsSchema, undo: wordsSchema })).readonly(),
+    }),
+  ),
+  /** Those that are wrong, with their remedies, a paragraph each. */
   problems: z.array(z.string()),
 });
 

@@ -9,7 +9,7 @@ import { netmapFault } from '../../control/netmap-text.ts';
 import type { Log } from '../log.ts';
 import type { StateDirectory } from './state-directory.ts';
 
-const FILE = 'netmap.json';
+export const NETMAP_FILE = 'netmap.json';
 
 const cacheSchema = z.strictObject({
   netmap: netmapSchema,
@@ -27,10 +27,10 @@ export interface CachedNetmap {
 
 /** @throws CausewayError PERMISSION, FILE_ACCESS */
 export async function loadNetmap(
-  state: StateDirectory,
+  state: Pick<StateDirectory, 'path' | 'read'>,
   log: Log,
 ): Promise<CachedNetmap | undefined> {
-  const text = await state.read(FILE);
+  const text = await state.read(NETMAP_FILE);
   if (text === undefined) return undefined;
   try {
     const cached = cacheSchema.parse(JSON.parse(text));
@@ -38,16 +38,16 @@ export async function loadNetmap(
     if (fault === undefined) return cached;
     throw new Error(fault);
   } catch (error) {
-    log.warn({ err: error }, `${state.path}/${FILE} is damaged and not used`);
+    log.warn({ err: error }, `${state.path}/${NETMAP_FILE} is damaged and not used`);
     return undefined;
   }
 }
 
 /** @throws CausewayError PERMISSION, FILE_ACCESS */
 export async function saveNetmap(state: StateDirectory, cached: CachedNetmap): Promise<void> {
-  await state.write(FILE, JSON.stringify(cached));
+  await state.write(NETMAP_FILE, JSON.stringify(cached));
 }
 
 export async function removeNetmap(state: StateDirectory): Promise<void> {
-  await state.remove(FILE);
+  await state.remove(NETMAP_FILE);
 }

@@ -1,0 +1,107 @@
+/** `connector doctor`: all of this host that could stop the mesh's traffic, each with its remedy. */
+import { Command } from 'commander';
+import type { AppliedFix } from '../gateway/doctor/apply-fixes.ts';
+import type { Examined } from '../gateway/doctor/examination.ts';
+import type { Finding } from '../gateway/doctor/finding.ts';
+import {
+  DEFAULT_CONFIGURATION_FILE,
+  DEFAULT_SETTINGS,
+  fileSettings,
+  type GivenSettings,
+  mergeSettings,
+} from '../gateway/mesh/settings.ts';
+import { checkInterfaceName } from '../tun/interface-name.ts';
+import { givenOptions } from './given-options.ts';
+import { count, print } from './output.ts';
+import { wrap } from './table.ts';
+
+const WIDTH = 80;
+
+interface Options extends GivenSettings {
+  readonly config?: string;
+  readonly fix?: true;
+  readonly json?: true;
+}
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('all of this host that could stop traffic, each with its remedy')
+    .option('--fix', 'do what is safe, and say how to undo it')
+    .option(
+      '--config <file>',
+      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
+    )
+    .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
+    .option('--state-dir <directory>', 'where the identity is', DEFAULT_SETTINGS.stateDir)
+    .option('--json', 'print JSON')
+    .action(run);
+}
+
+async function run(options: Options, command: Command): Promise<void> {
+  const { config, fix, json, ...given } = givenOptions<Options>(options, command);
+  const settings = mergeSettings(given, await fileSettings(config));
+  checkInterfaceName(settings.interface);
+  const { examine } = await import('../gateway/doctor/examination.ts');
+  const { applyFixes } = await import('../gateway/doctor/apply-fixes.ts');
+  const gateway = {
+    interfaceName: settings.interface,
+    stateDirectory: settings.stateDir,
+    mtu: settings.mtu,
+  };
+  let examined = await examine(gateway);
+  const fixed = fix ? await applyFixes(examined.findings) : [];
+  if (fixed.some(({ failure }) => failure === null)) examined = await examine(gateway);
+  print(json ? { json } : {}, { ...examined, fixed }, () => formatExamined(examined, fixed));
+  if (examined.findings.some(({ status }) => status === 'problem')) process.exitCode = 1;
+}
+
+const MARKS = { ok: 'ok', warning: 'WARNING', problem: 'PROBLEM', skipped: 'skipped' } as const;
+const STATUS_WIDTH = 9;
+
+/** For people: lines of at most 80 columns, but for commands, which are whole. */
+export function formatExamined(examined: Examined, fixed: readonly AppliedFix[]): string {
+  const { connector, running, findings } = examined;
+  const whose = connector === null ? 'in no mesh' : `connector ${connector}`;
+  const names = Math.max(...findings.map(({ check }) => check.length)) + 2;
+  return [
+    `${examined.interface}, ${whose}, ${running ? 'running' : 'not running'}`,
+    '',
+    ...findings.flatMap((finding) => formatFinding(finding, names)),
+    '',
+    ...formatFixed(fixed),
+    ...wrap(summary(findings), WIDTH),
+    '',
+  ].join('\n');
+}
+
+function formatFinding({ check, status, says, remedy, fixes }: Finding, names: number): string[] {
+  const margin = ' '.repeat(STATUS_WIDTH + names);
+  const head = `${MARKS[status].padEnd(STATUS_WIDTH)}${check.padEnd(names)}`;
+  const lines = wrap(says, WIDTH - head.length).map(
+    (line, i) => `${i === 0 ? head : margin}${line}`,
+  );
+  const hint = fixes.length > 0 ? [`${margin}(--fix does it)`] : [];
+  return [...lines, ...remedy.map((command) => `${margin}# ${command}`), ...hint];
+}
+
+function formatFixed(fixed: readonly AppliedFix[]): string[] {
+  if (fixed.length === 0) return [];
+  const lines = fixed.flatMap(({ command, undo, failure }) =>
+    failure === null
+      ? [`did      # ${command}`, `to undo  # ${undo}`]
+      : [...wrap(`failed   ${failure}`, WIDTH)],
+  );
+  return [...lines, 'None of this outlives a restart of the host.', ''];
+}
+
+function summary(findings: readonly Finding[]): string {
+  const of = (status: Finding['status']): number =>
+    findings.filter((finding) => finding.status === status).length;
+  const [problems, warnings] = [of('problem'), of('warning')];
+  if (problems + warnings === 0) return 'Nothing is wrong.';
+  const fixable = findings.filter(
+    ({ status, fixes }) => (status === 'problem' || status === 'warning') && fixes.length > 0,
+  ).length;
+  const rest = fixable === 0 ? '' : ` \`connector doctor --fix\` does what is safe: ${fixable}.`;
+  return `${count(problems, 'problem')}, ${count(warnings, 'warning')}.${rest}`;
+}

@@ -1,0 +1,155 @@
+/**
+ * All that can be looked at of one gateway on this host. A daemon that runs says what only it knows;
+ * without one, the files in its state directory say what it will start with. What the host's checks
+ * find is looked at here in any case: with the rights of who asks.
+ */
+import type { Netmap } from '../../control/netmap.ts';
+import { parsePrefix } from '../../routing/prefix.ts';
+import { requestMesh } from '../local-client.ts';
+import { openLog } from '../log.ts';
+import { scopeOf } from '../mesh/diagnosis.ts';
+import type { MeshStatus } from '../mesh/mesh-status.ts';
+import { loadNetmap, NETMAP_FILE } from '../mesh/netmap-cache.ts';
+import { readState } from '../mesh/state-directory.ts';
+import { runtimeDirectory } from '../runtime-directory.ts';
+import { readState as readSetup } from '../setup-state.ts';
+import { checkApi } from './edge-check.ts';
+import { CHECK_NAMES, type Finding, ok, problem, skipped } from './finding.ts';
+import { checkHost } from './host-checks.ts';
+import { checkSystem } from './programs-check.ts';
+import type { GatewayScope } from './scope.ts';
+import { checkIdentity, checkStateDirectory } from './state-check.ts';
+
+export interface Examined {
+  readonly interface: string;
+  /** Name of the connector; null = this host is in no mesh. */
+  readonly connector: string | null;
+  readonly running: boolean;
+  readonly findings: readonly Finding[];
+}
+
+export interface ExaminedGateway {
+  readonly interfaceName: string;
+  readonly stateDirectory: string;
+  /** Of an interface that is not there yet. */
+  readonly mtu: number;
+}
+
+export async function examine(gateway: ExaminedGateway): Promise<Examined> {
+  const { interfaceName } = gateway;
+  const system = await checkSystem();
+  const asked = await askDaemon(interfaceName);
+  if ('mesh' in asked) return examineRunning(gateway, asked.mesh, system);
+  const { finding: who, identity } = await checkIdentity(gateway.stateDirectory);
+  const { finding: cached, netmap } = await readCachedNetmap(gateway.stateDirectory);
+  const own: Finding[] = [
+    ...system,
+    await checkStateDirectory(gateway.stateDirectory),
+    who,
+    asked.fault ?? (await sayStopped(interfaceName)),
+    ...(identity === undefined
+      ? [skipped('api', 'No edge is known yet.')]
+      : [await checkApi(identity)]),
+    skipped('relay', 'A gateway that runs tries it.'),
+    cached,
+    ...(await checkHost(scopeOfNetmap(gateway, netmap))),
+  ];
+  const connector = identity?.name ?? null;
+  return { interface: interfaceName, connector, running: false, findings: inOrder(own) };
+}
+
+async function examineRunning(
+  { interfaceName, stateDirectory }: ExaminedGateway,
+  mesh: MeshStatus,
+  system: readonly Finding[],
+): Promise<Examined> {
+  const host = await checkHost(scopeOf(mesh));
+  const looked = new Set([...system, ...host].map(({ check }) => check));
+  const findings = [
+    ...system,
+    ok('daemon', `Process ${mesh.pid}, version ${mesh.version}.`),
+    ...mesh.findings.filter(({ check }) => !looked.has(check)),
+    ...host,
+  ];
+  if (!findings.some(({ check }) => check === 'state')) {
+    findings.push(await checkStateDirectory(stateDirectory));
+  }
+  const connector = mesh.connector.name;
+  return { interface: interfaceName, connector, running: true, findings: inOrder(findings) };
+}
+
+async function askDaemon(
+  interfaceName: string,
+): Promise<{ readonly mesh: MeshStatus } | { readonly fault?: Finding }> {
+  try {
+    const mesh = await requestMesh(interfaceName, [runtimeDirectory()]);
+    return mesh === undefined ? {} : { mesh };
+  } catch (error) {
+    return { fault: problem('daemon', (error as Error).message) };
+  }
+}
+
+async function sayStopped(interfaceName: string): Promise<Finding> {
+  const left = await readSetup(interfaceName).catch(() => undefined);
+  if (left === undefined) {
+    const text = `No gateway runs on ${interfaceName}: nothing is routed into the mesh.`;
+    return problem('daemon', text, 'connector up');
+  }
+  const text = `A gateway on ${interfaceName} was killed, and its routes, rules and settings are still there. The next start takes them away, and so does:`;
+  return problem('daemon', text, `connector down --interface ${interfaceName}`);
+}
+
+/** The netmap that the gateway will start with, and what is wrong with it. */
+async function readCachedNetmap(
+  directory: string,
+): Promise<{ readonly finding: Finding; readonly netmap?: Netmap }> {
+  const read = (name: string) => readState(directory, name);
+  const log = openLog('silent', {});
+  try {
+    const cached = await loadNetmap({ path: directory, read }, log);
+    if (cached !== undefined) {
+      const { revision } = cached.netmap;
+      return {
+        finding: ok('netmap', `Revision ${revision} is on disk.`),
+        netmap: cached.netmap,
+      };
+    }
+    const there = (await read(NETMAP_FILE)) !== undefined;
+    return {
+      finding: there
+        ? problem(
+            'netmap',
+            `${directory}/${NETMAP_FILE} is damaged and not used: nothing is reached after a start until an edge answers.`,
+          )
+        : skipped('netmap', 'None is on disk.'),
+    };
+  } catch (error) {
+    return { finding: problem('netmap', (error as Error).message) };
+  }
+}
+
+function scopeOfNetmap(
+  { interfaceName, mtu }: ExaminedGateway,
+  netmap: Netmap | undefined,
+): GatewayScope {
+  const prefixes = (texts: readonly string[]) =>
+    texts.flatMap((text) => parsePrefix(text) ?? []).filter(({ length }) => length > 0);
+  const approved = netmap?.self.routes.filter((route) => route.approved) ?? [];
+  const ranges = netmap?.self.meshRanges;
+  return {
+    interfaceName,
+    running: false,
+    served: prefixes(approved.map(({ prefix }) => prefix)),
+    remote: prefixes([
+      ...(ranges === undefined ? [] : [ranges.ipv4, ranges.ipv6]),
+      ...(netmap?.peers.flatMap((peer) => peer.prefixes.map(({ prefix }) => prefix)) ?? []),
+    ]),
+    relays: [],
+    mtu,
+  };
+}
+
+function inOrder(findings: readonly Finding[]): Finding[] {
+  const order = ({ check }: Finding): number => CHECK_NAMES.indexOf(check);
+  return findings.toSorted((a, b) => order(a) - order(b));
+}

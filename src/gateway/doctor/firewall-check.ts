@@ -1,0 +1,182 @@
+/**
+ * Whether the host's packet filters let the site's packets into the mesh and out of it, and the
+ * tunnel's own datagrams to the edges and their answers back. Pure.
+ */
+import { formatAddress } from '../../routing/address.ts';
+import { type Prefix, prefixOf } from '../../routing/prefix.ts';
+import { parseEndpoint } from '../endpoint-text.ts';
+import type { FilterChain, ProbePacket } from './filter-model.ts';
+import { FilterWalk, type Passage } from './filter-verdict.ts';
+import { type Finding, fixable, ok, problem, skipped, warning } from './finding.ts';
+import { forwardRemedy, iptablesProgram } from './firewall-remedy.ts';
+import type { HostFacts } from './host-facts.ts';
+import { locateLan } from './lan-location.ts';
+import type { GatewayScope } from './scope.ts';
+
+const TCP = 6;
+const UDP = 17;
+/** Interfaces of a site that are tried, for each family. */
+const MOST_LINKS = 8;
+
+interface Probe {
+  readonly packet: ProbePacket;
+  /** `from eth0 (10.1.0.1) to causeway0 (10.2.0.1)`. */
+  readonly says: string;
+}
+
+/** Chains for addresses see a connection's first packet only, and drop nothing by custom. */
+function atHooks(chains: readonly FilterChain[], ...hooks: string[]): FilterChain[] {
+  return chains.filter(({ hook, type }) => hooks.includes(hook ?? '') && type !== 'nat');
+}
+
+export function checkForwardFilters(scope: GatewayScope, facts: HostFacts): Finding[] {
+  const { chains, unread } = facts.filters;
+  const probes = forwardProbes(scope, facts);
+  if (probes.length === 0) return [skipped('firewall', 'Nothing is forwarded here.')];
+  const walk = new FilterWalk(chains);
+  const asked = atHooks(chains, 'forward', 'prerouting', 'postrouting');
+  const said = asked.flatMap((chain) => {
+    const stopped = probes
+      .filter(({ packet }) => concerns(chain, packet.family))
+      .map((probe) => ({ probe, passage: walk.passage(chain, probe.packet) }))
+      .filter(({ passage }) => passage !== 'passes');
+    return stopped.length === 0 ? [] : describe(chain, stopped, chains, scope.interfaceName);
+  });
+  if (unread !== undefined) said.push(skipped('firewall', `Not all could be read: ${unread}.`));
+  return said.length > 0 ? said : [ok('firewall', 'Every chain lets them pass.')];
+}
+
+function concerns({ family }: FilterChain, version: 4 | 6): boolean {
+  return family === 'inet' || family === (version === 4 ? 'ip' : 'ip6');
+}
+
+function describe(
+  chain: FilterChain,
+  stopped: readonly { readonly probe: Probe; readonly passage: Passage }[],
+  chains: readonly FilterChain[],
+  interfaceName: string,
+): Finding[] {
+  const { product, commands, fixes } = forwardRemedy(chain, chains, interfaceName);
+  const partly = stopped.every(({ passage }) => passage === 'partly');
+  const what = partly ? 'lets only some of the packets pass' : 'drops what it does not accept';
+  const ways = [...new Set(stopped.map(({ probe }) => probe.says))];
+  const more = ways.length > 2 ? ` and ${ways.length - 2} more` : '';
+  const says = `The chain ${nameOf(chain)} ${what} (${product}): ${ways.slice(0, 2).join(', ')}${more}.`;
+  const finding = partly
+    ? warning('firewall', says, ...commands)
+    : problem('firewall', says, ...commands);
+  return [fixes.length > 0 ? fixable(finding, fixes) : finding];
+}
+
+/** As the tool of the chain calls it. */
+function nameOf({ tool, family, table, name }: FilterChain): string {
+  return tool === 'nft'
+    ? `${family} ${table} ${name}`
+    : `${name} of ${iptablesProgram({ tool, family } as FilterChain)} (table ${table})`;
+}
+
+function forwardProbes(scope: GatewayScope, facts: HostFacts): Probe[] {
+  const { interfaceName, served, remote } = scope;
+  return ([4, 6] as const).flatMap((family) => {
+    const far = remote.filter((prefix) => prefix.family === family && prefix.length > 0).at(-1);
+    const near = new Map<string, Prefix>();
+    for (const prefix of served) {
+      if (prefix.family !== family) continue;
+      const { how, interfaces } = locateLan(prefix, facts);
+      for (const name of how === 'nowhere' ? [] : interfaces) {
+        if (near.size < MOST_LINKS && !near.has(name)) near.set(name, prefix);
+      }
+    }
+    if (far === undefined) return [];
+    return [...near].flatMap(([link, prefix]) => [
+      probe(family, [link, prefix], [interfaceName, far]),
+      probe(family, [interfaceName, far], [link, prefix]),
+    ]);
+  });
+}
+
+type Side = readonly [link: string, prefix: Prefix];
+
+function probe(family: 4 | 6, [from, source]: Side, [to, destination]: Side): Probe {
+  const [a, b] = [hostOf(source), hostOf(destination)];
+  const packet: ProbePacket = {
+    family,
+    in: from,
+    out: to,
+    source: a,
+    destination: b,
+    protocol: TCP,
+    sourcePort: undefined,
+    destinationPort: undefined,
+    state: 'new',
+  };
+  return {
+    packet,
+    says: `from ${from} (${formatAddress(a)}) to ${to} (${formatAddress(b)})`,
+  };
+}
+
+/** The first address that a host can have. */
+function hostOf({ address, length }: Prefix): Uint8Array {
+  const host = prefixOf(address, length).address;
+  if (length < address.length * 8) host[host.length - 1]! |= 1;
+  return host;
+}
+
+export function checkOwnFilters({ relays }: GatewayScope, facts: HostFacts): Finding[] {
+  const { chains, unread } = facts.filters;
+  if (relays.length === 0) return [skipped('firewall-own', 'No edge is known yet.')];
+  const walk = new FilterWalk(chains);
+  const said: Finding[] = [];
+  for (const { name, endpoint } of relays) {
+    const to = parseEndpoint(endpoint, () => 0);
+    if (to === undefined) continue;
+    const out = facts.routes.find(
+      ({ prefix }) => prefix.family === to.family && prefix.length === 0,
+    )?.interfaceName;
+    const nothing = { source: undefined, destination: undefined };
+    const common = { ...nothing, family: to.family, protocol: UDP } as const;
+    const there: ProbePacket = {
+      ...common,
+      ...{ in: undefined, out, destination: to.address, state: 'new' },
+      ...{ sourcePort: undefined, destinationPort: to.port },
+    };
+    const back: ProbePacket = {
+      ...common,
+      ...{ in: out, out: undefined, source: to.address, state: 'established' },
+      ...{ sourcePort: to.port, destinationPort: undefined },
+    };
+    for (const chain of atHooks(chains, 'output', 'postrouting', 'input', 'prerouting')) {
+      if (!concerns(chain, to.family)) continue;
+      const leaving = chain.hook === 'output' || chain.hook === 'postrouting';
+      if (walk.passage(chain, leaving ? there : back) !== 'dropped') continue;
+      const way = leaving
+        ? `datagrams to the relay of edge ${name} (UDP to ${endpoint})`
+        : `answers of the relay of edge ${name} (UDP from ${endpoint}, of an established flow)`;
+      said.push(
+        problem('firewall-own', `The chain ${nameOf(chain)} drops ${way}.`, allow(chain, to)),
+      );
+    }
+  }
+  if (said.length > 0) return said;
+  if (unread !== undefined) return [skipped('firewall-own', `Not all could be read: ${unread}.`)];
+  return [ok('firewall-own', 'Every chain lets them pass.')];
+}
+
+function allow(
+  chain: FilterChain,
+  { family, address, port }: { family: 4 | 6; address: Uint8Array; port: number },
+): string {
+  const leaving = chain.hook === 'output' || chain.hook === 'postrouting';
+  const { family: where, table, name } = chain;
+  if (chain.tool === 'nft') {
+    const rule = leaving
+      ? `${family === 4 ? 'ip' : 'ip6'} daddr ${formatAddress(address)} udp dport ${port} accept`
+      : 'ct state established,related accept';
+    return `nft insert rule ${where} ${table} ${name} ${rule}`;
+  }
+  const rule = leaving
+    ? `-p udp -d ${formatAddress(address)} --dport ${port}`
+    : '-m conntrack --ctstate ESTABLISHED,RELATED';
+  return `${iptablesProgram(chain)} -I ${name} ${rule} -j ACCEPT`;
+}
