@@ -9,8 +9,10 @@
  * what this host forwards is to follow the default route, RULE_DEFAULT begins with `not iif lo` instead:
  * what the host sends itself goes by the main table.
  *
- * A family that is closed has an `unreachable` default in T, behind the one into the tunnel: what the
- * tunnel does not take then is refused, and goes nowhere else, also when the interface is down.
+ * A family that is closed has one more, which main's default does not get past, also when the tunnel's
+ * interface is down. (An unreachable route in T would end the lookup of RULE_SPECIFIC already.)
+ *
+ *   RULE_CLOSED    not iif lo    unreachable                         with T, which makes it T's own
  * Everything made here has protocol `ROUTE_PROTOCOL`, by which it is found again.
  */
 import { formatPrefix, type Prefix, parsePrefix } from '../routing/prefix.ts';
@@ -22,9 +24,8 @@ export const ROUTE_PROTOCOL = 167;
 export const RULE_SPECIFIC = 20_000;
 export const RULE_MAIN = 20_001;
 export const RULE_DEFAULT = 20_002;
+export const RULE_CLOSED = 20_003;
 const FIRST_TABLE = 52_000;
-/** Of equal prefixes every other route comes first. One more, and `ip -6 route flush` passes it over. */
-const LAST_METRIC = 4_294_967_294;
 
 const FAMILIES = [4, 6] as const;
 
@@ -140,10 +141,14 @@ export async function removeRoutes(target: Omit<RouteTable, 'interfaceName'>): P
       `rule del ${ruleOf(RULE_SPECIFIC, target)}`,
       `rule del ${ruleOf(RULE_DEFAULT, { ...target, forwardedOnly: false })}`,
       `rule del ${ruleOf(RULE_DEFAULT, { ...target, forwardedOnly: true })}`,
+      `rule del ${closedRule(target)}`,
       `route flush table ${target.table} proto ${ROUTE_PROTOCOL}`,
     ]);
     const rules = await ipJson([`-${family}`, 'rule', 'show']);
-    const needed = rules.some((rule) => numberOf(rule, 'priority') === RULE_DEFAULT);
+    const needed = rules.some((rule) => {
+      const priority = numberOf(rule, 'priority');
+      return priority === RULE_DEFAULT || priority === RULE_CLOSED;
+    });
     if (!needed) await ipBatchForced(family, [`rule del ${MAIN_RULE}`]);
   }
 }
@@ -182,10 +187,15 @@ function ruleLines(target: RouteTable, plan: RoutePlan, family: 4 | 6): string[]
   const closed = plan.closed?.includes(family) === true;
   if (own.length === 0 && !closed) return [];
   const lines = [ruleOf(RULE_SPECIFIC, target)];
-  if (closed || own.some((prefix) => prefix.length === 0)) {
-    lines.push(MAIN_RULE, ruleOf(RULE_DEFAULT, target));
-  }
+  const whole = own.some((prefix) => prefix.length === 0);
+  if (closed || whole) lines.push(MAIN_RULE);
+  if (whole) lines.push(ruleOf(RULE_DEFAULT, target));
+  if (closed) lines.push(closedRule(target));
   return lines;
+}
+
+function closedRule({ table }: Pick<RouteTable, 'table'>): string {
+  return `pref ${RULE_CLOSED} not iif lo table ${table} unreachable protocol ${ROUTE_PROTOCOL}`;
 }
 
 function routeLines(
@@ -195,9 +205,7 @@ function routeLines(
 ): string[] {
   const tail = `table ${table} proto ${ROUTE_PROTOCOL}`;
   const ofFamily = (prefix: Prefix): boolean => prefix.family === family;
-  const closed = plan.closed?.includes(family) === true;
   return [
-    ...(closed ? [`unreachable default metric ${LAST_METRIC} ${tail}`] : []),
     ...plan.throws.filter(ofFamily).map((prefix) => `throw ${formatPrefix(prefix)} ${tail}`),
     ...plan.routes
       .filter(ofFamily)
@@ -209,10 +217,7 @@ function metricsOf({ mtu }: WantedRoute): string {
   return mtu === undefined ? '' : ` mtu ${mtu}`;
 }
 
-/**
- * `10.0.0.0/8`, also of a throw entry, which is beside a route of the same prefix in no plan;
- * `unreachable`, which is beside the default route.
- */
+/** `10.0.0.0/8`, also of a throw entry, which is beside a route of the same prefix in no plan. */
 function destinationOf(line: string): string {
   return line.slice(0, line.indexOf(' ', line.startsWith('throw ') ? 6 : 0)).replace('throw ', '');
 }

@@ -113,14 +113,16 @@ test('a family is closed, opened by a default route beside it, and left to itsel
   const closed: RoutePlan = { ...plan(), closed: [4] };
   const open: RoutePlan = { ...plan('0.0.0.0/0'), closed: [4] };
   await installRoutes(forwarding, closed);
-  const refuses = 'unreachable default metric 4294967294 table 52000 proto 167';
+  const refuses = 'pref 20003 not iif lo table 52000 unreachable protocol 167';
+  const into = 'pref 20002 not iif lo table 52000 protocol 167';
   const lines = (): string => readFileSync(join(folder, 'there'), 'utf8');
   expect(lines()).toContain(refuses);
-  expect(lines()).toContain('pref 20002 not iif lo table 52000');
+  expect(lines()).not.toContain(into);
   expect(there().rules).toBe(3);
   await installRoutes(forwarding, open, closed);
   expect(lines()).toContain(refuses);
   expect(lines()).toContain(line('0.0.0.0/0'));
+  expect(lines()).toContain(into);
   await installRoutes(forwarding, plan(), open);
   expect(lines()).toBe('');
 });
