@@ -4,9 +4,10 @@
  */
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { isDefaultRoute } from '../control/breakout.ts';
 import type { RouteView } from '../control/operator-api.ts';
 import { print } from './output.ts';
-import { formatTable } from './table.ts';
+import { formatTable, WIDTH, wrap } from './table.ts';
 import { asksEdge, type EdgeOptions, edgeCommand } from './where.ts';
 
 interface Options extends EdgeOptions {
@@ -43,11 +44,6 @@ async function run(options: Options): Promise<void> {
     await showGatewayRoutes(options);
     return;
   }
-  if (!asksEdge(options)) {
-    const { showGatewayRoutes } = await import('./gateway-routes.ts');
-    await showGatewayRoutes(options);
-    return;
-  }
   const { openEdge } = await import('./edge-request.ts');
   const { routeListSchema } = await import('../control/operator-api.ts');
   const { vnet, connector, subsetOf, supersetOf, state } = options;
@@ -69,5 +65,17 @@ export function formatRoutes(routes: readonly RouteView[]): string {
     route.state,
     route.comment,
   ]);
-  return formatTable(heads, rows);
+  return `${formatTable(heads, rows)}${formatBreakouts(routes)}`;
+}
+
+/** A sentence for each default route that is in force. */
+function formatBreakouts(routes: readonly RouteView[]): string {
+  const said = routes.filter(({ prefix, approved }) => approved && isDefaultRoute(prefix));
+  if (said.length === 0) return '';
+  const lines = said.map(({ prefix, connector, usedBy }) =>
+    usedBy.length === 0
+      ? `Nobody sends Internet traffic to ${connector.name} (${prefix}).`
+      : `Internet traffic goes out by ${connector.name} (${prefix}) from ${usedBy.join(', ')}.`,
+  );
+  return `\n${lines.flatMap((line) => wrap(line, WIDTH)).join('\n')}\n`;
 }

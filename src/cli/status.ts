@@ -1,5 +1,6 @@
 /** `connector status`: a gateway's identity, its edge, its peers, and what is wrong, in words. */
 import { Command } from 'commander';
+import { sayWay } from '../gateway/mesh/breakout-diagnosis.ts';
 import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
 import { describePath } from '../gateway/mesh/path-text.ts';
 import { count } from './output.ts';
@@ -42,6 +43,7 @@ export function formatMesh(status: MeshStatus, now: number): string {
         netmap === null ? '(none)' : `revision ${netmap.revision}, from ${SOURCES[netmap.source]}`,
       ],
       ['edge API', formatStream(status, now)],
+      ...formatBreakout(status),
     ]),
     formatTable(
       ['EDGE', 'RELAY', 'HANDSHAKE', 'RECEIVED', 'SENT'],
@@ -65,6 +67,12 @@ export function formatMesh(status: MeshStatus, now: number): string {
     formatProblems(status.problems),
   ];
   return parts.filter((part) => part !== '').join('\n');
+}
+
+function formatBreakout({ breakout }: MeshStatus): [string, string][] {
+  if (breakout === null) return [];
+  const { ipv4, ipv6 } = breakout;
+  return [['Internet', `IPv4 ${sayWay(ipv4)}, IPv6 ${sayWay(ipv6)}`]];
 }
 
 const SOURCES = { cache: 'the disk', edge: 'the edge' } as const;

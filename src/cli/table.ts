@@ -1,6 +1,6 @@
 /** Tables for people: columns two spaces apart, at most 80 wide, the last column wrapped. */
 
-const WIDTH = 80;
+export const WIDTH = 80;
 const GAP = '  ';
 /** Even where it does not fit: narrower is not readable. */
 const MIN_LAST_WIDTH = 16;

@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { BREAKOUT_FALLBACKS } from '../control/breakout.ts';
 import { CausewayError } from '../errors.ts';
 import type { Log } from '../gateway/log.ts';
+import { FAMILY_CHOICES } from '../gateway/mesh/breakout-setting.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
@@ -39,6 +41,17 @@ export function upCommand(): Command {
     .option('--token-file <file>', 'file with the join token, - for standard input')
     .option('--advertise <cidr...>', 'prefixes of this site; they wait for approval')
     .option('--allow-default', 'a default route may be advertised')
+    .option('--breakout <connector...>', 'by whom Internet traffic of this site leaves')
+    .addOption(
+      new Option('--breakout-family <family>', 'for which of IPv4 and IPv6')
+        .choices(FAMILY_CHOICES)
+        .default(DEFAULT_SETTINGS.breakoutFamily),
+    )
+    .addOption(
+      new Option('--breakout-fallback <way>', 'when none of them takes it')
+        .choices(BREAKOUT_FALLBACKS)
+        .default(DEFAULT_SETTINGS.breakoutFallback),
+    )
     .option('--name <name>', 'name of this host among the replicas (default: its host name)')
     .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
     .option('--state-dir <directory>', 'identity and last netmap', DEFAULT_SETTINGS.stateDir)

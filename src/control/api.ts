@@ -15,6 +15,7 @@
  */
 import { z } from 'zod';
 import {
+  breakoutWishSchema,
   connectorIdSchema,
   hashSchema,
   hostnameSchema,
@@ -86,6 +87,8 @@ export type EnrolResponse = z.infer<typeof enrolResponseSchema>;
 export const advertiseRequestSchema = z.strictObject({
   prefixes: z.array(prefixTextSchema).max(MAX_ROUTES_PER_CONNECTOR),
   allowDefault: z.boolean().optional(),
+  /** By whom this site's Internet traffic is to leave; absent = by nobody. */
+  breakout: breakoutWishSchema.optional(),
 });
 export type AdvertiseRequest = z.infer<typeof advertiseRequestSchema>;
 

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { keyFromBase64 } from '../keys.ts';
 import { formatPrefix, parsePrefixStrict } from '../routing/prefix.ts';
+import { BREAKOUT_FALLBACKS, MAX_BREAKOUTS } from './breakout.ts';
 
 export const MAX_VNETS = 1_024;
 export const MAX_CONNECTORS = 65_536;
@@ -133,6 +134,13 @@ export const versionSchema = z
   .max(64)
   .regex(/^[\x21-\x7e]*$/, 'not a version');
 
+/** A gateway's choice of who carries its hosts' Internet traffic (breakout.ts). */
+export const breakoutWishSchema = z.strictObject({
+  connectors: z.array(z.union([connectorIdSchema, nameSchema])).max(MAX_BREAKOUTS),
+  families: z.array(z.union([z.literal(4), z.literal(6)])).max(2),
+  fallback: z.enum(BREAKOUT_FALLBACKS),
+});
+
 export const replicaSchema = z.strictObject({
   id: replicaIdSchema,
   connector: connectorIdSchema,
@@ -143,6 +151,8 @@ export const replicaSchema = z.strictObject({
   version: versionSchema,
   /** Of the secret with which the replica speaks to the API. */
   credentialHash: hashSchema,
+  /** As it said last; absent = none. */
+  breakout: breakoutWishSchema.optional(),
   created: timeSchema,
 });
 export type Replica = z.infer<typeof replicaSchema>;

@@ -135,6 +135,8 @@ export const routeViewSchema = z.strictObject({
   approved: z.boolean(),
   serving: z.boolean(),
   state: routeStateSchema,
+  /** Of a default route: names of the connectors that send their Internet traffic there now. */
+  usedBy: z.array(nameSchema),
   created: isoTimeSchema,
 });
 export type RouteView = z.infer<typeof routeViewSchema>;

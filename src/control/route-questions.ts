@@ -1,6 +1,7 @@
 /**
  * What operators ask of the routes: which connector has an address, how is a prefix reached, what
- * overlaps. Answers name routes of the registry; pending ones are in nobody's way and carry nothing.
+ * overlaps. Answers name routes of the registry; pending ones are in nobody's way and carry nothing. A
+ * default route has nobody's addresses: it carries what gateways send there by their own choice.
  */
 import {
   comparePrefixes,
@@ -10,6 +11,7 @@ import {
   parsePrefix,
   prefixesOverlap,
 } from '../routing/prefix.ts';
+import { type BreakoutOffer, chooseBreakout, defaultFamilies, isDefaultRoute } from './breakout.ts';
 import { meshAddresses, meshIndexOf } from './mesh.ts';
 import type { Connector, ConnectorId, Replica, ReplicaId, Route, VnetId } from './model.ts';
 import type { RegistryView } from './registry/view.ts';
@@ -25,7 +27,10 @@ export interface RouteStatus {
   /** A replica offers it. */
   readonly advertised: boolean;
   readonly approved: boolean;
-  /** It is what gateways send to now: approved, preferred to others, and carried by a bound replica. */
+  /**
+   * It is what gateways send to now: approved, preferred to others, and carried by a bound replica. Of a
+   * default route: it is there for those who choose it.
+   */
   readonly serving: boolean;
   readonly state: RouteState;
 }
@@ -93,6 +98,7 @@ export function getIp(
   const matches = new Map<VnetId, Route[]>();
   for (const route of view.routes.values()) {
     if (!route.approved || (vnet !== undefined && route.vnet !== vnet)) continue;
+    if (isDefaultRoute(route.prefix)) continue;
     if (!containsAddress(view.prefixOf(route.id), address)) continue;
     const found = matches.get(route.vnet);
     if (found === undefined) matches.set(route.vnet, [route]);
@@ -139,7 +145,8 @@ export function checkCidr(
     .map(([id, routes]) => ({
       vnet: id,
       reachedBy: routes
-        .filter((route) => route.approved && containsPrefix(view.prefixOf(route.id), prefix))
+        .filter((route) => route.approved && !isDefaultRoute(route.prefix))
+        .filter((route) => containsPrefix(view.prefixOf(route.id), prefix))
         .sort(bestFirst(view))[0],
       overlapping: routes.sort((a, b) => compareRoutes(view, a, b)),
     }))
@@ -178,8 +185,34 @@ export function overlaps(
   return { overlaps: found, truncated: false };
 }
 
+/**
+ * Connectors whose Internet traffic goes by a default route now, in order of their names; of any other
+ * route none. As the serving replicas said that they want it.
+ */
+export function breakoutUsers(view: RegistryView, route: Route): string[] {
+  const [family] = defaultFamilies([route.prefix]);
+  if (family === undefined || !route.approved) return [];
+  const offers = [...view.connectorsIn(route.vnet).values()].map((connector): BreakoutOffer => {
+    const { id, name } = connector;
+    const carried = view.servingReplica(id) === undefined ? [] : [...view.routesOf(id).values()];
+    const approved = carried.filter((one) => one.approved).map(({ prefix }) => prefix);
+    return { id, name, families: defaultFamilies(approved) };
+  });
+  return offers
+    .filter(({ id }) => {
+      const wish = view.servingReplica(id as ConnectorId)?.breakout;
+      if (wish === undefined) return false;
+      const others = offers.filter((offer) => offer.id !== id);
+      const way = chooseBreakout(wish, others)[family];
+      return way.kind === 'through' && way.by.id === route.connector;
+    })
+    .map(({ name }) => name)
+    .sort();
+}
+
 /** Whether no other approved route of the same prefix has a lower priority. */
 function isPreferred(view: RegistryView, route: Route): boolean {
+  if (isDefaultRoute(route.prefix)) return true;
   for (const other of view.routesAt(route.vnet, route.prefix).values()) {
     if (other.approved && other.priority < route.priority) return false;
   }

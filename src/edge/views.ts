@@ -11,7 +11,7 @@ import type {
   VnetView,
 } from '../control/operator-api.ts';
 import type { RegistryView } from '../control/registry/view.ts';
-import { type IsBound, routeStatus } from '../control/route-questions.ts';
+import { breakoutUsers, type IsBound, routeStatus } from '../control/route-questions.ts';
 import type { Presence } from './presence.ts';
 
 /** Of all views: the registry and who is connected. */
@@ -97,6 +97,7 @@ export function routeView(source: ViewSource, route: Route): RouteView {
     comment: route.comment,
     source: route.source,
     ...routeStatus(view, route, isBoundBy(source)),
+    usedBy: breakoutUsers(view, route),
     created: isoTime(route.created),
   };
 }

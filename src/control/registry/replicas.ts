@@ -72,6 +72,7 @@ export function enrolReplica(
     hostname: input.hostname,
     version: input.version,
     credentialHash: input.credentialHash,
+    ...(before?.breakout && { breakout: before.breakout }),
     created: before?.created ?? context.now,
   });
   draft.put('replica', replica);

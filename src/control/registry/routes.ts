@@ -1,10 +1,12 @@
 /**
  * Rules for routes. Within a virtual network an approved prefix with a priority belongs to one
  * connector, and a connector has a prefix only once; a prefix that waits for approval is in nobody's
- * way. Prefixes inside one another are no conflict: the longest match decides.
+ * way. Prefixes inside one another are no conflict: the longest match decides. Default routes are
+ * offers, of which each gateway takes whom it names (breakout.ts): any number of connectors has one.
  */
 import { CausewayError } from '../../errors.ts';
 import { containsPrefix, type Prefix, parsePrefix } from '../../routing/prefix.ts';
+import { type BreakoutWish, isDefaultRoute } from '../breakout.ts';
 import {
   type Connector,
   commentSchema,
@@ -15,6 +17,7 @@ import {
   type ReplicaId,
   type Route,
   type RouteId,
+  replicaSchema,
   routeSchema,
   type VnetId,
 } from '../model.ts';
@@ -137,6 +140,11 @@ export interface AdvertiseInput {
   readonly allowDefault?: boolean | undefined;
 }
 
+export interface AdvertiseAndBreakoutInput extends AdvertiseInput {
+  /** Whom the replica chose for its Internet traffic; undefined = nobody. */
+  readonly breakout?: BreakoutWish | undefined;
+}
+
 /** The replica's prefixes by whether they are in force or wait for the operator. */
 export interface AdvertiseResult {
   readonly approved: readonly string[];
@@ -147,11 +155,19 @@ export interface AdvertiseResult {
 export function advertiseRoutes(
   view: RegistryView,
   replicaId: ReplicaId,
-  input: AdvertiseInput,
+  input: AdvertiseAndBreakoutInput,
   context: RuleContext,
 ): Plan<AdvertiseResult> {
   const replica = existing(view.replicas.get(replicaId), 'replica', replicaId);
   const draft = new Draft(view);
+  if (JSON.stringify(input.breakout) !== JSON.stringify(replica.breakout)) {
+    const { breakout: _, ...rest } = replica;
+    const { breakout } = input;
+    draft.put(
+      'replica',
+      checked(replicaSchema, 'replica', { ...rest, ...(breakout && { breakout }) }),
+    );
+  }
   const connector = existingConnector(view, replica.connector);
   return draft.plan(putAdvertised(draft, connector, replicaId, input, context));
 }
@@ -240,6 +256,8 @@ function checkNotTaken(
   priority: number,
   except?: RouteId,
 ): void {
+  // Which one of several is taken, each gateway says for itself.
+  if (isDefaultRoute(prefix)) return;
   for (const route of view.routesAt(vnet, prefix).values()) {
     if (!route.approved || route.priority !== priority || route.id === except) continue;
     throw taken(route, existingConnector(view, route.connector));

@@ -30,6 +30,7 @@ export const CHECKS = {
   conntrack: "table of the kernel's connections",
   mtu: 'MTU of the way out',
   peers: 'other connectors',
+  breakout: 'by whom Internet traffic leaves',
 } as const;
 
 export type CheckName = keyof typeof CHECKS;

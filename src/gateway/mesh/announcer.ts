@@ -86,7 +86,10 @@ export async function tellAdvertised(
     await ask(told);
     await turns.take(async () => {
       const now = identity();
-      const isTold = now.advertise === told.advertise && now.allowDefault === told.allowDefault;
+      const isTold =
+        now.advertise === told.advertise &&
+        now.allowDefault === told.allowDefault &&
+        now.breakout === told.breakout;
       if (isTold) await keep({ ...now, advertisePending: false });
     });
     // No turn begins any more, so nothing was written down.

@@ -8,6 +8,7 @@ import type { RouteConflict } from '../../tun/route-plan.ts';
 import { type Finding, ok, problem, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
+import { diagnoseBreakout } from './breakout-diagnosis.ts';
 import { diagnoseEdges } from './edge-diagnosis.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import type { MeshView } from './mesh-view.ts';
@@ -35,6 +36,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     sayPolicy(view),
     sayKernel(view),
     ...sayPeers(view, status),
+    ...diagnoseBreakout(status, view.inForce.netmap),
     ...sayConflicts(view),
     ...sayAdvertised(view, status),
   ];

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { wipe } from '../../bytes.ts';
+import type { BreakoutWish } from '../../control/breakout.ts';
 import { enrolmentProof, type ProvenRequest } from '../../control/enrolment-proof.ts';
 import { decodeJoinToken, type JoinToken } from '../../control/join-token.ts';
 import type { Netmap } from '../../control/netmap.ts';
@@ -37,6 +38,7 @@ export interface EnrolmentOptions {
   /** What `--advertise` named; undefined = as it was. */
   readonly advertise: readonly string[] | undefined;
   readonly allowDefault: boolean;
+  readonly breakout: BreakoutWish;
   /** Name of this host among the connector's replicas. */
   readonly hostname: string;
   readonly version: string;
@@ -119,7 +121,9 @@ async function join(
     edge,
     advertise: [...advertise],
     allowDefault,
-    advertisePending: false,
+    ...keptWish(options.breakout),
+    // It is told when the stream is open.
+    advertisePending: options.breakout.connectors.length > 0,
   };
   client.useEdges(edgesOf(identity, netmap));
   const cached = { netmap, resolved: {}, id: netmapId };
@@ -143,14 +147,19 @@ async function resume(
   }
   const cached = await loadNetmap(state, log);
   const client = new EdgeClient(edgesOf(before, cached?.netmap));
-  let identity = before;
-  if (advertise !== undefined && advertise.join() !== before.advertise.join()) {
-    identity = { ...before, advertise: [...advertise], allowDefault, advertisePending: true };
+  const { breakout: _, ...rest } = before;
+  const wish = keptWish(options.breakout);
+  let identity: Identity = { ...rest, ...wish };
+  const other = JSON.stringify(wish.breakout) !== JSON.stringify(before.breakout);
+  const named = advertise !== undefined && advertise.join() !== before.advertise.join();
+  if (named) identity = { ...identity, advertise: [...advertise], allowDefault };
+  if (named || other) {
+    identity = { ...identity, advertisePending: true };
     try {
       await tellEdge(client, identity, AbortSignal.timeout(ADVERTISE_TIMEOUT_MS));
       identity = { ...identity, advertisePending: false };
     } catch (error) {
-      if (error instanceof EdgeRefusal && error.isOfRequest) throw error;
+      if (named && error instanceof EdgeRefusal && error.isOfRequest) throw error;
       onWarning(`The edge learns of the advertised prefixes later. ${(error as Error).message}`);
     }
     await saveIdentity(state, identity);
@@ -158,13 +167,25 @@ async function resume(
   return { identity, privateKey, client, cached, fresh: false };
 }
 
-/** Tells the edge what the identity advertises. */
+/** As an identity keeps it: none is not there. */
+export function keptWish(breakout: BreakoutWish): Pick<Identity, 'breakout'> {
+  if (breakout.connectors.length === 0) return {};
+  const { connectors, families, fallback } = breakout;
+  const known = [...connectors] as NonNullable<Identity['breakout']>['connectors'];
+  return { breakout: { connectors: known, families: [...families], fallback } };
+}
+
+/** Tells the edge what the identity advertises, and by whom its Internet traffic is to leave. */
 export async function tellEdge(
   client: EdgeClient,
-  { credential, advertise, allowDefault }: Identity,
+  { credential, advertise, allowDefault, breakout }: Identity,
   signal: AbortSignal,
 ): Promise<void> {
-  const request = { prefixes: advertise, ...(allowDefault && { allowDefault }) };
+  const request = {
+    prefixes: advertise,
+    ...(allowDefault && { allowDefault }),
+    ...(breakout && { breakout }),
+  };
   await client.advertise(credential, request, signal);
 }
 

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { secretSchema } from '../../control/api.ts';
 import {
+  breakoutWishSchema,
   cidrSchema,
   connectorIdSchema,
   hashSchema,
@@ -40,6 +41,8 @@ const identitySchema = z.strictObject({
   /** What `--advertise` named last. */
   advertise: z.array(cidrSchema).max(MAX_ROUTES_PER_CONNECTOR),
   allowDefault: z.boolean(),
+  /** What `--breakout` named last, for the edge to show; absent = nothing. */
+  breakout: breakoutWishSchema.optional(),
   /** The edge has not heard of it yet. */
   advertisePending: z.boolean(),
   /** Set when the edge said that the replica is no more: the sentence why. */

@@ -6,6 +6,7 @@
  * broken stream changes nothing, and a netmap that does not validate is refused. Only `gone` ends the
  * sessions: the edge said that this replica, or its connector, is deleted.
  */
+import type { BreakoutWish } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
@@ -17,7 +18,7 @@ import type { Tunnel } from '../tunnel.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
-import { type Enrolled, edgesOf, followEdge, tellEdge } from './enrolment.ts';
+import { type Enrolled, edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import { MeshKernel } from './mesh-kernel.ts';
 import { describeMesh, reportMesh } from './mesh-report.ts';
@@ -36,6 +37,8 @@ export interface MeshOptions {
   readonly listenPort: number;
   /** Whether kernel settings may be changed so that packets are forwarded. */
   readonly forwarding: boolean;
+  /** By whom Internet traffic of the site's hosts leaves. */
+  readonly breakout: BreakoutWish;
   readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
@@ -95,6 +98,7 @@ export class MeshGateway implements Attachment {
       state,
       device: { privateKey: enrolled.privateKey, listenPort, fwmark: kernel.mark },
       turns: this.#turns,
+      breakout: options.breakout,
       onEdges: (netmap) => this.#followEdges(netmap),
       log,
     });
@@ -149,6 +153,17 @@ export class MeshGateway implements Attachment {
       const told = { advertise: [...advertise], allowDefault, advertisePending: true };
       this.#identity = { ...this.#identity, ...told };
       await saveIdentity(this.#options.state, this.#identity);
+    });
+    this.#announcer.start();
+  }
+
+  /** Internet traffic leaves by others from now on; the edge is told as of prefixes. */
+  async breakOut(wish: BreakoutWish): Promise<void> {
+    await this.#turns.take(async () => {
+      const { breakout: _, ...rest } = this.#identity;
+      this.#identity = { ...rest, ...keptWish(wish), advertisePending: true };
+      await saveIdentity(this.#options.state, this.#identity);
+      await this.#inForce.breakOut(wish);
     });
     this.#announcer.start();
   }

@@ -1,4 +1,5 @@
 /** Puts a gateway's status together from the netmap, the data plane and the kernel. */
+import { type BreakoutFamily, isDefaultRoute } from '../../control/breakout.ts';
 import { DROP_REASONS } from '../../drops.ts';
 import { keyToBase64 } from '../../keys.ts';
 import { formatPrefix } from '../../routing/prefix.ts';
@@ -59,6 +60,7 @@ export function reportMesh(view: MeshView): MeshStatus {
     edges,
     peers,
     routes: describeRoutes(view, peers),
+    breakout: describeBreakout(view),
     drops: snapshot.drops.map(([reason, packets]) => {
       return { reason, meaning: DROP_REASONS[reason], packets };
     }),
@@ -149,7 +151,27 @@ function describeRoutes({ inForce, kernel }: MeshView, peers: readonly MeshPeer[
     const state = approved ? 'ours' : 'pending';
     return { prefix, connector: netmap.self.name, priority, state, path: '' };
   });
-  return [...own, ...remote];
+  const chosen = new Set(wanted.routes.map(({ text, publicKey }) => `${text} ${publicKey}`));
+  const offered = netmap.peers.flatMap(({ name: connector, publicKey, prefixes }) =>
+    prefixes
+      .filter(({ prefix }) => isDefaultRoute(prefix) && !chosen.has(`${prefix} ${publicKey}`))
+      .map(({ prefix, priority }): RouteInForce => {
+        const path = paths.get(publicKey) ?? '';
+        return { prefix, connector, priority, state: 'offered', path };
+      }),
+  );
+  return [...own, ...remote, ...offered];
+}
+
+function describeBreakout({ inForce, identity }: MeshView): MeshStatus['breakout'] {
+  const { wanted } = inForce;
+  const { breakout: wish } = identity;
+  if (wanted === undefined || wish === undefined) return null;
+  const wayOf = (family: BreakoutFamily) => {
+    const way = wanted.breakout[family];
+    return { way: way.kind, connector: way.kind === 'through' ? way.by.name : null };
+  };
+  return { connectors: [...wish.connectors], ipv4: wayOf(4), ipv6: wayOf(6) };
 }
 
 /** Without their lengths, which say nothing: `100.96.0.1`. */

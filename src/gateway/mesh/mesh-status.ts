@@ -44,15 +44,20 @@ export const meshPeerSchema = z.object({
 /**
  * `in force`: routed into the mesh. `local`: a subnet here, or a more preferred route of ours, wins.
  * `partly local`: but for a part of it that is local. `ours`: this connector serves it. `pending`: it
- * is advertised and waits for approval.
+ * is advertised and waits for approval. `offered`: a default route that this gateway has not chosen.
  */
 export const routeInForceSchema = z.object({
   prefix: z.string(),
   connector: z.string(),
   priority: z.number(),
-  state: z.enum(['in force', 'local', 'partly local', 'ours', 'pending']),
+  state: z.enum(['in force', 'local', 'partly local', 'ours', 'pending', 'offered']),
   /** As in the peer's path, in words; empty for our own. */
   path: z.string(),
+});
+
+const breakoutWaySchema = z.object({
+  way: z.enum(['own', 'through', 'refused']),
+  connector: z.string().nullable(),
 });
 
 export const meshStatusSchema = z.object({
@@ -80,6 +85,15 @@ export const meshStatusSchema = z.object({
   edges: z.array(meshEdgeSchema),
   peers: z.array(meshPeerSchema),
   routes: z.array(routeInForceSchema),
+  /** Of the hosts' Internet traffic; null = there is no netmap, or it was not asked for. */
+  breakout: z
+    .object({
+      /** As they were named. */
+      connectors: z.array(z.string()),
+      ipv4: breakoutWaySchema,
+      ipv6: breakoutWaySchema,
+    })
+    .nullable(),
   drops: z.array(z.object({ reason: z.string(), meaning: z.string(), packets: z.number() })),
   /** Null: everything is allowed, or nothing passes because the policy cannot be enforced. */
   policy: z

@@ -4,12 +4,20 @@
  *
  * Methods that change something are called one after the other (turns.ts).
  */
+import { type BreakoutWish, chooseBreakout, defaultFamilies } from '../../control/breakout.ts';
 import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { approvedPrefixes } from './breakout-tables.ts';
+import {
+  type DefaultInterfaces,
+  isReversePathStrict,
+  NO_INTERFACES,
+  readDefaultInterfaces,
+} from './default-interfaces.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import { EdgeWatch } from './edge-watch.ts';
 import { firstHandshake } from './first-handshake.ts';
@@ -19,7 +27,7 @@ import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
 import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
-import { NOTHING, wantedKernel } from './wanted-kernel.ts';
+import { closedFamilies, NOTHING, type WantedKernel, wantedKernel } from './wanted-kernel.ts';
 
 /** Replicas that may still have a session with our predecessor, and are told that it is no more. */
 const MOST_REHANDSHAKES = 64;
@@ -35,6 +43,7 @@ export interface NetmapInForceOptions {
   readonly device: Omit<DeviceChange, 'peers'>;
   /** What starts here by itself, saving for example, takes its turn as well. */
   readonly turns: Turns;
+  readonly breakout: BreakoutWish;
   /** Called before another netmap is installed, when its edges are others. */
   readonly onEdges: (netmap: Netmap) => Promise<void>;
   readonly log: Log;
@@ -52,10 +61,15 @@ export class NetmapInForce {
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
   #saving: NodeJS.Timeout | undefined;
+  #breakout: BreakoutWish;
+  /** By which interfaces this host reaches the Internet, if others may through it. */
+  #exits: DefaultInterfaces = NO_INTERFACES;
+  #strict = false;
 
   constructor(options: NetmapInForceOptions) {
     const { tunnel, kernel, endpoints, turns, log } = options;
     this.#options = options;
+    this.#breakout = options.breakout;
     this.policy = new PolicyEnforcer({
       interfaceName: tunnel.interfaceName,
       log,
@@ -86,13 +100,14 @@ export class NetmapInForce {
    * @param fresh the edge gave it just now
    */
   async open(cached: CachedNetmap | undefined, fresh: boolean): Promise<void> {
+    this.#strict = await isReversePathStrict();
     const { tunnel, kernel, device } = this.#options;
     this.id = cached?.id;
     if (cached !== undefined) {
       await this.#start(cached.netmap, fresh, kernel);
       return;
     }
-    await kernel.apply(NOTHING);
+    await kernel.apply(this.#nothing());
     await tunnel.apply({ ...device, peers: [] });
   }
 
@@ -118,15 +133,25 @@ export class NetmapInForce {
     this.wanted = undefined;
     clearTimeout(this.#saving);
     this.#saving = undefined;
-    await this.#kernelKeeper.apply(NOTHING);
+    await this.#kernelKeeper.apply(this.#nothing());
     await this.policy.apply(undefined);
     await removeNetmap(state);
   }
 
   /** Other routes or addresses of this host: what is local, and how the edges are reached, is asked anew. */
   async networkChanged(): Promise<void> {
-    await this.#kernelKeeper.replan();
+    const exits = JSON.stringify(this.#exits);
+    if (this.netmap !== undefined) await this.#findExits(this.netmap);
+    if (exits === JSON.stringify(this.#exits)) await this.#kernelKeeper.replan();
+    else await this.#change(this.netmap!);
     await this.refreshEndpoints();
+  }
+
+  /** Internet traffic leaves by others from now on. */
+  async breakOut(wish: BreakoutWish): Promise<void> {
+    this.#breakout = wish;
+    if (this.netmap !== undefined) await this.#change(this.netmap);
+    else await this.#kernelKeeper.apply(this.#nothing());
   }
 
   /** Names may have other addresses by now, or another address may be the one with a route. */
@@ -157,13 +182,14 @@ export class NetmapInForce {
     await endpoints.update(netmap.edges);
     await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
+    await this.#findExits(netmap);
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
-    await kernel.apply({ ...wantedKernel(netmap, wanted, endpoints), prefixes: [] });
+    await kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
     await tunnel.apply({ ...device, ...changeBetween(undefined, edges)! });
     this.#edgeWatch.expect(netmap.edges, Date.now());
     await Promise.all([
       firstHandshake(tunnel, log),
-      this.#kernelKeeper.apply(wantedKernel(netmap, wanted, endpoints)),
+      this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted)),
     ]);
     const rest = changeBetween(edges, wanted);
     if (rest !== undefined) await tunnel.apply(rest);
@@ -177,14 +203,15 @@ export class NetmapInForce {
 
   /** From the netmap in force to this one; what did not change is not touched. */
   async #change(netmap: Netmap): Promise<void> {
-    const { tunnel, endpoints, log } = this.#options;
+    const { tunnel, log } = this.#options;
     await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
     const change = changeBetween(this.wanted, wanted);
     if (change !== undefined) await tunnel.apply(change);
     this.netmap = netmap;
     this.wanted = wanted;
-    await this.#kernelKeeper.apply(wantedKernel(netmap, wanted, endpoints));
+    await this.#findExits(netmap);
+    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
     const { revision } = netmap;
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
   }
@@ -192,7 +219,24 @@ export class NetmapInForce {
   /** Without the peers, as long as a policy is not in force that there should be. */
   #translate(netmap: Netmap): Wanted {
     const reached = this.policy.closed ? { ...netmap, peers: [] } : netmap;
-    return translateNetmap(reached, (id) => this.#options.endpoints.of(id));
+    return translateNetmap(reached, (id) => this.#options.endpoints.of(id), this.#breakout);
+  }
+
+  #kernelOf(netmap: Netmap, wanted: Wanted): WantedKernel {
+    const { tunnel, endpoints } = this.#options;
+    const { interfaceName } = tunnel;
+    const host = { interfaceName, exits: this.#exits, strict: this.#strict };
+    return wantedKernel(netmap, wanted, endpoints, host);
+  }
+
+  /** Without a netmap nobody takes the Internet traffic that others are to take. */
+  #nothing(): WantedKernel {
+    return { ...NOTHING, closed: closedFamilies(chooseBreakout(this.#breakout, [])) };
+  }
+
+  async #findExits({ self }: Netmap): Promise<void> {
+    const families = defaultFamilies(approvedPrefixes(self));
+    this.#exits = families.length === 0 ? NO_INTERFACES : await readDefaultInterfaces(families);
   }
 
   /** The edges' addresses in use may be others. */

@@ -5,9 +5,20 @@
  * Every edge is a peer without allowed IPs, kept alive so that NATs on the way stay open and the edge
  * knows where we are. Every replica of another connector is a peer at the first edge's address with
  * its own relay id; the one that serves has the connector's mesh IPs and prefixes as allowed IPs. Of
- * connectors that have the same prefix, the one with the lowest priority value gets it.
+ * connectors that have the same prefix, the one with the lowest priority value gets it. A default route
+ * is a peer's only if this gateway chose that peer for its Internet traffic.
  */
 import { equalBytes } from '../../bytes.ts';
+import {
+  type BreakoutFamily,
+  type BreakoutOffer,
+  type BreakoutWay,
+  type BreakoutWish,
+  chooseBreakout,
+  defaultFamilies,
+  isDefaultRoute,
+  NO_BREAKOUT,
+} from '../../control/breakout.ts';
 import type { Netmap, NetmapPeer } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix } from '../../routing/prefix.ts';
@@ -62,9 +73,22 @@ export interface Wanted {
   readonly prefixes: readonly Prefix[];
   /** What other connectors carry, without mesh IPs. */
   readonly routes: readonly MeshRoute[];
+  /** Where the Internet traffic of each family goes. */
+  readonly breakout: Readonly<Record<BreakoutFamily, BreakoutWay<PeerOffer>>>;
 }
 
-export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => ResolvedEdge): Wanted {
+/** A peer that could take Internet traffic. */
+export interface PeerOffer extends BreakoutOffer {
+  readonly peer: NetmapPeer;
+}
+
+/** @param wish by whom Internet traffic is to leave */
+export function translateNetmap(
+  netmap: Netmap,
+  edgeOf: (id: string) => ResolvedEdge,
+  wish: BreakoutWish = NO_BREAKOUT,
+): Wanted {
+  const breakout = chooseBreakout(wish, offersOf(netmap.peers));
   const peers = new Map<string, WantedPeer>();
   const relays: RelayEndpoint[] = [];
   for (const edge of netmap.edges) {
@@ -91,7 +115,9 @@ export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => Resolved
       const parsed = prefixesOf(peer);
       for (const text of [peer.mesh.ipv4, peer.mesh.ipv6]) allowedIps.set(text, parsed.get(text)!);
       for (const { prefix: text, priority } of peer.prefixes) {
-        if (owners.get(text)?.peer !== peer) continue;
+        const [family] = defaultFamilies([text]);
+        const owner = family === undefined ? owners.get(text)?.peer : takerOf(breakout[family]);
+        if (owner !== peer) continue;
         const prefix = parsed.get(text)!;
         allowedIps.set(text, prefix);
         const { name: connector, publicKey } = peer;
@@ -114,11 +140,29 @@ export function translateNetmap(netmap: Netmap, edgeOf: (id: string) => Resolved
     prefixes: [
       ...[meshRanges.ipv4, meshRanges.ipv6].map(prefixOfText),
       ...routes
-        .filter(({ text, priority }) => (own.get(text) ?? Number.POSITIVE_INFINITY) > priority)
+        .filter(({ text, priority }) => isDefaultRoute(text) || !isOurs(own, text, priority))
         .map(({ prefix }) => prefix),
     ],
     routes,
+    breakout,
   };
+}
+
+/** Connectors with an approved default route and a replica to carry it. */
+function offersOf(peers: readonly NetmapPeer[]): PeerOffer[] {
+  return peers.flatMap((peer): PeerOffer[] => {
+    const families = defaultFamilies(peer.prefixes.map(({ prefix }) => prefix));
+    return families.length === 0 ? [] : [{ id: peer.connector, name: peer.name, families, peer }];
+  });
+}
+
+function takerOf(way: BreakoutWay<PeerOffer>): NetmapPeer | undefined {
+  return way.kind === 'through' ? way.by.peer : undefined;
+}
+
+/** Our own route of the prefix is preferred, or as good. */
+function isOurs(own: ReadonlyMap<string, number>, text: string, priority: number): boolean {
+  return (own.get(text) ?? Number.POSITIVE_INFINITY) <= priority;
 }
 
 /** Prefixes that our own site has, with the priority that another's is compared with. */

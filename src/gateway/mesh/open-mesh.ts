@@ -3,6 +3,7 @@ import type { Attachment, DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { openTunnel } from '../open-tunnel.ts';
+import { breakoutWish } from './breakout-setting.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 import { openStateDirectory } from './state-directory.ts';
@@ -41,7 +42,9 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     const { joinMesh } = await import('./mesh-daemon.ts');
     const { Reloader } = await import('./reload.ts');
     const { advertise, allowDefault } = settings;
-    const enrolment = { token, advertise, allowDefault, hostname, version, log, onWarning };
+    const breakout = breakoutWish(settings);
+    const offer = { advertise, allowDefault, breakout };
+    const enrolment = { token, ...offer, hostname, version, log, onWarning };
     const enrolled = await enrol(state, enrolment);
     let gateway: MeshGateway | undefined;
     const joined = Promise.withResolvers<MeshGateway>();
@@ -57,7 +60,8 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       metrics,
       log,
     });
-    const mesh = { enrolled, state, mtu, listenPort, forwarding, version, log, onWarning };
+    const net = { mtu, listenPort, forwarding };
+    const mesh = { enrolled, state, ...net, breakout, version, log, onWarning };
     return {
       interfaceName,
       mtu,

@@ -5,11 +5,14 @@
 import { type Log, parseLogLevel } from '../log.ts';
 import { checkListenAddress, type MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { checkPrefix } from './advertised-prefixes.ts';
+import { breakoutWish } from './breakout-setting.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 
 /** What a running gateway takes; the token is asked for at a start only. */
+const BREAKOUT = ['breakout', 'breakoutFamily', 'breakoutFallback'] as const;
 const LIVE: readonly (keyof GatewaySettings)[] = [
+  ...BREAKOUT,
   'advertise',
   'allowDefault',
   'metrics',
@@ -21,7 +24,7 @@ export interface ReloadOptions {
   readonly settings: GatewaySettings;
   /** The settings by the command line and the file as it is now. */
   readonly reread: () => Promise<GatewaySettings>;
-  readonly gateway: Promise<Pick<MeshGateway, 'advertise'>>;
+  readonly gateway: Promise<Pick<MeshGateway, 'advertise' | 'breakOut'>>;
   readonly metrics: Promise<Pick<MetricsEndpoint, 'use'>>;
   readonly log: Log;
 }
@@ -50,10 +53,14 @@ export class Reloader {
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
     const changed = names.filter((name) => String(before[name]) !== String(after[name]));
+    const wish = breakoutWish(after);
     if (changed.includes('advertise') || changed.includes('allowDefault')) {
       const { advertise, allowDefault } = after;
       const prefixes = advertise?.map((text) => checkPrefix(text, allowDefault));
       if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
+    }
+    if (BREAKOUT.some((name) => changed.includes(name))) {
+      await (await gateway).breakOut(wish);
     }
     if (changed.includes('metrics')) {
       if (after.metrics !== undefined) checkListenAddress(after.metrics);
@@ -64,8 +71,8 @@ export class Reloader {
     const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
     if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');
     // What is in force of the others is what it was started with.
-    const { advertise, allowDefault, metrics: address, logLevel } = after;
-    this.#settings = { ...before, advertise, allowDefault, metrics: address, logLevel };
+    const applied = LIVE.map((name) => [name, after[name]]);
+    this.#settings = { ...before, ...Object.fromEntries(applied) };
     log.info({ changed: changed.filter((name) => LIVE.includes(name)) }, 'configuration reloaded');
   }
 }

@@ -5,12 +5,14 @@
 import { open } from 'node:fs/promises';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
+import { BREAKOUT_FALLBACKS } from '../../control/breakout.ts';
 import { decodeJoinToken } from '../../control/join-token.ts';
 import { CausewayError, type ErrorCode } from '../../errors.ts';
 import { interfaceNameFault } from '../../tun/interface-name.ts';
 import { LOG_LEVEL_NAMES } from '../log.ts';
 import { LISTEN_ADDRESS_FORM, parseListenAddress } from '../metrics/listen-address.ts';
 import { checkPrefix } from './advertised-prefixes.ts';
+import { breakoutWish, FAMILY_CHOICES } from './breakout-setting.ts';
 import { closestName } from './closest-name.ts';
 import {
   CRYPTOGRAPHY,
@@ -55,6 +57,11 @@ const schema = z.strictObject({
     .max(MAX_ADVERTISED, `a list of at most ${MAX_ADVERTISED} prefixes`)
     .optional(),
   'allow-default': truth.optional(),
+  breakout: z
+    .array(z.string('a list of names in quotes'), 'a list of connectors, as ["hq"]')
+    .optional(),
+  'breakout-family': choice(FAMILY_CHOICES).optional(),
+  'breakout-fallback': choice(BREAKOUT_FALLBACKS).optional(),
   name: z
     .string(hostname)
     .regex(/^[\x21-\x7e]{1,253}$/, hostname)
@@ -125,6 +132,9 @@ export function checkSettings(
       tokenFile: settings['token-file'],
       advertise: settings.advertise,
       allowDefault: settings['allow-default'],
+      breakout: settings.breakout,
+      breakoutFamily: settings['breakout-family'],
+      breakoutFallback: settings['breakout-fallback'],
       name: settings.name,
       interface: settings.interface,
       stateDir: settings['state-dir'],
@@ -162,6 +172,15 @@ function checkValues(settings: File, readableByOthers: boolean, note: Note): voi
   }
   if (settings.metrics !== undefined && parseListenAddress(settings.metrics) === undefined) {
     note('metrics', `metrics is to be ${LISTEN_ADDRESS_FORM}, in quotes.`);
+  }
+  try {
+    breakoutWish({
+      ...DEFAULT_SETTINGS,
+      ...(settings.breakout && { breakout: settings.breakout }),
+    });
+  } catch (error) {
+    const { code, message } = error as CausewayError;
+    note('breakout', message.replace('--breakout', 'breakout'), code);
   }
   for (const text of advertise ?? []) {
     try {

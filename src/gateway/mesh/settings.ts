@@ -4,11 +4,12 @@
  */
 import { existsSync } from 'node:fs';
 import type { TunnelOptions } from '../tunnel.ts';
+import type { BreakoutSetting } from './breakout-setting.ts';
 import { DEFAULT_STATE_DIRECTORY } from './state-directory.ts';
 
 export const DEFAULT_CONFIGURATION_FILE = '/etc/causeway/connector.toml';
 
-export interface GatewaySettings {
+export interface GatewaySettings extends BreakoutSetting {
   /** The join token itself. */
   readonly token?: string | undefined;
   readonly tokenFile?: string | undefined;
@@ -35,6 +36,9 @@ export type GivenSettings = { readonly [K in keyof GatewaySettings]?: GatewaySet
 /** The default MTU is explained in decision 014: nothing is known of the path behind the edge. */
 export const DEFAULT_SETTINGS = {
   allowDefault: false,
+  breakout: [],
+  breakoutFamily: 'both',
+  breakoutFallback: 'refuse',
   interface: 'causeway0',
   stateDir: DEFAULT_STATE_DIRECTORY,
   mtu: 1_280,

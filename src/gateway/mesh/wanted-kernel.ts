@@ -12,10 +12,18 @@
  * - `settings`: kernel settings and the values that they are to have; what they were before is noted
  *   down, and set back when the last tunnel that wants them ends.
  */
+import { BREAKOUT_FAMILIES, type BreakoutFamily } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix, prefixOf } from '../../routing/prefix.ts';
 import type { NftTable } from '../../tun/nftables.ts';
 import type { WantedRoute } from '../../tun/route-plan.ts';
+import {
+  approvedPrefixes,
+  type Breakout,
+  type BreakoutHost,
+  breakoutSettings,
+  breakoutTables,
+} from './breakout-tables.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import type { Wanted } from './netmap-translation.ts';
 
@@ -46,14 +54,26 @@ export const NOTHING: WantedKernel = {
 
 export function wantedKernel(
   netmap: Netmap,
-  { addresses, prefixes }: Wanted,
+  { addresses, prefixes, breakout }: Wanted,
   endpoints: EdgeEndpoints,
+  host: BreakoutHost,
 ): WantedKernel {
   const outside = netmap.edges
     .flatMap(({ id }) => endpoints.of(id).all)
     .map(({ address }) => prefixOf(address, address.length * 8));
-  const served = netmap.self.routes
-    .filter(({ approved }) => approved)
-    .map(({ prefix }) => parsePrefix(prefix)!);
-  return { ...NOTHING, addresses, prefixes, outside, served };
+  const served = approvedPrefixes(netmap.self).map((prefix) => parsePrefix(prefix)!);
+  return {
+    ...{ addresses, prefixes, outside, served },
+    closed: closedFamilies(breakout),
+    tables: breakoutTables(netmap, breakout, host),
+    settings: breakoutSettings(breakout, host),
+  };
+}
+
+/** Families whose Internet traffic is to go by no other way than a chosen connector's. */
+export function closedFamilies(breakout: Breakout): BreakoutFamily[] {
+  return BREAKOUT_FAMILIES.filter((family) => {
+    const way = breakout[family];
+    return way.kind === 'refused' || (way.kind === 'through' && way.orElse === 'refuse');
+  });
 }

@@ -37,7 +37,11 @@ import { bytesOf, keyText, RegistryWorld } from './registry-world.ts';
 // Many runs each; the machine may have other work.
 vi.setConfig({ testTimeout: 60_000 });
 
-const PREFIXES = ['10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '2001:db8::/32', '192.168.0.0/24'];
+const DEFAULT = '0.0.0.0/0';
+const PREFIXES = [
+  ...['10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '2001:db8::/32', '192.168.0.0/24'],
+  DEFAULT,
+];
 const NAMES = ['a', 'b', 'c', 'd'];
 
 const name = fc.constantFrom(...NAMES);
@@ -53,7 +57,13 @@ const operation = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('leave' as const), pick }) },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('add' as const), name, prefix, priority }),
+    arbitrary: fc.record({
+      kind: fc.constant('add' as const),
+      name,
+      prefix,
+      priority,
+      allowDefault: fc.boolean(),
+    }),
   },
   fc.record({ kind: fc.constant('remove' as const), pick }),
   fc.record({ kind: fc.constant('update' as const), pick, priority }),
@@ -64,6 +74,15 @@ const operation = fc.oneof(
       kind: fc.constant('advertise' as const),
       pick,
       prefixes: fc.subarray(PREFIXES),
+      allowDefault: fc.boolean(),
+      breakout: fc.option(
+        fc.record({
+          connectors: fc.shuffledSubarray(NAMES, { minLength: 1 }),
+          families: fc.constant([4 as const]),
+          fallback: fc.constantFrom('refuse' as const, 'own' as const),
+        }),
+        { nil: undefined },
+      ),
     }),
   },
   {
@@ -117,7 +136,8 @@ async function perform(world: RegistryWorld, op: Operation): Promise<void> {
       if (replica !== undefined) await world.change((v) => removeReplica(v, replica.id));
       return;
     case 'add': {
-      const input = { connector: op.name, prefix: op.prefix, priority: op.priority };
+      const { prefix, priority, allowDefault } = op;
+      const input = { connector: op.name, prefix, priority, allowDefault };
       await world.change((v) => addRoute(v, input, context));
       return;
     }
@@ -185,7 +205,8 @@ function checkInvariants(view: RegistryView): void {
   unique(nodes.map((node) => node.relayId));
   unique(nodes.map((node) => node.publicKey));
   unique(routes.map((r) => `${r.connector} ${r.prefix}`));
-  unique(routes.filter((r) => r.approved).map((r) => `${r.vnet} ${r.prefix} ${r.priority}`));
+  const carried = routes.filter((r) => r.approved && r.prefix !== DEFAULT);
+  unique(carried.map((r) => `${r.vnet} ${r.prefix} ${r.priority}`));
   for (const c of connectors) {
     expect(view.vnets.has(c.vnet)).toBe(true);
     expect(c.meshIndex).toBeLessThanOrEqual(maxMeshIndex(view.head));
@@ -225,6 +246,7 @@ function expectedOf(view: RegistryView, op: Operation): string | undefined {
   const replicas = [...view.replicas.values()];
   const named = (text: string): Connector | undefined => connectors.find((c) => c.name === text);
   const isTaken = (of: Connector | Route, at: string, cost: number, except?: Route): boolean =>
+    at !== DEFAULT &&
     routes.some(
       (r) =>
         r.approved && r.vnet === of.vnet && r.prefix === at && r.priority === cost && r !== except,
@@ -250,6 +272,7 @@ function expectedOf(view: RegistryView, op: Operation): string | undefined {
     case 'add': {
       const connector = named(op.name);
       if (connector === undefined) return 'NOT_FOUND';
+      if (op.prefix === DEFAULT && !op.allowDefault) return 'ROUTE_DEFAULT';
       const own = routes.find((r) => r.connector === connector.id && r.prefix === op.prefix);
       const refused = own?.source === 'operator' || isTaken(connector, op.prefix, op.priority, own);
       return refused ? 'ROUTE_TAKEN' : undefined;
@@ -265,6 +288,7 @@ function expectedOf(view: RegistryView, op: Operation): string | undefined {
     case 'advertise': {
       const replica = nth(replicas, op.pick);
       if (replica === undefined) return undefined;
+      if (op.prefixes.includes(DEFAULT) && !op.allowDefault) return 'ROUTE_DEFAULT';
       const connector = connectors.find((c) => c.id === replica.connector)!;
       const refused = op.prefixes
         .filter((p) => !routes.some((r) => r.connector === connector.id && r.prefix === p))

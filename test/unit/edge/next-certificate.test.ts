@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_BREAKOUT } from '../../../src/control/breakout.ts';
 import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta } from '../../../src/control/netmap-delta.ts';
 import { edgeViewSchema } from '../../../src/control/operator-api.ts';
@@ -61,6 +62,7 @@ class Gateway implements AsyncDisposable {
       token: joinToken,
       advertise: undefined,
       allowDefault: false,
+      breakout: NO_BREAKOUT,
       hostname: 'gw',
       version: '0.0.0',
       log,

@@ -14,6 +14,7 @@ import { x25519 } from '@noble/curves/ed25519.js';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { enrolRequestSchema } from '../../../../src/control/api.ts';
+import { NO_BREAKOUT } from '../../../../src/control/breakout.ts';
 import { isEnrolmentProof } from '../../../../src/control/enrolment-proof.ts';
 import { encodeJoinToken } from '../../../../src/control/join-token.ts';
 import type { ConnectorId } from '../../../../src/control/model.ts';
@@ -86,6 +87,7 @@ function run(options: Partial<EnrolmentOptions>) {
     token: undefined,
     advertise: undefined,
     allowDefault: false,
+    breakout: NO_BREAKOUT,
     hostname: 'gw',
     version: '0.0.0',
     log: pino({ level: 'silent' }),

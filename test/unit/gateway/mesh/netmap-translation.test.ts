@@ -2,6 +2,7 @@
 import { x25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { NO_BREAKOUT } from '../../../../src/control/breakout.ts';
 import type { Netmap } from '../../../../src/control/netmap.ts';
 import { formatAllowedIp } from '../../../../src/gateway/allowed-ip-records.ts';
 import { formatEndpoint, parseEndpoint } from '../../../../src/gateway/endpoint-text.ts';
@@ -16,12 +17,13 @@ import { formatPrefix } from '../../../../src/routing/prefix.ts';
 import { ALLOWED_IP_RECORD } from '../../../../src/wireguard/configuration.ts';
 import { edge, keyText, netmap, type PeerPlan, uuid } from './netmaps.ts';
 
-function translate(map: Netmap): Wanted {
-  return translateNetmap(map, (id) => {
+function translate(map: Netmap, breakout: readonly string[] = []): Wanted {
+  const edgeOf = (id: string) => {
     const { endpoints } = map.edges.find((one) => one.id === id)!;
     const all = endpoints.flatMap((text) => parseEndpoint(text, () => undefined) ?? []);
     return { endpoint: all[0], all };
-  });
+  };
+  return translateNetmap(map, edgeOf, { ...NO_BREAKOUT, connectors: breakout });
 }
 
 class Model {
@@ -113,6 +115,31 @@ describe('one netmap', () => {
     expect(routed(50, true)).toEqual(['100.96.0.0/12', 'fd00::/48']);
     expect(routed(150, true)).toContain('10.0.0.0/8');
     expect(routed(50, false)).toContain('10.0.0.0/8');
+  });
+
+  test("a default route is the chosen connector's alone, whatever its priority", () => {
+    const map = netmap({
+      own: [['0.0.0.0/0', true, 1]],
+      peers: [
+        { n: 2, prefixes: [['0.0.0.0/0', 50]] },
+        { n: 3, prefixes: [['0.0.0.0/0', 100], ['10.3.0.0/24']] },
+        { n: 4, serving: false },
+      ],
+    });
+    const defaults = ({ peers, prefixes }: Wanted): unknown[] => [
+      [...peers.values()].map(({ allowedIps }) => allowedIps.has('0.0.0.0/0')),
+      prefixes.map(formatPrefix).includes('0.0.0.0/0'),
+    ];
+    expect(defaults(translate(map))).toEqual([[false, false, false, false], false]);
+    const chosen = translate(map, ['site-4', 'site-3', 'site-2']);
+    expect(defaults(chosen)).toEqual([[false, false, true, false], true]);
+    expect(chosen.breakout).toMatchObject({ 4: { kind: 'through' }, 6: { kind: 'refused' } });
+    expect(chosen.routes).toContainEqual(expect.objectContaining({ text: '0.0.0.0/0' }));
+    const before = translate(map, ['site-2']);
+    const keys = changeBetween(before, chosen)!.peers.map(({ publicKey }) =>
+      keyToBase64(publicKey),
+    );
+    expect(keys.sort()).toEqual([keyText(2), keyText(3)].sort());
   });
 
   test('an edge whose name has no address leaves its peers without endpoint', () => {

@@ -13,12 +13,14 @@ let lines: { readonly msg: string; readonly settings?: readonly string[] }[];
 const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) });
 const advertise = vi.fn(async () => {});
 const use = vi.fn(async (_: string | undefined) => {});
+const breakOut = vi.fn(async () => {});
 
 beforeEach(() => {
   lines = [];
   log.level = 'info';
   advertise.mockClear();
   use.mockClear();
+  breakOut.mockClear();
   vi.stubEnv('LOG_LEVEL', undefined);
 });
 
@@ -33,7 +35,7 @@ function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promis
   const made = new Reloader({
     settings,
     reread,
-    gateway: Promise.resolve({ advertise }),
+    gateway: Promise.resolve({ advertise, breakOut }),
     metrics: Promise.resolve({ use }),
     log,
   });
@@ -64,6 +66,20 @@ test('prefixes, in canonical form and once for each change', async () => {
   // Without the key they are as they were.
   await reload({});
   expect(advertise).toHaveBeenCalledTimes(3);
+});
+
+test('by whom Internet traffic leaves, checked before anything is applied', async () => {
+  const reload = reloader({});
+  await reload({ breakout: ['hq', 'dc2'], breakoutFamily: '4' });
+  await reload({ breakout: ['hq', 'dc2'], breakoutFamily: '4' });
+  await reload({ breakout: ['HQ'], advertise: ['10.1.0.0/16'], logLevel: 'debug' });
+  await reload({ breakoutFallback: 'own' });
+  expect(breakOut.mock.calls).toEqual([
+    [{ connectors: ['hq', 'dc2'], families: [4], fallback: 'refuse' }],
+    [{ connectors: [], families: [4, 6], fallback: 'own' }],
+  ]);
+  expect(advertise).not.toHaveBeenCalled();
+  expect(lines.filter(({ msg }) => /next start/.test(msg))).toEqual([]);
 });
 
 test('the log level; the environment wins', async () => {

@@ -36,6 +36,9 @@ advertise = [
   "2001:db8:1::/48",
 ]
 allow-default = false
+breakout = ["hq", "dc2"]
+breakout-family = "4"
+breakout-fallback = "own"
 name = "berlin-1"
 interface = "mesh0"
 state-dir = "/srv/causeway"
@@ -63,6 +66,9 @@ describe('what it says', () => {
         tokenFile: '/etc/causeway/token',
         advertise: ['10.1.0.0/16', '2001:db8:1::/48'],
         allowDefault: false,
+        breakout: ['hq', 'dc2'],
+        breakoutFamily: '4',
+        breakoutFallback: 'own',
         name: 'berlin-1',
         interface: 'mesh0',
         stateDir: '/srv/causeway',
@@ -138,6 +144,8 @@ name = "x"
     ['a prefix', 'advertise = ["10.1.0.0/33"]', /10\.1\.0\.0\/33 is no prefix/],
     ['host bits', 'advertise = ["10.1.2.3/16"]', /did you mean 10\.1\.0\.0\/16\?/],
     ['a default route', 'advertise = ["::/0"]', /add allow-default = true/],
+    ['no connector', 'breakout = ["10.0.0.1"]', /"10\.0\.0\.1" cannot be a connector: breakout/],
+    ['no family', 'breakout-family = 4', /breakout-family is to be one of "both", "4", "6"/],
     ['no list', 'advertise = "10.1.0.0/16"', /to be a list of prefixes, as \["10/],
     ['an interface', 'interface = "sixteen-bytes-xx"', /it has more than 15 bytes/],
     ['a name', 'name = "two words"', /name is to be a name in quotes/],

@@ -1,0 +1,156 @@
+/**
+ * Internet traffic that leaves by another site: three sites behind their gateways (lab/mesh-lab.ts).
+ * Site a chooses b, which consents; c chooses nobody.
+ *
+ *   host a ── gateway a ── nat a ──┐
+ *   host b ── gateway b ── nat b ──┼── internet 203.0.113.1 ── edge
+ *   host c ── gateway c ── nat c ──┘
+ *
+ * A nat shows its own address to the internet. That of b does not know site a, so that what gateway b
+ * does not masquerade is never answered.
+ */
+import { writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { isSilent, reach } from '../../lab/ping.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
+import { networkState } from './network-state.ts';
+import { netnsSuite } from './suite.ts';
+
+const PORT = 7;
+const INTERNET = { 4: '203.0.113.1', 6: '2001:db8:113::1' } as const;
+/** What the internet sees of a site, and the nat of what its gateway sends. */
+const outside = (n: number) => ({ 4: `198.51.${n}.2`, 6: `2001:db8:${n}::2` }) as const;
+const FAMILIES = [4, 6] as const;
+
+async function statusOf(site: Site): Promise<MeshStatus> {
+  return (await site.status()) as unknown as MeshStatus;
+}
+
+async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
+    await delay(50);
+  }
+}
+
+/** A router says at once that it does not carry that. */
+async function isRefused(from: Site['host'], address: string): Promise<void> {
+  const { stdout } = await from.attempt(['ping', '-n', '-c', '1', '-W', '5', address]);
+  expect(stdout).toMatch(/Unreachable|No route|prohibited|filtered/i);
+}
+
+/** By whom the Internet traffic of a site goes. */
+async function goes(site: Site, ipv4: string, ipv6: string): Promise<void> {
+  const holds = async (): Promise<boolean> => {
+    const { breakout } = await statusOf(site);
+    const ways = [breakout?.ipv4, breakout?.ipv6].map((way) => way?.connector ?? way?.way);
+    return ways.join() === `${ipv4},${ipv6}`;
+  };
+  await eventually(holds, `${site.name} goes ${ipv4}, ${ipv6}`);
+}
+
+netnsSuite('breakout', ['nft', 'sysctl'], () => {
+  test('Internet traffic leaves by the chosen connector, with its consent only', {
+    timeout: 120_000,
+  }, async () => {
+    const plans = ['a', 'b', 'c'].map((name, i) => ({ name, number: i + 1 }));
+    await using mesh = await MeshLab.open(...plans);
+    const [a, b, c] = mesh.sites as [Site, Site, Site];
+    await mesh.startEdge();
+    for (const { nat, number } of [a, c]) {
+      await nat.ip(
+        `route add 10.${number}.0.0/24 via 192.168.${number}.2`,
+        `route add fd0${number}::/64 via fd${number}0::2`,
+      );
+    }
+    // A network at b that is nobody's route, and a kernel at a that is strict about sources.
+    await b.gateway.ip('address add 10.77.0.1/24 dev lan0');
+    await b.host.ip('address add 10.77.0.10/24 dev eth0');
+    await a.gateway.run(['sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=1']);
+    const services = [mesh.internet, b.host, b.nat];
+    await Promise.all(services.map((namespace) => startService(namespace, PORT)));
+    const who = async (from: Site['host'], address: string): Promise<string> =>
+      (await new ServiceClient(from, address, PORT).who('tcp')).from;
+
+    const before = await Promise.all([a, b].map(({ gateway }) => networkState(gateway)));
+    const tokens = [await mesh.create(a), await mesh.create(b), await mesh.create(c)];
+    const file = a.gateway.file('connector.toml', 'breakout = ["b"]\n');
+    await Promise.all([
+      a.up('--token', tokens[0]!, '--config', file),
+      b.up('--token', tokens[1]!),
+      c.up('--token', tokens[2]!),
+    ]);
+    await reach(a.host, b.address[4]);
+
+    // Chosen, but not offered: refused, in both families.
+    await goes(a, 'refused', 'refused');
+    await isRefused(a.host, INTERNET[4]);
+    await isRefused(a.host, INTERNET[6]);
+    expect((await statusOf(a)).problems.join()).toMatch(/refused \(0\.0\.0\.0\/0, ::\/0\)/);
+
+    await mesh.connector('routes', 'add', '0.0.0.0/0', '--connector', 'b', '--allow-default');
+    await goes(a, 'b', 'refused');
+    expect(await who(a.host, INTERNET[4])).toBe(outside(2)[4]);
+    await isRefused(a.host, INTERNET[6]);
+    await mesh.connector('routes', 'add', '::/0', '--connector', 'b', '--allow-default');
+    await goes(a, 'b', 'b');
+    for (const family of FAMILIES) {
+      await reach(a.host, INTERNET[family]);
+      expect(await who(a.host, INTERNET[family])).toBe(outside(2)[family]);
+      // b's own address in place of the host's; to b's site the host's own.
+      expect(await who(a.host, outside(2)[family])).toBe(
+        ['192.168.2.2', 'fd20::2'][family / 2 - 2],
+      );
+      expect(await who(a.host, b.address[family])).toBe(a.address[family]);
+      // Who chose nobody, and what the gateway sends itself, go their own way.
+      expect(await who(c.host, INTERNET[family])).toBe(outside(3)[family]);
+      expect(await who(a.gateway, INTERNET[family])).toBe(outside(1)[family]);
+    }
+    // The Internet is neither b's other networks nor b itself.
+    await isRefused(a.host, '10.77.0.10');
+    await isRefused(a.host, '10.77.0.1');
+    const listed = await mesh.connector('routes', 'ls');
+    expect(listed).toContain('Internet traffic goes out by b (0.0.0.0/0) from a.');
+    expect((await statusOf(c)).routes).toContainEqual(
+      expect.objectContaining({ prefix: '::/0', connector: 'b', state: 'offered' }),
+    );
+    expect((await statusOf(a)).problems).toEqual([]);
+
+    // What the policy denies does not leave.
+    const deny =
+      '{ "default": "allow", "rules": [{ "action": "deny", "from": "a", "to": "203.0.113.0/24" }] }';
+    await mesh.connector('policy', 'set', mesh.edge.file('policy.json', deny));
+    await eventually(async () => (await statusOf(a)).policy?.version === 1, 'the policy');
+    expect(await isSilent(a.host, INTERNET[4])).toBe(true);
+    expect(await who(a.host, INTERNET[6])).toBe(outside(2)[6]);
+    await mesh.connector(
+      'policy',
+      'set',
+      mesh.edge.file('policy.json', '{ "default": "allow", "rules": [] }'),
+    );
+
+    // Consent withdrawn, and what happens then is a's choice, taken while it runs.
+    await mesh.connector('routes', 'rm', '0.0.0.0/0', '--connector', 'b');
+    await goes(a, 'refused', 'b');
+    await isRefused(a.host, INTERNET[4]);
+    writeFileSync(file, 'breakout = ["b"]\nbreakout-fallback = "own"\n');
+    await a.gateway.run(['kill', '-HUP', String((await a.status()).pid)]);
+    await goes(a, 'own', 'b');
+    expect(await who(a.host, INTERNET[4])).toBe(outside(1)[4]);
+    expect(await who(a.host, INTERNET[6])).toBe(outside(2)[6]);
+
+    // b is cut off: a's way to the edge does not depend on it, and a learns that it is deleted.
+    await b.gateway.ip('link set wan0 down');
+    await mesh.connector('delete', 'b');
+    await goes(a, 'own', 'own');
+    expect(await who(a.host, INTERNET[6])).toBe(outside(1)[6]);
+    await Promise.all([a.down(), b.down()]);
+    await b.gateway.ip('link set wan0 up');
+    expect(await networkState(a.gateway)).toBe(before[0]);
+    expect(await b.gateway.run(['nft', 'list', 'ruleset'])).toBe('');
+  });
+});
