@@ -57,7 +57,7 @@ export function checkTests(results: readonly TestResult[]): void {
 const PAST: Readonly<Record<Verdict, string>> = { allow: 'allowed', deny: 'denied' };
 
 /** `rule 3 denies it`, `no rule matches it and the default is deny`. */
-export function describeDecision({ rule, verdict }: Explanation): string {
+export function describeDecision({ rule, verdict }: Pick<Explanation, 'rule' | 'verdict'>): string {
   if (rule === undefined) return `no rule decides it and the default is ${verdict}`;
   return `rule ${rule} ${verdict === 'allow' ? 'allows' : 'denies'} it`;
 }

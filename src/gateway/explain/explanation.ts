@@ -28,8 +28,8 @@ export type StepState = z.infer<typeof stepStateSchema>;
 export const remedySchema = z.object({
   /** What to do, a sentence. */
   text: z.string(),
-  /** The same as a command; null where there is none. */
-  command: z.string().nullable(),
+  /** The same for a root shell; empty where a person has to decide. */
+  commands: z.array(z.string()),
   /** Where: name of a connector, for its gateway, or `edge`; null where that is elsewhere. */
   at: z.string().nullable(),
 });

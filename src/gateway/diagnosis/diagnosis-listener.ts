@@ -1,0 +1,103 @@
+/**
+ * Keeps the diagnosis listening on the mesh IPs that are in force, and nowhere else. What the kernel refuses,
+ * an address that is not there yet or a port that somebody has, is tried again.
+ */
+import type { Server } from 'node:http';
+import type { Log } from '../log.ts';
+import { Backoff } from '../mesh/backoff.ts';
+import type { DiagnosisAnswers, DiagnosisCounts } from './diagnosis-server.ts';
+import { DIAGNOSIS_PORT } from './port.ts';
+
+export interface ListenerOptions extends DiagnosisAnswers {
+  readonly log: Log;
+  /** For tests. */
+  readonly port?: number;
+}
+
+interface Listening {
+  readonly server: Server;
+  /** Resolves when nothing is open any more. */
+  close(): Promise<void>;
+}
+
+export class DiagnosisListener {
+  /** What the kernel refused last; undefined = it listens on all wanted addresses. */
+  fault: string | undefined;
+  readonly counts: DiagnosisCounts = { answered: 0, stranger: 0, wrong: 0, limited: 0 };
+  readonly #options: ListenerOptions;
+  readonly #backoff = new Backoff(Math.random);
+  readonly #open = new Map<string, Listening>();
+  #wanted: readonly string[] = [];
+  #turn: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Listens on these addresses, and no others; resolves after the first attempt. Does not reject. */
+  use(addresses: readonly string[]): Promise<void> {
+    const isSame = addresses.join() === this.#wanted.join();
+    if (this.#closed || (isSame && this.fault === undefined)) return this.#turn;
+    this.#wanted = [...addresses];
+    if (!isSame) this.#backoff.reset();
+    return this.#again();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#wanted = [];
+    await this.#again();
+  }
+
+  #again(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#adjust());
+    return this.#turn;
+  }
+
+  async #adjust(): Promise<void> {
+    clearTimeout(this.#timer);
+    for (const [address, listening] of this.#open) {
+      if (this.#wanted.includes(address)) continue;
+      this.#open.delete(address);
+      await listening.close();
+    }
+    const faults: string[] = [];
+    for (const address of this.#wanted) {
+      if (this.#open.has(address)) continue;
+      try {
+        this.#open.set(address, await this.#listen(address));
+      } catch (error) {
+        faults.push((error as Error).message);
+      }
+    }
+    const fault = faults.length === 0 ? undefined : faults.join('; ');
+    if (fault !== undefined && fault !== this.fault) {
+      this.#options.log.warn({ fault }, 'other gateways cannot ask this one about flows');
+    }
+    this.fault = fault;
+    if (fault === undefined || this.#closed) return;
+    this.#timer = setTimeout(() => void this.#again(), this.#backoff.next()).unref();
+  }
+
+  async #listen(host: string): Promise<Listening> {
+    const { createDiagnosisServer } = await import('./diagnosis-server.ts');
+    const server = createDiagnosisServer(this.#options, this.counts);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once('error', reject);
+    server.listen({ host, port: this.#options.port ?? DIAGNOSIS_PORT, backlog: 16 }, resolve);
+    await promise;
+    server.removeListener('error', reject);
+    // A connection that cannot be accepted, for want of descriptors: the next one may be.
+    server.on('error', (error) => this.#options.log.warn({ err: error }, 'diagnosis'));
+    server.unref();
+    const close = async (): Promise<void> => {
+      const closed = new Promise<void>((done) => server.close(() => done()));
+      server.closeAllConnections();
+      await closed;
+    };
+    return { server, close };
+  }
+}

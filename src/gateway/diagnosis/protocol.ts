@@ -1,0 +1,42 @@
+/**
+ * What gateways ask each other through the mesh: HTTP/1.1 and JSON on the mesh IPs, one request a
+ * connection.
+ *
+ *   POST /v1/flow-facts   {"source": "10.1.0.10", "destination": "10.2.0.10", "protocol": 6, "port": 22}
+ *
+ * The asker is known by its mesh IP, which cryptokey routing has authenticated. It is told about flows
+ * between its own addresses and those of the asked, and of these what the policy allows: see the rule in
+ * concern.ts. Fields that a receiver does not know are passed over.
+ */
+import { z } from 'zod';
+import { addressSchema, sideFactsSchema } from '../explain/side-facts.ts';
+
+export { DIAGNOSIS_PORT } from './port.ts';
+
+export const FACTS_PATH = '/v1/flow-facts';
+/** Bytes of a request's and an answer's body. */
+export const MAX_REQUEST = 1_024;
+export const MAX_ANSWER = 65_536;
+/** ms for a whole request at who is asked, and what the asker waits. */
+export const ANSWER_WITHIN = 6_000;
+export const ASK_WITHIN = 8_000;
+
+export const flowRequestSchema = z.object({
+  source: addressSchema,
+  destination: addressSchema,
+  /** Number of the protocol. */
+  protocol: z.int().min(0).max(255),
+  /** Of the destination, or the ICMP type; not there for protocols that have neither. */
+  port: z.int().min(0).max(65_535).optional(),
+});
+export type FlowRequest = z.infer<typeof flowRequestSchema>;
+
+/**
+ * `not-yours`: the address at the asker's end is none of its connector's. `not-ours`: the other one is none
+ * of the asked connector's.
+ */
+export const flowAnswerSchema = z.union([
+  z.object({ facts: sideFactsSchema }),
+  z.object({ refused: z.enum(['not-yours', 'not-ours']), revision: z.int().min(0) }),
+]);
+export type FlowAnswer = z.infer<typeof flowAnswerSchema>;

@@ -1,0 +1,90 @@
+/** What the kernel of this gateway would do with a flow between its site and the mesh. */
+import { parseAddress } from '../../routing/address.ts';
+import { containsAddress, parsePrefix } from '../../routing/prefix.ts';
+import { readSysctl } from '../../tun/sysctl.ts';
+import { FORWARDING } from '../mesh/forwarding.ts';
+import { readFilters } from './foreign-filters.ts';
+import { lookUp } from './kernel-lookup.ts';
+import { askNeighbour, type Link, readLinks } from './neighbour.ts';
+import { reversePathMode } from './reverse-path.ts';
+import { deviceSchema, type KernelFacts, type Lookup } from './side-facts.ts';
+
+/**
+ * @param near address of this site
+ * @param far address behind the mesh
+ * @param mesh the mesh's interface
+ */
+export async function readKernelFacts(
+  near: string,
+  far: string,
+  mesh: string,
+): Promise<KernelFacts> {
+  const { family } = parseAddress(near)!;
+  const [links, toNear, forwarding, own] = await Promise.all([
+    readLinks(),
+    lookUp(near, far, mesh),
+    readSysctl(FORWARDING[family]),
+    lookUp(near, undefined, undefined),
+  ]);
+  const isOwn = own.result === 'local';
+  const link = isOwn ? undefined : lanOf(links, near, mesh, toNear, own);
+  const hooks = isOwn ? (['input', 'output'] as const) : (['forward'] as const);
+  const isUsed = link?.state === 'up' && [toNear, own].some(({ device }) => device === link.device);
+  const hop = toNear.result === 'sent' ? toNear : own;
+  const [toFar, ownToFar, neighbour, strict, filters] = await Promise.all([
+    isOwn ? lookUp(far, near, undefined) : lookUp(far, near, link?.device),
+    lookUp(far, isOwn ? near : undefined, undefined),
+    isUsed && link.asks && hop.device === link.device
+      ? askNeighbour(hop.gateway ?? near, link.device)
+      : undefined,
+    strictOf(family, link === undefined ? [mesh] : [mesh, link.device]),
+    readFilters(mesh, family, hooks),
+  ]);
+  return {
+    own: isOwn,
+    toNear: { forwarded: toNear, own },
+    toFar: { forwarded: toFar, own: ownToFar },
+    lan:
+      link === undefined
+        ? null
+        : { device: link.device, state: link.state, connected: isConnected(link, near) },
+    neighbour: neighbour ?? null,
+    forwarding: forwarding !== '0',
+    strict,
+    filters,
+  };
+}
+
+/** The interface with an address in the subnet of `near`; otherwise the one that the kernel takes. */
+function lanOf(
+  links: readonly Link[],
+  near: string,
+  mesh: string,
+  ...lookups: readonly Lookup[]
+): Link | undefined {
+  const told = links.filter(
+    ({ device }) => device !== mesh && deviceSchema.safeParse(device).success,
+  );
+  const taken = lookups.find(({ device }) => device !== null)?.device;
+  const connected = told.filter((link) => isConnected(link, near));
+  return (
+    connected.find(({ device }) => device === taken) ??
+    connected[0] ??
+    told.find(({ device }) => device === taken)
+  );
+}
+
+function isConnected({ addresses }: Link, near: string): boolean {
+  const { address } = parseAddress(near)!;
+  return addresses.some((text) => {
+    const prefix = parsePrefix(text);
+    return prefix !== undefined && containsAddress(prefix, address);
+  });
+}
+
+/** IPv6 has no such setting. */
+async function strictOf(family: 4 | 6, devices: readonly string[]): Promise<string[]> {
+  if (family === 6) return [];
+  const modes = await Promise.all(devices.map(reversePathMode));
+  return devices.filter((_, i) => modes[i] === 1);
+}

@@ -1,0 +1,121 @@
+/** What the netmap in force says of a flow: whose its addresses are, who carries them, what the policy says. Pure. */
+import type { Netmap } from '../../control/netmap.ts';
+import { bytesOf, type NumericAddress } from '../../control/policy/address-set.ts';
+import { ownersOfNetmap } from '../../control/policy/compile.ts';
+import { type Flow, PolicyEvaluator } from '../../control/policy/evaluate.ts';
+import {
+  containsAddress,
+  containsPrefix,
+  formatPrefix,
+  parsePrefix,
+} from '../../routing/prefix.ts';
+import type { MeshView } from '../mesh/mesh-view.ts';
+import type { Holder, SideFacts } from './side-facts.ts';
+
+const MOST_OTHERS = 4;
+
+/** `here`: of this connector; otherwise names of those in the netmap whose the address is, if any. */
+export interface Whose {
+  readonly here: boolean;
+  readonly others: readonly string[];
+}
+
+export function whoseIs(netmap: Netmap, address: NumericAddress): Whose {
+  const owners = new Set<string>(ownersOfNetmap(netmap).ownersOf(address));
+  const others = netmap.peers.filter(({ connector }) => owners.has(connector));
+  // What waits for approval is nobody's yet, but who asks about it means this site.
+  const isPending = owners.size === 0 && pendingAround(netmap, address) !== undefined;
+  return {
+    here: owners.has(netmap.self.connector) || isPending,
+    others: [...new Set(others.map(({ name }) => name))],
+  };
+}
+
+export function nearOf({ self }: Netmap, near: NumericAddress): SideFacts['near'] {
+  const bytes = bytesOf(near);
+  const isMesh = [self.mesh.ipv4, self.mesh.ipv6].some((text) =>
+    containsAddress(parsePrefix(text)!, bytes),
+  );
+  if (isMesh) return { kind: 'mesh', prefix: null };
+  const approved = longestAround(
+    self.routes.filter((route) => route.approved).map(({ prefix }) => prefix),
+    near,
+  );
+  if (approved !== undefined) return { kind: 'route', prefix: approved };
+  const pending = pendingAround({ self }, near);
+  return pending === undefined
+    ? { kind: 'none', prefix: null }
+    : { kind: 'pending', prefix: pending };
+}
+
+function pendingAround({ self }: Pick<Netmap, 'self'>, address: NumericAddress) {
+  return longestAround(
+    self.routes.filter(({ approved }) => !approved).map(({ prefix }) => prefix),
+    address,
+  );
+}
+
+function longestAround(prefixes: readonly string[], address: NumericAddress): string | undefined {
+  const bytes = bytesOf(address);
+  return prefixes
+    .map((text) => parsePrefix(text)!)
+    .filter((prefix) => containsAddress(prefix, bytes))
+    .toSorted((a, b) => b.length - a.length)
+    .map(formatPrefix)[0];
+}
+
+/** Who has the address: the longest prefix, then the lowest priority, as packets are routed. */
+export function farOf(
+  { peers, self }: Netmap,
+  far: NumericAddress,
+  conflicts: MeshView['kernel']['conflicts'],
+): SideFacts['far'] {
+  const bytes = bytesOf(far);
+  const holders = peers
+    .filter(({ serving }) => serving)
+    .flatMap(({ name: connector, mesh, prefixes }): (Holder & { readonly length: number })[] => {
+      const isMesh = [mesh.ipv4, mesh.ipv6].some((text) =>
+        containsAddress(parsePrefix(text)!, bytes),
+      );
+      if (isMesh) return [{ connector, prefix: null, priority: 0, length: bytes.length * 8 }];
+      return prefixes.flatMap(({ prefix, priority }) => {
+        const parsed = parsePrefix(prefix)!;
+        if (!containsAddress(parsed, bytes)) return [];
+        return [{ connector, prefix, priority, length: parsed.length }];
+      });
+    })
+    .toSorted((a, b) => b.length - a.length || a.priority - b.priority)
+    .map(({ length: _, ...holder }) => holder);
+  const [chosen = null, ...others] = holders;
+  const text = chosen?.prefix ?? (far.family === 4 ? self.meshRanges.ipv4 : self.meshRanges.ipv6);
+  const routed = parsePrefix(text)!;
+  const conflict = conflicts.find(
+    ({ prefix, local }) =>
+      formatPrefix(prefix) === text &&
+      (containsPrefix(local.prefix, routed) || containsAddress(local.prefix, bytes)),
+  );
+  return {
+    chosen,
+    others: others.slice(0, MOST_OTHERS),
+    local:
+      chosen === null || conflict === undefined
+        ? null
+        : {
+            prefix: formatPrefix(conflict.local.prefix),
+            device: conflict.local.interfaceName,
+            connected: conflict.local.connected,
+          },
+  };
+}
+
+export function policyOf(
+  netmap: Netmap,
+  policy: Pick<MeshView['policy'], 'fault' | 'closed'>,
+  flow: Flow,
+): SideFacts['policy'] {
+  const fault = policy.closed ? 'closed' : policy.fault === undefined ? null : 'earlier';
+  if (netmap.policy === undefined) return { version: 0, verdict: 'allow', rule: null, fault };
+  const evaluator = new PolicyEvaluator(netmap.policy, ownersOfNetmap(netmap));
+  const { verdict, rule = null } = evaluator.explain(flow);
+  return { version: netmap.policy.version, verdict, rule, fault };
+}

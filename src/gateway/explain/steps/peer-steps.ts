@@ -1,0 +1,129 @@
+/** How the other gateway is reached, what it answered, and whether it takes the flow's source from there. Pure. */
+import type { Step } from '../explanation.ts';
+import {
+  type FlowCase,
+  failedStep,
+  okStep,
+  type Side,
+  type Silence,
+  uncheckedStep,
+} from '../flow-case.ts';
+
+/** REJECT_AFTER_TIME (WireGuard whitepaper § 6.2) in seconds. */
+const SESSION_LASTS = 180;
+
+export function pathStep({ here, other, session }: FlowCase): Step {
+  const step = 'path';
+  const { path, rtt, mtu, handshake } = session;
+  const at = here.name;
+  if (session.kind === 'none') {
+    const text = `There is no path to ${other.name}: no edge is known by an address that could relay.`;
+    return failedStep(
+      { step, at, text },
+      '`connector status` says what is wrong with the edge.',
+      at,
+    );
+  }
+  if (handshake === null) {
+    const text = `To ${other.name} ${path}, but it has never answered a handshake.`;
+    const remedy = `Is the gateway of ${other.name} running, and bound to the edge (\`connector show ${other.name}\`)?`;
+    return failedStep({ step, at, text }, remedy, 'edge');
+  }
+  const parts = [
+    path,
+    ...(rtt === null ? [] : [`RTT ${rtt.toFixed(1)} ms`]),
+    `MTU ${mtu}`,
+    `last handshake ${handshake} s ago`,
+  ];
+  const text = `To ${other.name} ${parts.join(', ')}.`;
+  if (handshake <= SESSION_LASTS || 'facts' in other.told) return okStep(step, at, text);
+  const remedy = `Is the gateway of ${other.name} running, and bound to the edge (\`connector show ${other.name}\`)?`;
+  return failedStep({ step, at, text: `${text} That session is over.` }, remedy, 'edge');
+}
+
+/** What the other gateway said about itself, or why there is nothing. */
+export function answerSteps({ here, other }: FlowCase): Step[] {
+  const { name, told } = other;
+  if (!('facts' in told)) return [silenceStep(told, name, here.facts.revision)];
+  const { revision } = told.facts;
+  const same =
+    revision === here.facts.revision
+      ? `netmap revision ${revision}, as here`
+      : `netmap revision ${revision}, here ${here.facts.revision}`;
+  return [okStep('gateway', name, `It answers through the mesh: ${same}.`)];
+}
+
+function silenceStep(told: Silence, at: string, revision: number): Step {
+  const found = (text: string) => ({ step: 'gateway', at, text });
+  switch (told.kind) {
+    case 'timeout':
+      return told.denied
+        ? failedStep(
+            found(
+              `The policy allows nothing at all between the two, so the edge relays nothing, and ${at} cannot be asked.`,
+            ),
+            'Allow what is to pass; then ask again.',
+            'edge',
+          )
+        : failedStep(
+            found(`It does not answer through the mesh: its gateway, or its way there, is down.`),
+            `Start it; \`connector status\` there says what is wrong.`,
+            at,
+            'connector up',
+          );
+    case 'refused':
+      return failedStep(
+        found(
+          'Its host answers through the mesh, but explains nothing: the gateway there is of an earlier version, or runs with --no-diagnosis.',
+        ),
+        `Look there: \`connector routes explain\` with the same addresses, or update it.`,
+        at,
+      );
+    case 'busy':
+      return failedStep(found('It is asked too often.'), 'Ask again in some seconds.', at);
+    case 'not-yours':
+      return failedStep(
+        found(
+          `It does not know the asker's address as the asker's: its netmap is of revision ${told.revision}, the one here of ${revision}. What comes from there it drops (in_source_not_allowed).`,
+        ),
+        'If this stays, `connector status` there says why the edge is not heard; `connector routes overlaps` shows who else has the address.',
+        at,
+      );
+    case 'not-ours':
+      return failedStep(
+        found(
+          `It does not know the address here as its own: its netmap is of revision ${told.revision}, the one here of ${revision}.`,
+        ),
+        'If this stays, `connector status` there says why the edge is not heard.',
+        at,
+      );
+    default:
+      return failedStep(
+        found('It answered with something that is no answer: it is of another version.'),
+        'Use the same version at both ends.',
+        at,
+      );
+  }
+}
+
+/** Cryptokey routing at the flow's end: a source is taken from its own connector only. */
+export function acceptStep(target: Side, origin: string): Step {
+  const { name: at, far, facts } = target;
+  const { chosen } = facts.far;
+  if (chosen?.connector === origin) {
+    const by = chosen.prefix === null ? 'its mesh IP' : `in ${chosen.prefix}`;
+    return okStep('accept', at, `${at} takes ${far} from ${origin}: it is ${by}.`);
+  }
+  const whose =
+    chosen === null
+      ? `knows no connector that has ${far}`
+      : `takes ${far} from ${chosen.connector} only, which has ${chosen.prefix ?? 'it as mesh IP'} (priority ${chosen.priority})`;
+  const text = `${at} ${whose}: from ${origin} it is dropped (in_source_not_allowed).`;
+  const remedy = `Give ${origin} the prefix of ${far}, longer or with a lower priority number: \`connector routes add PREFIX --connector ${origin}\`.`;
+  return failedStep({ step: 'accept', at, text }, remedy, 'edge');
+}
+
+/** What is not known without an answer. */
+export function unknownStep(name: string, what: string): Step {
+  return uncheckedStep('the rest', name, `Not known without an answer: ${what}.`);
+}
