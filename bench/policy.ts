@@ -39,7 +39,8 @@ function ruleset(): string {
     { connector: WEST, prefixes: [`${INNER.left}/32`, '10.200.0.0/14'] },
     { connector: EAST, prefixes: [`${INNER.right}/32`] },
   ]);
-  return encodeRuleset(INTERFACE, compilePolicy(policy, owners, WEST));
+  const ranges = { ipv4: '100.96.0.0/12', ipv6: 'fd00:96::/48' };
+  return encodeRuleset(INTERFACE, compilePolicy(policy, owners, WEST), ranges);
 }
 
 export async function policy(options: Options): Promise<Figure[]> {

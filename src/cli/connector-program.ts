@@ -19,6 +19,7 @@ import { policyCommand } from './policy.ts';
 import { routesAddCommand } from './routes-add.ts';
 import { routesApproveCommand } from './routes-approve.ts';
 import { routesCheckCommand } from './routes-check.ts';
+import { routesExplainCommand } from './routes-explain.ts';
 import { routesGetCommand } from './routes-get.ts';
 import { routesLsCommand } from './routes-ls.ts';
 import { routesOverlapsCommand } from './routes-overlaps.ts';
@@ -83,7 +84,8 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(routesApproveCommand())
     .addCommand(routesGetCommand())
     .addCommand(routesCheckCommand())
-    .addCommand(routesOverlapsCommand());
+    .addCommand(routesOverlapsCommand())
+    .addCommand(routesExplainCommand());
   program.addCommand(policyCommand());
   program.addCommand(vnetsCommand()).addCommand(tokensCommand());
   program

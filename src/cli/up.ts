@@ -68,6 +68,7 @@ export function upCommand(): Command {
       DEFAULT_SETTINGS.port,
     )
     .option('--no-forwarding', 'leave ip_forward and IPv6 forwarding as they are')
+    .option('--no-diagnosis', 'answer no questions of other gateways about flows')
     .option('--metrics <address:port>', 'serve metrics for Prometheus there, as 127.0.0.1:9780')
     .option('-f, --foreground', 'stay in the foreground and log to stderr')
     .addOption(cryptoOption())

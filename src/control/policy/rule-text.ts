@@ -7,7 +7,7 @@ import { PROTOCOL_NAMES, PROTOCOLS } from './services.ts';
 
 /** @param nameOf of a connector by its id; undefined = it is not known */
 export function formatRule(rule: Rule, nameOf: (id: string) => string | undefined): string {
-  return JSON.stringify({
+  return formatRuleText({
     action: rule.action,
     from: side(rule.from, nameOf),
     to: side(rule.to, nameOf),
@@ -17,6 +17,11 @@ export function formatRule(rule: Rule, nameOf: (id: string) => string | undefine
     ),
     icmp: oneOrMore(rule.icmp),
   });
+}
+
+/** JSON on one line, with spaces at which it may be broken into several. */
+export function formatRuleText(rule: object): string {
+  return JSON.stringify(rule, null, 1).replace(/\n\s*/g, ' ');
 }
 
 function side(

@@ -1,10 +1,12 @@
 /** `/v1/vnets/{id}/policy`: what may talk to what in a virtual network. */
+
 import { z } from 'zod';
 import type { ConnectorId, PolicyRecord, Vnet } from '../../control/model.ts';
 import { referenceSchema } from '../../control/operator-api.ts';
 import { NO_POLICY, parseDocument } from '../../control/policy/document.ts';
 import { type Explanation, PolicyEvaluator } from '../../control/policy/evaluate.ts';
 import { describeDecision, formatFlow, parseFlow } from '../../control/policy/policy-tests.ts';
+import { formatRuleText } from '../../control/policy/rule-text.ts';
 import {
   type PolicySummary,
   type PolicyTestResults,
@@ -203,5 +205,5 @@ function decision(view: RegistryView, explanation: Explanation) {
 }
 
 function ruleText(record: PolicyRecord, rule: number): string {
-  return JSON.stringify(parseDocument(record.text).document.rules[rule - 1]);
+  return formatRuleText(parseDocument(record.text).document.rules[rule - 1]!);
 }

@@ -1,8 +1,8 @@
 /** How often and how many at once others may ask. Pure. */
 
-/** Of one asker: at once, and one more every second. */
-const BURST = 10;
-const PER_SECOND = 1;
+/** Of one asker: at once, and so many more every second. */
+const BURST = 20;
+const PER_SECOND = 4;
 /** At the same time, of one asker and of all. */
 const MOST_OF_ONE = 2;
 const MOST_OF_ALL = 4;

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import type { SideFacts } from '../explain/side-facts.ts';
 import {
   ASK_WITHIN,
+  CONNECT_WITHIN,
   DIAGNOSIS_PORT,
   FACTS_PATH,
   type FlowRequest,
@@ -54,10 +55,13 @@ function post(
     maxHeaderSize: 4_096,
     headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
   });
-  const timer = setTimeout(() => {
+  const giveUp = (): void => {
     resolve('timeout');
     asking.destroy();
-  }, within);
+  };
+  const timer = setTimeout(giveUp, within);
+  const connecting = setTimeout(giveUp, Math.min(within, CONNECT_WITHIN));
+  asking.on('socket', (socket) => socket.once('connect', () => clearTimeout(connecting)));
   asking.on('response', (response) => {
     let text = '';
     response.setEncoding('utf8');
@@ -78,7 +82,10 @@ function post(
     else resolve(asking.socket?.connecting === false ? 'strange' : 'timeout');
   });
   asking.end(body);
-  return promise.finally(() => clearTimeout(timer));
+  return promise.finally(() => {
+    clearTimeout(timer);
+    clearTimeout(connecting);
+  });
 }
 
 function parseJson(text: string): unknown {

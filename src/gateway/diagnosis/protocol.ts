@@ -20,6 +20,8 @@ export const MAX_ANSWER = 65_536;
 /** ms for a whole request at who is asked, and what the asker waits. */
 export const ANSWER_WITHIN = 6_000;
 export const ASK_WITHIN = 8_000;
+/** ms until the asker gives up a connection that is not there: after the kernel's third attempt. */
+export const CONNECT_WITHIN = 3_500;
 
 export const flowRequestSchema = z.object({
   source: addressSchema,

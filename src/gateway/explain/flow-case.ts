@@ -29,13 +29,10 @@ export interface Session {
 export type Silence =
   /** Nothing came back; `denied`: the policy allows nothing at all between the two. */
   | { readonly kind: 'timeout'; readonly denied: boolean }
-  /** Its host answers, and nobody listens there. */
-  | { readonly kind: 'refused' }
-  | { readonly kind: 'busy' }
   /** It knows the flow's addresses differently: the asker's, or its own. */
   | { readonly kind: 'not-yours' | 'not-ours'; readonly revision: number }
-  /** It said something else. */
-  | { readonly kind: 'strange' };
+  /** Its host answers, and nobody listens there; it is asked too often; it said something else. */
+  | { readonly kind: 'refused' | 'busy' | 'strange' };
 
 export interface FlowCase {
   readonly source: string;
@@ -48,7 +45,8 @@ export interface FlowCase {
   /** This gateway's side. */
   readonly here: Side;
   readonly hereIs: 'origin' | 'target';
-  readonly other: { readonly name: string; readonly told: Side | Silence };
+  /** Undefined: the far address is nobody's. */
+  readonly other: { readonly name: string; readonly told: Side | Silence } | undefined;
   readonly session: Session;
   /** A rule of the policy in words. */
   readonly ruleText: (number: number) => string | undefined;

@@ -13,6 +13,9 @@ import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { type RouteMonitor, watchMainRoutes } from '../../tun/route-monitor.ts';
 import type { Attachment } from '../daemon.ts';
+import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
+import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
+import type { Explanation } from '../explain/explanation.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
@@ -39,6 +42,8 @@ export interface MeshOptions {
   readonly forwarding: boolean;
   /** By whom Internet traffic of the site's hosts leaves. */
   readonly breakout: BreakoutWish;
+  /** Whether other gateways may ask this one about flows between their sites and its own. */
+  readonly diagnosis: boolean;
   readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
@@ -73,6 +78,7 @@ export class MeshGateway implements Attachment {
   readonly #endpoints: EdgeEndpoints;
   readonly #inForce: NetmapInForce;
   readonly #announcer: Announcer;
+  readonly #diagnosis: DiagnosisListener | undefined;
   readonly #silence = new SilenceWatch();
   /** For what changes the tunnel, the kernel, the netmap in force and the identity. */
   readonly #turns = new Turns();
@@ -103,12 +109,14 @@ export class MeshGateway implements Attachment {
       log,
     });
     this.#announcer = new Announcer((signal) => this.#announce(signal), log);
+    this.#diagnosis = options.diagnosis ? openDiagnosis(() => this.#view(), log) : undefined;
   }
 
   async open(): Promise<void> {
     const { enrolled, log, onWarning } = this.#options;
     // A turn too: what fails meanwhile and is tried again finds the netmap in force.
     await this.#turns.take(() => this.#inForce.open(enrolled.cached, enrolled.fresh));
+    this.#listen();
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
     }
@@ -142,6 +150,11 @@ export class MeshGateway implements Attachment {
     return (await describeMesh(this.#view())).problems;
   }
 
+  async explain(question: unknown): Promise<Explanation> {
+    const { explainFlow } = await import('../explain/explain-flow.ts');
+    return explainFlow(() => this.#view(), question);
+  }
+
   /** One line for people. */
   summary(): string {
     return summarizeMesh(this.#view());
@@ -170,6 +183,7 @@ export class MeshGateway implements Attachment {
 
   async close(): Promise<void> {
     this.#announcer.close();
+    await this.#diagnosis?.close();
     const idle = this.#turns.close();
     this.#monitor?.close();
     clearInterval(this.#looking);
@@ -218,6 +232,14 @@ export class MeshGateway implements Attachment {
       throw new CausewayError('NETMAP_INVALID', text);
     }
     await this.#inForce.replace(netmap, event.id);
+    this.#listen();
+  }
+
+  /** Other gateways ask on the mesh IPs; nothing waits for that. */
+  #listen(): void {
+    const mesh = this.#inForce.netmap?.self.mesh;
+    const addresses = mesh === undefined ? [] : [mesh.ipv4, mesh.ipv6];
+    void this.#diagnosis?.use(addresses.map((text) => text.slice(0, text.indexOf('/'))));
   }
 
   #base(): Netmap {
@@ -248,6 +270,7 @@ export class MeshGateway implements Attachment {
     log.error({ reason }, 'the edge deleted this connector');
     this.#identity = { ...this.#identity, gone: reason };
     await this.#inForce.remove();
+    this.#listen();
     await saveIdentity(state, this.#identity);
   }
 

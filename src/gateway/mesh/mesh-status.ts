@@ -111,6 +111,8 @@ export const meshStatusSchema = z.object({
         untracked: z.number(),
         /** That met a `log` rule, at most one a minute and connection. */
         logged: z.number(),
+        /** Of gateways' questions to each other, which no rule is about. */
+        diagnosis: z.number(),
       }),
       /** Flows denied last, a sample. */
       recent: z.array(

@@ -30,7 +30,14 @@ export interface OpenMeshOptions {
  */
 export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
   const { settings, token, hostname, version, log, onWarning } = options;
-  const { interface: interfaceName, mtu, port: listenPort, crypto, forwarding } = settings;
+  const {
+    interface: interfaceName,
+    mtu,
+    port: listenPort,
+    crypto,
+    forwarding,
+    diagnosis,
+  } = settings;
   if (settings.metrics !== undefined) checkListenAddress(settings.metrics);
   const state = await openStateDirectory(settings.stateDir);
   const opening = openTunnel({ interfaceName, mtu, crypto, log });
@@ -60,7 +67,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       metrics,
       log,
     });
-    const net = { mtu, listenPort, forwarding };
+    const net = { mtu, listenPort, forwarding, diagnosis };
     const mesh = { enrolled, state, ...net, breakout, version, log, onWarning };
     return {
       interfaceName,
@@ -98,5 +105,6 @@ async function withMetrics(
     },
     afterInterface: () => gateway.afterInterface(),
     meshStatus: () => gateway.meshStatus(),
+    explain: (question) => gateway.explain(question),
   };
 }

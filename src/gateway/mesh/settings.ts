@@ -24,6 +24,8 @@ export interface GatewaySettings extends BreakoutSetting {
   /** UDP port, 0 = any. */
   readonly port: number;
   readonly forwarding: boolean;
+  /** Whether other gateways may ask this one about flows. */
+  readonly diagnosis: boolean;
   readonly crypto: TunnelOptions['crypto'];
   /** `ADDRESS:PORT` of the metrics; undefined = none. */
   readonly metrics?: string | undefined;
@@ -44,6 +46,7 @@ export const DEFAULT_SETTINGS = {
   mtu: 1_280,
   port: 0,
   forwarding: true,
+  diagnosis: true,
   crypto: 'auto',
 } as const satisfies GatewaySettings;
 

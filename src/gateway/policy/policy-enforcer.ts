@@ -4,7 +4,7 @@
  * A policy that cannot be put in place fails closed: as long as no earlier one is in force, `closed` says
  * that nothing may pass. An earlier one stays until the new one takes its place, and `fault` says so.
  */
-import type { Netmap } from '../../control/netmap.ts';
+import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
 import { bytesOf, numericAddress } from '../../control/policy/address-set.ts';
 import { compilePolicy, ownersOfNetmap, type RuleSet } from '../../control/policy/compile.ts';
 import { PolicyEvaluator } from '../../control/policy/evaluate.ts';
@@ -57,6 +57,7 @@ export interface PolicyState {
 interface InForce {
   readonly rules: RuleSet;
   readonly evaluator: PolicyEvaluator;
+  readonly meshRanges: MeshAddresses;
 }
 
 export interface EnforcerOptions {
@@ -162,7 +163,7 @@ export class PolicyEnforcer {
   }
 
   async #install(wanted: InForce): Promise<void> {
-    const text = encodeRuleset(this.#interfaceName, wanted.rules);
+    const text = encodeRuleset(this.#interfaceName, wanted.rules, wanted.meshRanges);
     if (text !== this.#text) {
       await noteSetup(this.#interfaceName, { firewall: true });
       if (this.#text !== '') await this.#look();
@@ -252,7 +253,9 @@ function compiled(netmap: Netmap): InForce | undefined {
   const owners = ownersOfNetmap(netmap);
   const rules = compilePolicy(netmap.policy!, owners, netmap.self.connector);
   const open = rules.default === 'allow' && rules.rules.every(({ action }) => action === 'allow');
-  return open ? undefined : { rules, evaluator: new PolicyEvaluator(netmap.policy!, owners) };
+  if (open) return undefined;
+  const evaluator = new PolicyEvaluator(netmap.policy!, owners);
+  return { rules, evaluator, meshRanges: netmap.self.meshRanges };
 }
 
 function keyOf({ source, destination, protocol, port }: NotedFlow): string {
@@ -265,5 +268,6 @@ function sum(a: PolicyCounters, b: PolicyCounters): PolicyCounters {
     invalid: a.invalid + b.invalid,
     untracked: a.untracked + b.untracked,
     logged: a.logged + b.logged,
+    diagnosis: a.diagnosis + b.diagnosis,
   };
 }

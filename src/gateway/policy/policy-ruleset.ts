@@ -5,7 +5,12 @@
  * (`ct original`): answers, and errors about it, share its verdict, and a new policy judges the
  * connections that are open as well. What was allowed is remembered for a minute by that tuple, so that
  * of a connection's packets almost none meets the rules; where there is no room, the rules are met.
+ *
+ * Gateways ask each other about flows (gateway/diagnosis) whatever the policy says: from mesh IP to mesh IP,
+ * to one port, and only what begins or ends at the host itself.
  */
+
+import type { MeshAddresses } from '../../control/netmap.ts';
 import {
   type AddressRange,
   type AddressSet,
@@ -26,6 +31,7 @@ import {
 } from '../../control/policy/services.ts';
 import { formatAddress } from '../../routing/address.ts';
 import { tableName } from '../../tun/nftables.ts';
+import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
 
 /** Connections that are remembered as allowed, and seconds that they are. */
 const MAX_ALLOWED = 262_144;
@@ -34,7 +40,7 @@ const ALLOWED_FOR = 60;
 export const MAX_NOTED = 1_024;
 const NOTED_FOR = 60;
 
-export const COUNTERS = ['denied', 'invalid', 'untracked', 'logged'] as const;
+export const COUNTERS = ['denied', 'invalid', 'untracked', 'logged', 'diagnosis'] as const;
 export type CounterName = (typeof COUNTERS)[number];
 
 const SAYS: Readonly<Record<Family, { readonly ip: string; readonly icmp: number }>> = {
@@ -52,15 +58,20 @@ export function notedSets(family: Family): readonly [string, string] {
   return [`noted${family}`, `noted${family}-portless`];
 }
 
-export function encodeRuleset(interfaceName: string, rules: RuleSet): string {
+/** @param meshRanges that all mesh IPs are from, as prefixes */
+export function encodeRuleset(
+  interfaceName: string,
+  rules: RuleSet,
+  meshRanges: MeshAddresses,
+): string {
   const table = `inet ${policyTableName(interfaceName)}`;
   const name = `"${interfaceName}"`;
   const sets = new NamedSets();
   const chains = FAMILIES.flatMap((family) => familyChains(family, rules, sets));
-  const hook = (chain: string, ...ways: string[]): string[] => [
+  const hook = (chain: string, judge: string, ...ways: string[]): string[] => [
     `  chain ${chain} {`,
     `    type filter hook ${chain} priority filter; policy accept;`,
-    ...ways.map((way) => `    ${way} ${name} goto judge`),
+    ...ways.map((way) => `    ${way} ${name} goto ${judge}`),
     '  }',
   ];
   return [
@@ -74,12 +85,23 @@ export function encodeRuleset(interfaceName: string, rules: RuleSet): string {
     '  chain judge {',
     '    meta nfproto vmap { ipv4 : goto judge4, ipv6 : goto judge6 }',
     '  }',
-    ...hook('forward', 'iifname', 'oifname'),
-    ...hook('input', 'iifname'),
-    ...hook('output', 'oifname'),
+    ...chain('ours', [
+      ...FAMILIES.map((family) => diagnosisLine(family, meshRanges)),
+      'goto judge',
+    ]),
+    ...hook('forward', 'judge', 'iifname', 'oifname'),
+    ...hook('input', 'ours', 'iifname'),
+    ...hook('output', 'ours', 'oifname'),
     '}',
     '',
   ].join('\n');
+}
+
+function diagnosisLine(family: Family, { ipv4, ipv6 }: MeshAddresses): string {
+  const { ip } = SAYS[family];
+  const range = family === 4 ? ipv4 : ipv6;
+  const ends = `ct original ${ip} saddr ${range} ct original ${ip} daddr ${range}`;
+  return `meta l4proto ${TCP} ${ends} ct original proto-dst ${DIAGNOSIS_PORT} counter name "diagnosis" accept`;
 }
 
 function flowSets(family: Family): string[] {

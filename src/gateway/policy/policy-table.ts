@@ -7,7 +7,9 @@ import { runtimeDirectory } from '../runtime-directory.ts';
 import { COUNTERS, type CounterName, notedSets, policyTableName } from './policy-ruleset.ts';
 
 export type PolicyCounters = Readonly<Record<CounterName, number>>;
-export const NO_COUNTS: PolicyCounters = { denied: 0, invalid: 0, untracked: 0, logged: 0 };
+export const NO_COUNTS: PolicyCounters = {
+  ...{ denied: 0, invalid: 0, untracked: 0, logged: 0, diagnosis: 0 },
+};
 
 /** A flow that was denied, or met a `log` rule, in the last minute. */
 export interface NotedFlow {

@@ -4,30 +4,56 @@ import { type FlowCase, okStep, type Side, taken, uncheckedStep } from '../flow-
 import { endStep } from './end-steps.ts';
 import { hostSteps } from './host-steps.ts';
 import { meshRouteStep } from './mesh-route-steps.ts';
-import { acceptStep, answerSteps, pathStep, unknownStep } from './peer-steps.ts';
+import { acceptStep, answerStep, pathStep, unknownStep } from './peer-steps.ts';
 import { policyStep, returnPolicyStep } from './policy-steps.ts';
 
 export function flowSteps(flow: FlowCase): Step[] {
   const { here, hereIs, other } = flow;
+  if (other === undefined) return lonelySteps(flow);
   const told = 'facts' in other.told ? other.told : undefined;
-  const origin = hereIs === 'origin' ? here : told;
-  const target = hereIs === 'target' ? here : told;
-  const ends = hereIs === 'origin' ? [here.name, other.name] : [other.name, here.name];
-  const [from, to] = ends as [string, string];
-  const answer = answerSteps(flow);
-  const path = [pathStep(flow)];
+  const path = pathStep(here.name, other, flow.session);
+  const answer = answerStep(other, here.facts.revision);
+  if (hereIs === 'origin') {
+    return [
+      ...departure(here, other.name, flow),
+      path,
+      answer,
+      ...(told === undefined ? [unknownStep(other.name, ARRIVAL)] : arrival(told, here.name, flow)),
+      homecoming(here),
+    ];
+  }
   return [
     // Who is asked says so before what it says.
-    ...(hereIs === 'target' ? answer : []),
-    ...(origin === undefined
-      ? [unknownStep(from, 'whether its hosts reach it, forwarding, firewall, route and policy')]
-      : departure(origin, to, flow)),
-    ...path,
-    ...(hereIs === 'origin' ? answer : []),
-    ...(target === undefined
-      ? [unknownStep(to, 'policy, forwarding, firewall, its LAN, and the return route')]
-      : arrival(target, from, flow)),
-    ...(origin === undefined ? [] : [homecoming(origin)]),
+    answer,
+    ...(told === undefined
+      ? [unknownStep(other.name, DEPARTURE)]
+      : departure(told, here.name, flow)),
+    path,
+    ...arrival(here, other.name, flow),
+    ...(told === undefined ? [] : [homecoming(told)]),
+  ];
+}
+
+const ARRIVAL = 'policy, forwarding, firewall, its LAN, and the return route';
+const DEPARTURE = 'whether its host reaches it, forwarding, firewall, route and policy';
+
+/** The address at the other end is nobody's: there is no other gateway. */
+function lonelySteps(flow: FlowCase): Step[] {
+  const { here, hereIs } = flow;
+  if (hereIs === 'origin') {
+    return [
+      endStep(here, 'source'),
+      ...hostSteps(here),
+      meshRouteStep(here, 'route', undefined),
+      policyStep(here, flow),
+    ];
+  }
+  return [
+    acceptStep(here, undefined),
+    policyStep(here, flow),
+    ...hostSteps(here),
+    endStep(here, 'destination'),
+    meshRouteStep(here, 'return route', undefined),
   ];
 }
 

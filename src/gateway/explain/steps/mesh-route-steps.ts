@@ -7,13 +7,17 @@ import { NO_WAY } from './end-steps.ts';
 /**
  * `route` where the flow begins, `return route` where it ends.
  *
- * @param to name of the connector that is to get it
+ * @param to name of the connector that is to get it; undefined = it is nobody's
  */
-export function meshRouteStep(side: Side, step: 'route' | 'return route', to: string): Step {
+export function meshRouteStep(
+  side: Side,
+  step: 'route' | 'return route',
+  to: string | undefined,
+): Step {
   const { name: at, far, facts } = side;
   const { chosen, local } = facts.far;
   const found = (text: string) => ({ step, at, text });
-  if (chosen === null) {
+  if (chosen === null || to === undefined) {
     const text = `No connector of ${facts.vnet} has a route to ${far}.`;
     const remedy = `See whether one waits for approval (\`connector routes ls --state pending\`), or add one: \`connector routes add PREFIX --connector NAME\`. What is in another virtual network is not reached.`;
     return failedStep(found(text), remedy, 'edge');

@@ -4,6 +4,7 @@ import {
   type FlowCase,
   failedStep,
   okStep,
+  type Session,
   type Side,
   type Silence,
   uncheckedStep,
@@ -12,21 +13,19 @@ import {
 /** REJECT_AFTER_TIME (WireGuard whitepaper § 6.2) in seconds. */
 const SESSION_LASTS = 180;
 
-export function pathStep({ here, other, session }: FlowCase): Step {
+type Other = NonNullable<FlowCase['other']>;
+
+export function pathStep(at: string, { name, told }: Other, session: Session): Step {
   const step = 'path';
-  const { path, rtt, mtu, handshake } = session;
-  const at = here.name;
-  if (session.kind === 'none') {
-    const text = `There is no path to ${other.name}: no edge is known by an address that could relay.`;
-    return failedStep(
-      { step, at, text },
-      '`connector status` says what is wrong with the edge.',
-      at,
-    );
+  const { kind, path, rtt, mtu, handshake } = session;
+  if (kind === 'none') {
+    const text = `There is no path to ${name}: no edge is known by an address that could relay.`;
+    const remedy = '`connector status` says what is wrong with the edge.';
+    return failedStep({ step, at, text }, remedy, at);
   }
+  const remedy = `Is the gateway of ${name} running, and bound to the edge (\`connector show ${name}\`)?`;
   if (handshake === null) {
-    const text = `To ${other.name} ${path}, but it has never answered a handshake.`;
-    const remedy = `Is the gateway of ${other.name} running, and bound to the edge (\`connector show ${other.name}\`)?`;
+    const text = `To ${name} ${path}, but no handshake was ever answered.`;
     return failedStep({ step, at, text }, remedy, 'edge');
   }
   const parts = [
@@ -35,22 +34,24 @@ export function pathStep({ here, other, session }: FlowCase): Step {
     `MTU ${mtu}`,
     `last handshake ${handshake} s ago`,
   ];
-  const text = `To ${other.name} ${parts.join(', ')}.`;
-  if (handshake <= SESSION_LASTS || 'facts' in other.told) return okStep(step, at, text);
-  const remedy = `Is the gateway of ${other.name} running, and bound to the edge (\`connector show ${other.name}\`)?`;
+  const text = `To ${name} ${parts.join(', ')}.`;
+  if (handshake <= SESSION_LASTS || 'facts' in told) return okStep(step, at, text);
   return failedStep({ step, at, text: `${text} That session is over.` }, remedy, 'edge');
 }
 
-/** What the other gateway said about itself, or why there is nothing. */
-export function answerSteps({ here, other }: FlowCase): Step[] {
-  const { name, told } = other;
-  if (!('facts' in told)) return [silenceStep(told, name, here.facts.revision)];
+/**
+ * What the other gateway said about itself, or why there is nothing.
+ *
+ * @param here revision of the netmap in force here
+ */
+export function answerStep({ name, told }: Other, here: number): Step {
+  if (!('facts' in told)) return silenceStep(told, name, here);
   const { revision } = told.facts;
   const same =
-    revision === here.facts.revision
+    revision === here
       ? `netmap revision ${revision}, as here`
-      : `netmap revision ${revision}, here ${here.facts.revision}`;
-  return [okStep('gateway', name, `It answers through the mesh: ${same}.`)];
+      : `netmap revision ${revision}, here ${here}`;
+  return okStep('gateway', name, `It answers through the mesh: ${same}.`);
 }
 
 function silenceStep(told: Silence, at: string, revision: number): Step {
@@ -107,10 +108,10 @@ function silenceStep(told: Silence, at: string, revision: number): Step {
 }
 
 /** Cryptokey routing at the flow's end: a source is taken from its own connector only. */
-export function acceptStep(target: Side, origin: string): Step {
+export function acceptStep(target: Side, origin: string | undefined): Step {
   const { name: at, far, facts } = target;
   const { chosen } = facts.far;
-  if (chosen?.connector === origin) {
+  if (chosen !== null && chosen.connector === origin) {
     const by = chosen.prefix === null ? 'its mesh IP' : `in ${chosen.prefix}`;
     return okStep('accept', at, `${at} takes ${far} from ${origin}: it is ${by}.`);
   }
@@ -118,8 +119,12 @@ export function acceptStep(target: Side, origin: string): Step {
     chosen === null
       ? `knows no connector that has ${far}`
       : `takes ${far} from ${chosen.connector} only, which has ${chosen.prefix ?? 'it as mesh IP'} (priority ${chosen.priority})`;
-  const text = `${at} ${whose}: from ${origin} it is dropped (in_source_not_allowed).`;
-  const remedy = `Give ${origin} the prefix of ${far}, longer or with a lower priority number: \`connector routes add PREFIX --connector ${origin}\`.`;
+  const from = origin === undefined ? 'whatever comes with that source' : `from ${origin} it`;
+  const text = `${at} ${whose}: ${from} is dropped (in_source_not_allowed).`;
+  const remedy =
+    origin === undefined
+      ? `See whether a prefix around ${far} waits for approval (\`connector routes ls --state pending\`), or add one. What is in another virtual network is not reached.`
+      : `Give ${origin} the prefix of ${far}, longer or with a lower priority number: \`connector routes add PREFIX --connector ${origin}\`.`;
   return failedStep({ step: 'accept', at, text }, remedy, 'edge');
 }
 

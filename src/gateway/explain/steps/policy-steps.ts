@@ -1,5 +1,6 @@
 /** What the policy in force at a gateway says of the flow, in the words of `connector policy explain`. Pure. */
 import { describeDecision } from '../../../control/policy/policy-tests.ts';
+import { formatRuleText } from '../../../control/policy/rule-text.ts';
 import type { Step } from '../explanation.ts';
 import { type FlowCase, failedStep, okStep, type Side, uncheckedStep } from '../flow-case.ts';
 
@@ -44,5 +45,5 @@ function allowing({ source, destination, service }: FlowCase): string {
   const [protocol, detail] = service.split(' ');
   const which =
     detail === undefined ? {} : protocol === 'icmp' ? { icmp: detail } : { ports: Number(detail) };
-  return JSON.stringify({ action: 'allow', from: source, to: destination, protocol, ...which });
+  return formatRuleText({ action: 'allow', from: source, to: destination, protocol, ...which });
 }

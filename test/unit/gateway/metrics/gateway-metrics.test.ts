@@ -124,7 +124,7 @@ test('a gateway without a netmap', async () => {
 });
 
 test('policy counters', async () => {
-  const counters = { denied: 5, invalid: 1, untracked: 0, logged: 2 };
+  const counters = { denied: 5, invalid: 1, untracked: 0, logged: 2, diagnosis: 3 };
   const policy = { version: 3, default: 'deny' as const, rules: 7, counters, recent: [] };
   const read = await scrape(status({ policy }));
   expect(read.value('causeway_gateway_policy_version')).toBe(3);

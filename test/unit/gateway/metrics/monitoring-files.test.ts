@@ -21,7 +21,7 @@ const ROUTE_STATES = routeInForceSchema.shape.state.options;
 
 /** With a value of everything. */
 async function gatewayMetrics(): Promise<Exposition> {
-  const counters = { denied: 1, invalid: 1, untracked: 1, logged: 1 };
+  const counters = { denied: 1, invalid: 1, untracked: 1, logged: 1, diagnosis: 1 };
   const source = {
     report: async () =>
       status({

@@ -20,7 +20,8 @@ const owners = new AddressOwners([
 function rulesFor(own: string, ...rules: string[]): string {
   const parsed = parseDocument(`{"default":"deny","rules":[${rules.join()}]}`);
   const policy = resolvePolicy(parsed, 1, (name) => IDS[name] as never);
-  return encodeRuleset('wg-1', compilePolicy(policy, owners, IDS[own]!));
+  const ranges = { ipv4: '100.96.0.0/12', ipv6: 'fd99::/48' };
+  return encodeRuleset('wg-1', compilePolicy(policy, owners, IDS[own]!), ranges);
 }
 
 /** The rules of the policy, and the default. */
@@ -83,4 +84,24 @@ test('what concerns only others is left out, and the same addresses are one set'
   expect(text.match(/type ipv4_addr; flags interval/g)).toHaveLength(1);
   expect(text.match(/type inet_service; flags interval/g)).toHaveLength(3);
   for (const hook of ['forward', 'input', 'output']) expect(text).toContain(`hook ${hook}`);
+});
+
+test("gateways' questions to each other pass between mesh IPs, and are not forwarded", () => {
+  const text = rulesFor('a', '{"action":"deny"}');
+  const line = (ip: string, range: string): string =>
+    `meta l4proto 6 ct original ${ip} saddr ${range} ct original ${ip} daddr ${range} ct original proto-dst 10096 counter name "diagnosis" accept`;
+  const ours = text.slice(text.indexOf('chain ours {')).split('\n').slice(1, 4);
+  expect(ours.map((one) => one.trim())).toEqual([
+    line('ip', '100.96.0.0/12'),
+    line('ip6', 'fd99::/48'),
+    'goto judge',
+  ]);
+  const goes = (hook: string): string[] => {
+    const chain = text.slice(text.indexOf(`chain ${hook} {`));
+    return [...chain.slice(0, chain.indexOf('}')).matchAll(/goto (\w+)/g)].map(([, to]) => to!);
+  };
+  expect(goes('forward')).toEqual(['judge', 'judge']);
+  expect(goes('input')).toEqual(['ours']);
+  expect(goes('output')).toEqual(['ours']);
+  expect(text.match(/"diagnosis" accept/g)).toHaveLength(2);
 });

@@ -1,0 +1,151 @@
+/**
+ * Explains a flow at one of its two gateways: gathers what is known here, asks the other one through the
+ * mesh, and puts both into steps.
+ */
+import type { Netmap } from '../../control/netmap.ts';
+import { ownersOfNetmap } from '../../control/policy/compile.ts';
+import { hasBit, reachablePairs } from '../../control/policy/reachable-pairs.ts';
+import { formatRule } from '../../control/policy/rule-text.ts';
+import { type Asked, askGateway } from '../diagnosis/diagnosis-client.ts';
+import { reportMesh } from '../mesh/mesh-report.ts';
+import type { MeshPeer } from '../mesh/mesh-status.ts';
+import type { MeshView } from '../mesh/mesh-view.ts';
+import { describePath } from '../mesh/path-text.ts';
+import { type AskedFlow, readQuestion, understand } from './asked-flow.ts';
+import type { Explanation, Step } from './explanation.ts';
+import type { FlowCase, Session, Side, Silence } from './flow-case.ts';
+import { farOf, whoseIs } from './netmap-facts.ts';
+import { readOwnSide } from './own-side.ts';
+import { flowSteps } from './steps/flow-steps.ts';
+import { bothHere, nobodyHere, nothingKnown } from './steps/here-steps.ts';
+
+/**
+ * @param view the gateway as it is when it is called
+ * @throws CausewayError USAGE, NOT_FOUND for a question that makes no sense
+ */
+export async function explainFlow(view: () => MeshView, input: unknown): Promise<Explanation> {
+  const question = readQuestion(input);
+  const { netmap } = view().inForce;
+  if (netmap === undefined) {
+    const { name } = view().identity;
+    const { source, destination } = question;
+    const flow = `${source} → ${destination}`;
+    const steps = [nothingKnown(name)];
+    return { source, destination, flow, connector: name, concerned: true, ok: false, steps };
+  }
+  const asked = understand(question, netmap);
+  const source = whoseIs(netmap, asked.flow.source);
+  const destination = whoseIs(netmap, asked.flow.destination);
+  const answer = (concerned: boolean, steps: readonly Step[]): Explanation => ({
+    source: asked.source,
+    destination: asked.destination,
+    flow: `${asked.source} → ${asked.destination} ${asked.service}`,
+    connector: netmap.self.name,
+    concerned,
+    ok: steps.every(({ state }) => state === 'ok'),
+    steps: [...steps],
+  });
+  if (source.here && destination.here) return answer(true, [bothHere(netmap, asked)]);
+  if (!source.here && !destination.here) {
+    return answer(false, [nobodyHere(netmap, asked, source.others, destination.others)]);
+  }
+  return answer(true, await explainEnds(view, netmap, asked, source.here ? 'origin' : 'target'));
+}
+
+async function explainEnds(
+  view: () => MeshView,
+  netmap: Netmap,
+  asked: AskedFlow,
+  hereIs: FlowCase['hereIs'],
+): Promise<Step[]> {
+  const isOrigin = hereIs === 'origin';
+  const near = isOrigin ? asked.source : asked.destination;
+  const far = isOrigin ? asked.destination : asked.source;
+  const now = view();
+  const { chosen } = farOf(
+    netmap,
+    isOrigin ? asked.flow.destination : asked.flow.source,
+    now.kernel.conflicts,
+  );
+  const peer = netmap.peers.find(({ name, serving }) => serving && name === chosen?.connector);
+  const own = { near, far, flow: asked.flow };
+  const interfaceName = now.snapshot.interfaceName;
+  const [facts, told] = await Promise.all([
+    readOwnSide(now, netmap, interfaceName, own, true),
+    peer === undefined ? undefined : ask(netmap, peer, asked),
+  ]);
+  const here: Side = { name: netmap.self.name, near, far, facts };
+  const names = new Map(
+    [netmap.self, ...netmap.peers].map(({ connector, name }) => [connector as string, name]),
+  );
+  return flowSteps({
+    ...asked,
+    here,
+    hereIs,
+    other:
+      peer === undefined || told === undefined
+        ? undefined
+        : { name: peer.name, told: sideOf(told, peer, netmap, here) },
+    session: sessionOf(view(), peer?.replica),
+    ruleText: (number) => {
+      const rule = netmap.policy?.rules[number - 1];
+      return rule && formatRule(rule, (id) => names.get(id));
+    },
+  });
+}
+
+type Peer = Netmap['peers'][number];
+
+function ask({ self }: Netmap, peer: Peer, { source, destination, flow }: AskedFlow) {
+  const family = flow.source.family === 4 ? 'ipv4' : 'ipv6';
+  const host = (prefix: string): string => prefix.slice(0, prefix.indexOf('/'));
+  const { protocol, port } = flow;
+  const service = port === undefined ? { protocol } : { protocol, port };
+  return askGateway(host(self.mesh[family]), host(peer.mesh[family]), {
+    source,
+    destination,
+    ...service,
+  });
+}
+
+function sideOf(asked: Asked, peer: Peer, netmap: Netmap, here: Side): Side | Silence {
+  if ('facts' in asked) {
+    const { facts } = asked;
+    // It speaks for itself only.
+    if (facts.connector !== peer.name) return { kind: 'strange' };
+    return { name: peer.name, near: here.far, far: here.near, facts };
+  }
+  const { kind } = asked;
+  if (kind === 'not-yours' || kind === 'not-ours') return { kind, revision: asked.revision };
+  return kind === 'timeout' ? { kind, denied: !canMeet(netmap, peer.connector) } : { kind };
+}
+
+/** Whether the policy leaves anything that could pass between the two, so that an edge relays for them. */
+function canMeet({ policy, self, peers, ...rest }: Netmap, other: string): boolean {
+  if (policy === undefined) return true;
+  const owners = ownersOfNetmap({ policy, self, peers, ...rest });
+  const connectors = new Set([self.connector, ...peers.map(({ connector }) => connector)]);
+  const pairs = reachablePairs(policy, owners, connectors);
+  const [a, b] = [pairs?.classes.get(self.connector), pairs?.classes.get(other)];
+  const row = a === undefined ? undefined : pairs?.rows[a];
+  return row === undefined || b === undefined || hasBit(row, b);
+}
+
+function sessionOf(view: MeshView, replica: string | undefined): Session {
+  const peer = reportMesh(view).peers.find((one) => one.replica === replica);
+  if (peer === undefined) {
+    return { kind: 'none', path: 'none', rtt: null, mtu: view.mtu, handshake: null };
+  }
+  return {
+    kind: peer.path.kind,
+    path: describePath(peer.path),
+    rtt: peer.rtt,
+    mtu: view.mtu,
+    handshake: handshakeAge(peer),
+  };
+}
+
+function handshakeAge({ lastHandshake }: MeshPeer): number | null {
+  if (lastHandshake === null) return null;
+  return Math.max(0, Math.round((Date.now() - Date.parse(lastHandshake)) / 1_000));
+}

@@ -1,0 +1,203 @@
+/**
+ * `connector routes explain` over two sites and an edge (lab/mesh-lab.ts): all is well; then one thing after
+ * the other is broken, just that step fails, and what it says to do heals it.
+ *
+ *   host a ── gateway a ── nat ── internet ── nat ── gateway b ── host b
+ *   10.1.0.10                        │                          10.2.0.10
+ *   10.1.9.10                      edge
+ */
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import type { Namespace } from '../../lab/namespace.ts';
+import { reach } from '../../lab/ping.ts';
+import type { Explanation, Step } from '../../src/gateway/explain/explanation.ts';
+import { netnsSuite } from './suite.ts';
+
+const SOURCE = '10.1.0.10';
+const DESTINATION = '10.2.0.10';
+const WAITING = '10.1.9.10';
+
+async function explain(site: Site, from: string, to: string, ...options: string[]) {
+  const command = [CONNECTOR, 'routes', 'explain', from, to, '--json', ...options];
+  const { code, stdout, stderr } = await site.gateway.attempt(command);
+  if (stdout === '') throw new Error(stderr);
+  const explanation = JSON.parse(stdout) as Explanation;
+  expect(code).toBe(explanation.ok ? 0 : 1);
+  return explanation;
+}
+
+/** `forwarding at b`, of the steps that failed. */
+function failed({ steps }: Explanation): string[] {
+  return steps.flatMap(({ step, at, state }) => (state === 'failed' ? `${step} at ${at}` : []));
+}
+
+function stepOf({ steps }: Explanation, step: string, at: string): Step {
+  const found = steps.find((one) => one.step === step && one.at === at);
+  if (found === undefined) throw new Error(`no step ${step} at ${at}`);
+  return found;
+}
+
+/** Asks until it is so: a gateway hears of its kernel and its edge a moment later. */
+async function explains(site: Site, wanted: readonly string[], from = SOURCE, to = DESTINATION) {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const explanation = await explain(site, from, to);
+    if (failed(explanation).join() === wanted.join()) return explanation;
+    if (Date.now() > deadline) expect(explanation.steps).toEqual(wanted);
+    await delay(100);
+  }
+}
+
+/** Does what the steps that failed say, where they say it. */
+async function follow(mesh: MeshLab, explanation: Explanation, ...more: string[]): Promise<void> {
+  for (const { state, remedy } of explanation.steps) {
+    if (state !== 'failed' || remedy === null) continue;
+    const where: Namespace = remedy.at === 'edge' ? mesh.edge : mesh.site(remedy.at!).gateway;
+    const path = `PATH=${dirname(CONNECTOR)}:$PATH CAUSEWAY_EDGE=${mesh.dataDirectory}`;
+    for (const command of remedy.commands) {
+      await where.run(['sh', '-c', `${path} ${[command, ...more].join(' ')}`]);
+    }
+  }
+}
+
+interface Fault {
+  readonly what: string;
+  readonly steps: readonly string[];
+  readonly break: (mesh: MeshLab) => Promise<void>;
+  /** After the remedy, what the test itself has to put back. */
+  readonly tidy?: (mesh: MeshLab) => Promise<void>;
+}
+
+const b = (mesh: MeshLab): Namespace => mesh.site('b').gateway;
+const FAULTS: readonly Fault[] = [
+  {
+    what: 'forwarding is off at the far side',
+    steps: ['forwarding at b'],
+    break: (mesh) => b(mesh).sysctl({ 'net.ipv4.ip_forward': 0 }),
+  },
+  {
+    what: 'a firewall of the far side drops what it does not know',
+    steps: ['firewall at b'],
+    break: (mesh) =>
+      b(mesh).nft(`table inet filter {
+        chain forward { type filter hook forward priority 0; policy drop; }
+      }`),
+    tidy: (mesh) => b(mesh).nft('delete table inet filter'),
+  },
+  {
+    what: 'the way back does not go into the mesh',
+    steps: ['return route at b'],
+    break: (mesh) => b(mesh).ip('route add 10.1.0.0/25 via 192.168.2.1 dev wan0'),
+  },
+  {
+    what: 'the same where rp_filter is strict',
+    steps: ['rp_filter at b', 'return route at b'],
+    break: async (mesh) => {
+      await b(mesh).ip('route add 10.1.0.0/25 via 192.168.2.1 dev wan0');
+      await b(mesh).sysctl({ 'net.ipv4.conf.causeway0.rp_filter': 1 });
+    },
+  },
+  {
+    what: 'the interface of the far LAN is down',
+    steps: ['destination at b'],
+    break: (mesh) => b(mesh).ip('link set lan0 down'),
+  },
+];
+
+netnsSuite('routes explain', ['nft'], () => {
+  test('both gateways, every fault, and its remedy', { timeout: 120_000 }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    await mesh.startEdge();
+    const [siteA, siteB] = mesh.sites as [Site, Site];
+    await siteA.host.ip('address add 10.1.9.10/24 dev eth0');
+    await siteA.gateway.ip('address add 10.1.9.1/24 dev lan0');
+    const tokens = [await mesh.create(siteA), await mesh.create(siteB)] as const;
+    await siteA.up('--token', tokens[0], '--advertise', '10.1.9.0/24');
+    await siteB.up('--token', tokens[1]);
+    await reach(siteA.host, DESTINATION);
+
+    const steps = [
+      ...['source at a', 'forwarding at a', 'rp_filter at a', 'firewall at a', 'route at a'],
+      ...['policy at a', 'path at a', 'gateway at b', 'accept at b', 'policy at b'],
+      ...['forwarding at b', 'rp_filter at b', 'firewall at b', 'destination at b'],
+      ...['return route at b', 'return policy at b', 'return at a'],
+    ];
+    const names = ({ steps: all }: Explanation): string[] =>
+      all.map(({ step, at }) => `${step} at ${at}`);
+    const well = await explain(siteA, SOURCE, DESTINATION, '--proto', 'tcp', '--port', '22');
+    expect(well).toMatchObject({ ok: true, flow: `${SOURCE} → ${DESTINATION} tcp 22` });
+    expect(names(well)).toEqual(steps);
+    // From the other side: the same steps, but for who is asked.
+    const mirror = await explain(siteB, SOURCE, DESTINATION);
+    expect(mirror.ok).toBe(true);
+    expect(
+      names(mirror).filter((name) => !name.startsWith('gateway') && !name.startsWith('path')),
+    ).toEqual(steps.filter((name) => !name.startsWith('gateway') && !name.startsWith('path')));
+    // IPv6, and mesh IPs by the connectors' names.
+    expect(failed(await explain(siteA, 'fd01::10', 'fd02::10'))).toEqual([]);
+    expect(failed(await explain(siteA, 'a', 'b'))).toEqual([]);
+
+    // Addresses of nobody, of this site, of the others.
+    expect(failed(await explain(siteA, SOURCE, '10.99.0.1'))).toEqual(['route at a']);
+    expect(failed(await explain(siteA, SOURCE, '10.1.0.11'))).toEqual(['here at a']);
+    expect(failed(await explain(siteA, DESTINATION, '10.2.0.11'))).toEqual(['here at a']);
+    expect(failed(await explain(siteB, '10.99.0.1', DESTINATION))).toContain('accept at b');
+
+    for (const { what, steps: wanted, break: breakIt, tidy } of FAULTS) {
+      await breakIt(mesh);
+      const broken = await explains(siteA, wanted);
+      await follow(mesh, broken);
+      await explains(siteA, []);
+      await reach(siteA.host, DESTINATION).catch((error: unknown) => {
+        throw new Error(what, { cause: error });
+      });
+      await tidy?.(mesh);
+    }
+
+    // A route that waits for approval: b does not know it as a's yet.
+    const pending = await explains(siteA, ['source at a', 'gateway at b'], WAITING);
+    expect(stepOf(pending, 'source', 'a').text).toContain('waits for approval');
+    await follow(mesh, pending);
+    await explains(siteA, [], WAITING);
+
+    // The policy denies it, at both ends, and the far side does not tell what the flow may not reach.
+    const rules = (...first: string[]): string =>
+      `{ "default": "allow", "rules": [${[...first, '{ "action": "deny", "protocol": "icmp" }'].join()}] }`;
+    const set = async (text: string): Promise<void> => {
+      await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text));
+    };
+    await set(rules());
+    const denied = await explains(siteA, ['policy at a', 'policy at b']);
+    const policy = stepOf(denied, 'policy', 'a');
+    expect(policy.text).toBe(
+      'Version 1: rule 1 denies it: { "action": "deny", "protocol": "icmp" }.',
+    );
+    expect(stepOf(denied, 'destination', 'b').state).toBe('unchecked');
+    expect(JSON.stringify(denied)).not.toContain('lan0, and 10.2.0.10');
+    const dns = await explain(siteA, SOURCE, DESTINATION, '--proto', 'udp', '--port', '53');
+    expect(dns.steps.filter(({ state }) => state !== 'ok')).toEqual([]);
+    // The rule that it says to add.
+    await set(rules(/add (\{.*?\}) before rule 1/.exec(policy.remedy!.text)![1]!));
+    await explains(siteA, []);
+    await reach(siteA.host, DESTINATION);
+
+    // A subnet of this host has the addresses of the far site.
+    await siteA.gateway.ip('address add 10.2.0.77/24 dev lan0');
+    const conflict = await explains(siteA, ['route at a']);
+    expect(stepOf(conflict, 'route', 'a').text).toContain('a connected subnet wins');
+    await siteA.gateway.ip('address del 10.2.0.77/24 dev lan0');
+    await explains(siteA, []);
+
+    // The far gateway does not answer questions; then it does not run.
+    await siteB.down();
+    await siteB.up('--no-diagnosis');
+    await explains(siteA, ['gateway at b']);
+    await siteB.down();
+    const gone = await explain(siteA, SOURCE, DESTINATION);
+    expect(failed(gone)).toEqual(['gateway at b']);
+    await follow(mesh, gone, '--state-dir', siteB.stateDirectory);
+    await explains(siteA, []);
+  });
+});
