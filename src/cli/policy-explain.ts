@@ -34,7 +34,7 @@ async function explain(
 
 export function formatExplanation(explanation: PolicyExplanation): string {
   const { verdict, flow, vnet, version, why, text, logged } = explanation;
-  const whose = (names: readonly string[]): string => names.join(', ') || '(nobody)';
+  const whose = (names: readonly string[]): string => names.join(', ') || '(the Internet)';
   const inForce = version === 0 ? 'there is no policy' : `version ${version} of the policy`;
   return formatFields([
     ['flow', flow],

@@ -120,18 +120,26 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
     );
     expect((await statusOf(a)).problems).toEqual([]);
 
-    // What the policy denies does not leave.
-    const deny =
-      '{ "default": "allow", "rules": [{ "action": "deny", "from": "a", "to": "203.0.113.0/24" }] }';
-    await mesh.connector('policy', 'set', mesh.edge.file('policy.json', deny));
-    await eventually(async () => (await statusOf(a)).policy?.version === 1, 'the policy');
+    // What the policy denies does not leave: who may reach b's site may not therefore use its way out.
+    const toSite = '{ "action": "allow", "from": "a", "to": "b" }';
+    const toInternet = '{ "action": "allow", "from": "a", "to": "internet", "protocol": "tcp" }';
+    const setPolicy = async (version: number, ...rules: string[]): Promise<void> => {
+      const text = `{ "default": "deny", "rules": [${rules}] }`;
+      await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text));
+      for (const site of [a, b]) {
+        const holds = async () => (await statusOf(site)).policy?.version === version;
+        await eventually(holds, `version ${version}`);
+      }
+    };
+    await setPolicy(1, toSite);
     expect(await isSilent(a.host, INTERNET[4])).toBe(true);
-    expect(await who(a.host, INTERNET[6])).toBe(outside(2)[6]);
-    await mesh.connector(
-      'policy',
-      'set',
-      mesh.edge.file('policy.json', '{ "default": "allow", "rules": [] }'),
-    );
+    await reach(a.host, b.address[4]);
+    await setPolicy(2, toSite, toInternet);
+    for (const family of FAMILIES) {
+      expect(await who(a.host, INTERNET[family])).toBe(outside(2)[family]);
+    }
+    const anything = mesh.edge.file('policy.json', '{ "default": "allow", "rules": [] }');
+    await mesh.connector('policy', 'set', anything);
 
     // Consent withdrawn, and what happens then is a's choice, taken while it runs.
     await mesh.connector('routes', 'rm', '0.0.0.0/0', '--connector', 'b');

@@ -2,18 +2,24 @@
  * Whose an address is: the connectors that have the longest prefix around it, as routing has it. Of a
  * prefix that several connectors have, whatever their priorities, it is all of theirs: a change-over
  * from one to the other changes no verdict.
+ *
+ * What no connector has is the Internet. A default route makes it nobody's: it makes its connector one of
+ * those that carry packets from and to there (breakout.ts).
  */
 import { parsePrefix } from '../../routing/prefix.ts';
 import {
   type AddressRange,
   type AddressSet,
+  complementOf,
   FAMILIES,
   type Family,
   firstEndingAt,
+  intersectsIn,
   merge,
   NO_ADDRESSES,
   type NumericAddress,
   rangeOf,
+  unionOf,
 } from './address-set.ts';
 
 export interface AddressHolder {
@@ -30,6 +36,10 @@ export class AddressOwners {
   /** Disjoint, in order. */
   readonly #held: Readonly<Record<Family, readonly Held[]>>;
   readonly #sets = new Map<string, AddressSet>();
+  /** Connectors with a default route. */
+  readonly #waysOut: Readonly<Record<Family, Set<string>>> = { 4: new Set(), 6: new Set() };
+  /** All addresses that are no connector's. */
+  readonly internet: AddressSet;
 
   constructor(holders: Iterable<AddressHolder>) {
     const byPrefix: Record<Family, Map<string, AddressRange & { connectors: string[] }>> = {
@@ -40,6 +50,10 @@ export class AddressOwners {
       for (const text of prefixes) {
         const prefix = parsePrefix(text);
         if (prefix === undefined) continue;
+        if (prefix.length === 0) {
+          this.#waysOut[prefix.family].add(connector);
+          continue;
+        }
         const known = byPrefix[prefix.family].get(text);
         if (known === undefined) {
           byPrefix[prefix.family].set(text, { ...rangeOf(prefix), connectors: [connector] });
@@ -47,6 +61,7 @@ export class AddressOwners {
       }
     }
     this.#held = { 4: flatten([...byPrefix[4].values()]), 6: flatten([...byPrefix[6].values()]) };
+    this.internet = complementOf(this.#held);
   }
 
   /** Connectors whose the address is; none outside of all prefixes. */
@@ -56,7 +71,13 @@ export class AddressOwners {
     return found !== undefined && found.first <= value ? found.connectors : [];
   }
 
-  /** Connectors that have an address in the set. */
+  /** Connectors that packets from or to an address go through. */
+  carriersOf(address: NumericAddress): readonly string[] {
+    const owners = this.ownersOf(address);
+    return owners.length > 0 ? owners : [...this.#waysOut[address.family]];
+  }
+
+  /** Connectors that carry packets from or to an address in the set. */
   touching(set: AddressSet): ReadonlySet<string> {
     const found = new Set<string>();
     for (const family of FAMILIES) {
@@ -67,6 +88,9 @@ export class AddressOwners {
           for (const connector of held[i]!.connectors) found.add(connector);
         }
       }
+      if (this.#waysOut[family].size > 0 && intersectsIn(family, set, this.internet)) {
+        for (const connector of this.#waysOut[family]) found.add(connector);
+      }
     }
     return found;
   }
@@ -75,6 +99,15 @@ export class AddressOwners {
   setOf(connector: string): AddressSet {
     if (this.#sets.size === 0) this.#collect();
     return this.#sets.get(connector) ?? NO_ADDRESSES;
+  }
+
+  /** All addresses that a connector carries packets from or to: its own, and the Internet's if it is a way out. */
+  carriedBy(connector: string): AddressSet {
+    const own = this.setOf(connector);
+    const { 4: ipv4, 6: ipv6 } = this.internet;
+    const out = (family: Family): boolean => this.#waysOut[family].has(connector);
+    if (!out(4) && !out(6)) return own;
+    return unionOf([own, { 4: out(4) ? ipv4 : [], 6: out(6) ? ipv6 : [] }]);
   }
 
   #collect(): void {

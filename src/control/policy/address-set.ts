@@ -70,6 +70,21 @@ export function unionOf(sets: readonly AddressSet[]): AddressSet {
   return { 4: merge(sets.flatMap((set) => set[4])), 6: merge(sets.flatMap((set) => set[6])) };
 }
 
+/** All addresses but those of the ranges, which are in order and do not overlap. */
+export function complementOf(set: AddressSet): AddressSet {
+  const rest: Record<Family, AddressRange[]> = { 4: [], 6: [] };
+  for (const family of FAMILIES) {
+    const [whole] = ALL_ADDRESSES[family];
+    let next = 0n;
+    for (const { first, last } of set[family]) {
+      if (first > next) rest[family].push({ first: next, last: first - 1n });
+      next = last + 1n;
+    }
+    if (next <= whole!.last) rest[family].push({ first: next, last: whole!.last });
+  }
+  return rest;
+}
+
 export function isEmpty(set: AddressSet): boolean {
   return set[4].length + set[6].length === 0;
 }

@@ -1,7 +1,7 @@
 /**
  * What one replica has to enforce of its network's policy, as data: the rules that can concern a packet
  * that it carries, with addresses in place of connectors. What it carries comes from its connector's
- * addresses or goes there.
+ * addresses or goes there, or to the Internet if its connector is a way out.
  */
 import type { Netmap } from '../netmap.ts';
 import { type AddressHolder, AddressOwners } from './address-owners.ts';
@@ -31,7 +31,7 @@ export interface RuleSet {
 /** @param own id of the connector whose replica enforces it */
 export function compilePolicy(policy: Policy, owners: AddressOwners, own: string): RuleSet {
   const selection = new Selection(policy, owners);
-  const ours = owners.setOf(own);
+  const ours = owners.carriedBy(own);
   const rules = policy.rules.flatMap((rule, i): CompiledRule[] => {
     const { action, protocols, ports, icmp } = rule;
     const from = selection.of(rule.from);

@@ -26,6 +26,8 @@ export const selectorSchema = z.strictObject({
   connectors: z.array(connectorIdSchema).max(MAX_SELECTORS),
   tags: z.array(nameSchema).max(MAX_SELECTORS),
   prefixes: z.array(cidrSchema).max(MAX_SELECTORS),
+  /** And all addresses that are no connector's. */
+  internet: z.literal(true).optional(),
 });
 export type Selector = z.infer<typeof selectorSchema>;
 

@@ -39,7 +39,7 @@ export function reachablePairs(
   const ends = rules.map(({ from, to }) => ({ from: sideOf(from), to: sideOf(to) }));
   for (const [set, side] of sides) {
     for (const connector of owners.touching(set)) {
-      const whole = covers(set, owners.setOf(connector));
+      const whole = covers(set, owners.carriedBy(connector));
       marks.get(connector)?.push(whole ? `${side}!` : `${side}`);
     }
   }

@@ -89,7 +89,8 @@ class Resolver {
     if (list.length === 0 || list.includes('any')) return null;
     for (const [i, word] of list.entries()) {
       const here = Array.isArray(words) ? [...path, i] : path;
-      if (word.startsWith('tag:')) selector.tags.push(this.#tag(word.slice(4), here));
+      if (word === 'internet') selector.internet = true;
+      else if (word.startsWith('tag:')) selector.tags.push(this.#tag(word.slice(4), here));
       else if (/[.:/]/.test(word)) selector.prefixes.push(this.#prefix(word, here));
       else selector.connectors.push(this.#connector(word, here));
     }

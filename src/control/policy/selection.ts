@@ -32,6 +32,7 @@ export class Selection {
     if (set === undefined) {
       const connectors = connectorsOf(this.#policy, selector);
       const sets = [...connectors].map((connector) => this.#owners.setOf(connector));
+      if (selector.internet) sets.push(this.#owners.internet);
       set = unionOf([addressesOf(selector.prefixes), ...sets]);
       this.#known.set(key, set);
     }

@@ -26,7 +26,9 @@ export function shadowedRule(policy: Policy): Shadow | undefined {
     const key = JSON.stringify(selector);
     let side = sides.get(key);
     if (side === undefined) {
-      const connectors = connectorsOf(policy, selector);
+      const connectors = new Set(connectorsOf(policy, selector));
+      // Disjoint from every connector, as they are from each other.
+      if (selector.internet) connectors.add('internet');
       side = { connectors, addresses: addressesOf(selector.prefixes) };
       sides.set(key, side);
     }

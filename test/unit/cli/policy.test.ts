@@ -55,7 +55,7 @@ test('the history and an explanation fit 80 columns', () => {
     ...{ rule: 2, logged: [1], why: 'rule 2 denies it', sourceConnectors: ['office'] },
     ...{ destinationConnectors: [], text: `{"action":"deny","comment":"${LONG}"}` },
   });
-  expect(narrow(text)).toMatch(/destination of: +\(nobody\)/);
+  expect(narrow(text)).toMatch(/destination of: +\(the Internet\)/);
   expect(text).toMatch(/because: +rule 2 denies it/);
 });
 

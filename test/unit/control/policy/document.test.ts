@@ -70,6 +70,9 @@ test('names become ids, ports become ranges', () => {
       },
     ],
   });
+  const toInternet = '{ "default": "deny", "rules": [{ "action": "allow", "to": "internet" }] }';
+  const { to } = resolve(toInternet).rules[0]!;
+  expect(to).toEqual({ connectors: [], tags: [], prefixes: [], internet: true });
   expect(resolve(NO_POLICY)).toMatchObject({ default: 'allow', rules: [] });
 });
 

@@ -9,6 +9,8 @@ export const CONNECTORS = ['a', 'b', 'c', 'd'].map(
   (name) => `00000000-0000-4000-8000-00000000000${name}`,
 );
 
+const FOUR = { minLength: 4, maxLength: 4 } as const;
+
 /** 16 addresses of each family, in aligned blocks. */
 const prefix = fc
   .tuple(fc.constantFrom(4, 6), fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 4 }))
@@ -20,11 +22,14 @@ const prefix = fc
   });
 
 export const holders: fc.Arbitrary<AddressHolder[]> = fc
-  .array(fc.array(prefix, { maxLength: 4 }), { minLength: 4, maxLength: 4 })
-  .map((lists) =>
+  .array(fc.array(prefix, { maxLength: 4 }), FOUR)
+  .chain((lists) =>
+    fc.tuple(fc.constant(lists), fc.array(fc.subarray(['0.0.0.0/0', '::/0']), FOUR)),
+  )
+  .map(([lists, defaults]) =>
     lists.map((prefixes, i) => ({
       connector: CONNECTORS[i]!,
-      prefixes: [...prefixes, `100.96.0.${i + 1}/32`, `fd99::${i + 1}/128`],
+      prefixes: [...prefixes, `100.96.0.${i + 1}/32`, `fd99::${i + 1}/128`, ...defaults[i]!],
     })),
   );
 
@@ -33,6 +38,7 @@ const selector: fc.Arbitrary<Selector | null> = fc.option(
     connectors: fc.subarray(CONNECTORS) as fc.Arbitrary<Selector['connectors']>,
     tags: fc.subarray(['t', 'u']),
     prefixes: fc.array(prefix, { maxLength: 3 }),
+    internet: fc.constantFrom(true as const, undefined, undefined),
   }),
 );
 
@@ -75,6 +81,8 @@ const address = (family: 4 | 6): fc.Arbitrary<NumericAddress> => {
     .oneof(
       fc.bigInt(0n, 15n).map((at) => lan + at),
       fc.bigInt(1n, 4n).map((at) => mesh + at),
+      // The Internet.
+      fc.bigInt(1n, 3n).map((at) => lan + 0x1000n + at),
     )
     .map((value) => ({ family, value }));
 };
