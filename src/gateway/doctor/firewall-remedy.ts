@@ -72,23 +72,22 @@ function ufw(interfaceName: string): FirewallRemedy {
   };
 }
 
-/** A policy object forwards between zones (firewalld 0.9 and later); the zone of its own says which. */
+/**
+ * The zone lets pass what comes from the interface; what goes to it from other zones needs a policy
+ * object (firewalld 0.9 and later).
+ */
 function firewalld(interfaceName: string): FirewallRemedy {
-  const permanent = (rest: string): string => `firewall-cmd --permanent ${rest}`;
-  const policies = [
-    ['causeway-in', 'trusted', 'ANY'],
-    ['causeway-out', 'ANY', 'trusted'],
-  ] as const;
+  const policy = `--policy=${interfaceName}`;
   return {
     product: 'firewalld',
     commands: [
-      permanent(`--zone=trusted --add-interface=${interfaceName}`),
-      ...policies.flatMap(([name, from, to]) => [
-        permanent(`--new-policy=${name}`),
-        permanent(
-          `--policy=${name} --set-target=ACCEPT --add-ingress-zone=${from} --add-egress-zone=${to}`,
-        ),
-      ]),
+      ...[
+        `--zone=trusted --add-interface=${interfaceName}`,
+        `--new-policy=${interfaceName}`,
+        `${policy} --set-target=ACCEPT`,
+        `${policy} --add-ingress-zone=ANY`,
+        `${policy} --add-egress-zone=trusted`,
+      ].map((rest) => `firewall-cmd --permanent ${rest}`),
       'firewall-cmd --reload',
     ],
     fixes: [],

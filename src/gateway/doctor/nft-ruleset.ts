@@ -4,6 +4,7 @@
  */
 import { type JsonObject, objectsOf, stringOf } from '../../tun/command.ts';
 import {
+  all,
   any,
   type FilterChain,
   type FilterRule,
@@ -144,7 +145,12 @@ function compare(packet: ProbePacket, left: unknown, right: unknown): Ternary {
   }
   if (Array.isArray(right)) return any(right.map((one) => compare(packet, left, one)));
   if (typeof right === 'string' && right.startsWith('@')) return 'maybe';
-  const { meta, payload, ct } = (left ?? {}) as Readonly<Record<string, JsonObject | undefined>>;
+  const { meta, payload, ct, concat } = (left ?? {}) as Readonly<Record<string, JsonObject>>;
+  if (Array.isArray(concat)) {
+    const parts = (right as { concat?: unknown } | null)?.concat;
+    if (!Array.isArray(parts)) return 'maybe';
+    return all(concat.map((part, i) => compare(packet, part, parts[i])));
+  }
   if (meta !== undefined) return compareMeta(packet, stringOf(meta, 'key'), right);
   if (payload !== undefined) return comparePayload(packet, payload, right);
   if (ct !== undefined) return compareConnection(packet, stringOf(ct, 'key'), right);
