@@ -192,7 +192,8 @@ export async function removeSetup(interfaceName: string): Promise<void> {
     // Read again: another tunnel may have handed a setting over.
     const { routes, sysctls } = (await readState(interfaceName)) ?? noted;
     if (routes !== undefined) await attempt(removeRoutes(routes));
-    for (const [setting, before] of Object.entries(sysctls)) {
+    // The last first: some change others when they are set, which were noted before them.
+    for (const [setting, before] of Object.entries(sysctls).toReversed()) {
       await attempt(setBack(interfaceName, setting, before));
     }
     if (failures.length === 0) await rm(pathOf(interfaceName), { force: true });

@@ -102,7 +102,8 @@ export async function readHostFacts(scope: GatewayScope): Promise<HostFacts> {
   };
 }
 
-async function readLinks(): Promise<HostLink[]> {
+/** All of this network namespace. */
+export async function readLinks(): Promise<HostLink[]> {
   const shown = await ipJson(['address', 'show']);
   return shown.flatMap((link): HostLink[] => {
     const name = stringOf(link, 'ifname');
@@ -119,7 +120,8 @@ async function readLinks(): Promise<HostLink[]> {
   });
 }
 
-async function readRoutes(exceptInterface: string): Promise<HostRoute[]> {
+/** Of the main table. */
+export async function readRoutes(exceptInterface: string): Promise<HostRoute[]> {
   const found = await Promise.all(
     ([4, 6] as const).map(async (family) => {
       const entries = await ipJson([`-${family}`, 'route', 'show', 'table', 'main']);

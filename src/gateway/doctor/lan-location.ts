@@ -20,7 +20,10 @@ export interface LanLocation {
   readonly down: readonly HostLink[];
 }
 
-export function locateLan(prefix: Prefix, { links, routes }: HostFacts): LanLocation {
+export function locateLan(
+  prefix: Prefix,
+  { links, routes }: Pick<HostFacts, 'links' | 'routes'>,
+): LanLocation {
   const inside = links.filter(({ addresses }) =>
     addresses.some((address) => containsAddress(prefix, address.address)),
   );

@@ -30,7 +30,7 @@ import {
   removeSetup,
   reserveTable,
 } from '../setup-state.ts';
-import { forwardingSettings } from './forwarding.ts';
+import { HostSettings } from './host-settings.ts';
 import { NOTHING, type WantedKernel } from './wanted-kernel.ts';
 
 export interface KernelOptions {
@@ -44,6 +44,7 @@ export interface KernelOptions {
 export class MeshKernel {
   readonly #options: KernelOptions;
   readonly #target: RouteTable;
+  readonly #hostSettings: HostSettings;
   /** Kernel settings that are noted as ours. */
   readonly #kept = new Set<string>();
   /** Bodies of the nftables tables that are in place, by name. */
@@ -60,6 +61,7 @@ export class MeshKernel {
   private constructor(options: KernelOptions, target: RouteTable) {
     this.#options = options;
     this.#target = target;
+    this.#hostSettings = new HostSettings(options.interfaceName, options.forwarding);
   }
 
   /** Takes away what a killed predecessor left, and reserves a table. Adds nothing yet. */
@@ -98,7 +100,11 @@ export class MeshKernel {
 
   /** The main table may have changed: plans anew what is local and what is not. */
   replan(): Promise<void> {
-    return this.#serially(() => this.#applyRoutes());
+    return this.#serially(async () => {
+      this.#hostSettings.lookAgain();
+      await this.#applyRoutes();
+      await this.#applySettings();
+    });
   }
 
   /** Takes routes, rules, firewall and settings away; the addresses go with the interface. */
@@ -187,17 +193,16 @@ export class MeshKernel {
   }
 
   async #applySettings(): Promise<void> {
-    const { forwarding, log, interfaceName } = this.#options;
+    const { log, interfaceName } = this.#options;
     const { served, settings } = this.#wanted;
-    const families = new Set(served.map(({ family }) => family));
     const wanted: Record<string, string> = {
-      ...(forwarding && families.size > 0 && (await forwardingSettings(families))),
+      ...(await this.#hostSettings.wanted(served)),
       ...settings,
     };
     for (const [name, value] of Object.entries(wanted)) {
       if (await this.#keep(name, value)) log.info({ setting: name, value }, 'set, until the end');
     }
-    for (const name of this.#kept) {
+    for (const name of [...this.#kept].toReversed()) {
       if (name in wanted) continue;
       await releaseSetting(interfaceName, name);
       this.#kept.delete(name);
