@@ -2,7 +2,7 @@
 import { parseAddress } from '../../routing/address.ts';
 import { containsAddress, parsePrefix } from '../../routing/prefix.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
-import { FORWARDING } from '../mesh/forwarding.ts';
+import { FORWARDING } from '../doctor/host-facts.ts';
 import { readFilters } from './foreign-filters.ts';
 import { lookUp } from './kernel-lookup.ts';
 import { askNeighbour, type Link, readLinks } from './neighbour.ts';
