@@ -292,7 +292,9 @@ export class ConntrackDecoder {
 
   /** Of a value that `#find` found: its attribute's own length says it. */
   #endOf(value: number): number {
-    return value - ATTRIBUTE_HEADER_SIZE + this.#view.getUint16(value - ATTRIBUTE_HEADER_SIZE, true);
+    return (
+      value - ATTRIBUTE_HEADER_SIZE + this.#view.getUint16(value - ATTRIBUTE_HEADER_SIZE, true)
+    );
   }
 
   /** 1, 2, 4 or 8 bytes in network order; 0 if there is no value, or one of another size. */

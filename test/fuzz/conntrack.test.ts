@@ -14,9 +14,9 @@ const { attribute } = fc.letrec<{ attribute: number[]; content: number[] }>((tie
     }),
   content: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
-    fc.constantFrom(1, 2, 4, 8, 16).chain((length) =>
-      fc.array(fc.nat(255), { minLength: length, maxLength: length }),
-    ),
+    fc
+      .constantFrom(1, 2, 4, 8, 16)
+      .chain((length) => fc.array(fc.nat(255), { minLength: length, maxLength: length })),
     fc.array(tie('attribute'), { maxLength: 4 }).map((parts) => parts.flat()),
   ),
 }));
@@ -72,7 +72,11 @@ describe('conntrack messages with arbitrary input', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 4 }), fc.nat(7), (messages, offset) => {
         const whole = Buffer.concat([new Uint8Array(offset), ...messages]);
-        const bytes = new Uint8Array(whole.buffer, whole.byteOffset + offset, whole.length - offset);
+        const bytes = new Uint8Array(
+          whole.buffer,
+          whole.byteOffset + offset,
+          whole.length - offset,
+        );
         const seen = decode(bytes, bytes.length);
         expect(seen).toBeLessThanOrEqual(messages.length * 20);
       }),
