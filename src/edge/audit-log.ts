@@ -2,10 +2,9 @@
  * The audit log: one JSON object a line for every change, who made it, and what was before and after.
  *
  * Lines are written in batches beside the event loop, and a change is answered when its lines are in
- * the file. Mode 0600, only ever appended to; the file is opened for each batch, so that it may be
- * moved away at any time. One that is full becomes `.1`, that one `.2`, and the last is removed.
+ * the file.
  */
-import { appendFile, rename, stat, truncate } from 'node:fs/promises';
+import { RotatingFile } from '../control/node/rotating-file.ts';
 
 /** Of one file, in bytes; a batch that is larger has a file to itself. */
 const MAX_SIZE = 16 << 20;
@@ -51,7 +50,7 @@ export interface AuditLogOptions {
 const SECRETS = /hash|secret|credential|token$/i;
 
 export class AuditLog {
-  readonly #path: string;
+  readonly #file: RotatingFile;
   readonly #options: Required<AuditLogOptions>;
   #waiting: string[] = [];
   #queued = 0;
@@ -60,9 +59,11 @@ export class AuditLog {
   #last: Promise<void> = Promise.resolve();
 
   constructor(path: string, options: AuditLogOptions) {
-    this.#path = path;
     const limits = { maxSize: MAX_SIZE, maxFiles: MAX_FILES, maxQueued: MAX_QUEUED };
     this.#options = { now: Date.now, ...limits, ...options };
+    const { maxSize, maxFiles, onFailure } = this.#options;
+    const onStuck = (error: unknown): void => onFailure(error, 'the file is full and stays');
+    this.#file = new RotatingFile(path, { maxSize, maxFiles, onStuck });
   }
 
   /** Resolves when the lines are in the file, or were reported; never rejects. */
@@ -93,44 +94,14 @@ export class AuditLog {
     const text = lines.join('');
     this.#waiting = [];
     this.#next = undefined;
-    let size: number | undefined;
     try {
-      size = await sizeOf(this.#path);
-      if (size > 0 && size + Buffer.byteLength(text) > this.#options.maxSize) {
-        size = await this.#rotate(size);
-      }
-      await appendFile(this.#path, text, { mode: 0o600 });
+      await this.#file.append(text);
     } catch (error) {
-      // No half a line for the next one to be appended to.
-      if (size !== undefined) await truncate(this.#path, size).catch(() => {});
       // The changes are made and durable; what they were is not lost.
       for (const line of lines) this.#options.onFailure(error, line);
     }
     this.#queued -= text.length;
   }
-
-  /** Returns the size of the file to write to: 0, or as it was if it has to stay. */
-  async #rotate(size: number): Promise<number> {
-    const { maxFiles, onFailure } = this.#options;
-    try {
-      for (let i = maxFiles - 1; i > 0; i--) {
-        await rename(`${this.#path}.${i}`, `${this.#path}.${i + 1}`).catch(ignoreMissing);
-      }
-      await rename(this.#path, `${this.#path}.1`);
-      return 0;
-    } catch (error) {
-      onFailure(error, 'the file is full and stays');
-      return size;
-    }
-  }
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return (await stat(path).catch(ignoreMissing))?.size ?? 0;
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
 }
 
 function format(time: string, record: AuditRecord): string {
