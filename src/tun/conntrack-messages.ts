@@ -97,6 +97,14 @@ export interface ConntrackReader {
   onError(errno: number): void;
 }
 
+/**
+ * A number for a connection as long as the kernel has it. The kernel's hash alone is the same for two of
+ * some ten thousand.
+ */
+export function connectionKey({ id, original }: ConntrackRecord): number {
+  return id * 0x1_0000 + (original.sourcePort ^ original.destinationPort);
+}
+
 function emptyTuple(): Tuple {
   return {
     source: new Uint8Array(16),

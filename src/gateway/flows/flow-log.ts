@@ -7,7 +7,7 @@
  * known is null. Bounded: so many connections are remembered between looks; for more of them only the
  * end is logged.
  */
-import type { ConntrackRecord } from '../../tun/conntrack-messages.ts';
+import { type ConntrackRecord, connectionKey } from '../../tun/conntrack-messages.ts';
 import { type Denied, deniedEntry, entryOf, type FlowEntry, isoTime } from './flow-entry.ts';
 import type { Ends } from './flow-sides.ts';
 import type { LineTarget } from './line-target.ts';
@@ -41,7 +41,7 @@ export class FlowLog {
 
   /** The kernel has forgotten a connection. */
   handleEnd(record: ConntrackRecord, ends: Ends, now: number): void {
-    this.#known.delete(keyOf(record));
+    this.#known.delete(connectionKey(record));
     this.#write(entryOf('end', record, ends, now));
   }
 
@@ -52,7 +52,7 @@ export class FlowLog {
 
   /** The look has come to one that goes on. */
   handleListed(record: ConntrackRecord, ends: Ends, now: number): void {
-    const key = keyOf(record);
+    const key = connectionKey(record);
     const known = this.#known.get(key);
     const entry = entryOf('active', record, ends, now);
     if (known === undefined) {
@@ -106,9 +106,4 @@ export class FlowLog {
 /** Its place in the log where records are missing. @param records null = nobody knows how many */
 export function gapLine(records: number | null, reason: string, now: number): string {
   return `${JSON.stringify({ time: isoTime(now), event: 'gap', records, reason })}\n`;
-}
-
-/** The kernel's hash alone is the same for two of some ten thousand connections. */
-function keyOf({ id, original }: ConntrackRecord): number {
-  return id * 0x1_0000 + (original.sourcePort ^ original.destinationPort);
 }

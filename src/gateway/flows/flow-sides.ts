@@ -60,6 +60,12 @@ export class FlowSides {
     }
   }
 
+  /** Whose exactly this prefix is. */
+  get(prefix: string): Side | undefined {
+    const value = this.#table.get(parsePrefix(prefix)!);
+    return value === NO_VALUE ? undefined : this.#sides[value];
+  }
+
   /** @param address its first 4 or 16 bytes count */
   of(family: Family, address: Uint8Array): Side | undefined {
     const value =

@@ -27,7 +27,14 @@ import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
 import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
-import { closedFamilies, NOTHING, type WantedKernel, wantedKernel } from './wanted-kernel.ts';
+import {
+  closedFamilies,
+  type HostNeeds,
+  NO_NEEDS,
+  NOTHING,
+  type WantedKernel,
+  wantedKernel,
+} from './wanted-kernel.ts';
 
 /** Replicas that may still have a session with our predecessor, and are told that it is no more. */
 const MOST_REHANDSHAKES = 64;
@@ -60,6 +67,7 @@ export class NetmapInForce {
   readonly #options: NetmapInForceOptions;
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
+  #needs = NO_NEEDS;
   #saving: NodeJS.Timeout | undefined;
   #breakout: BreakoutWish;
   /** By which interfaces this host reaches the Internet, if others may through it. */
@@ -161,6 +169,14 @@ export class NetmapInForce {
     await this.#useEndpoints();
   }
 
+  /** What else this host is to have in its kernel from now on. */
+  async useNeeds(needs: HostNeeds): Promise<void> {
+    this.#needs = needs;
+    const { netmap, wanted } = this;
+    if (netmap === undefined || wanted === undefined) return;
+    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
+  }
+
   /** The edges have lost their sessions with us. */
   async shakeEdges(): Promise<void> {
     const edges = this.netmap?.edges ?? [];
@@ -226,7 +242,7 @@ export class NetmapInForce {
     const { tunnel, endpoints } = this.#options;
     const { interfaceName } = tunnel;
     const host = { interfaceName, exits: this.#exits, strict: this.#strict };
-    return wantedKernel(netmap, wanted, endpoints, host);
+    return wantedKernel(netmap, wanted, endpoints, host, this.#needs);
   }
 
   /** Without a netmap nobody takes the Internet traffic that others are to take. */

@@ -41,6 +41,10 @@ export interface WantedKernel {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+/** What is wanted of this host whatever the netmap says, as long as there is one. */
+export type HostNeeds = Pick<WantedKernel, 'tables' | 'settings'>;
+export const NO_NEEDS: HostNeeds = { tables: [], settings: {} };
+
 /** No addresses, no routes; the interface is up. */
 export const NOTHING: WantedKernel = {
   addresses: [],
@@ -57,6 +61,7 @@ export function wantedKernel(
   { addresses, prefixes, breakout }: Wanted,
   endpoints: EdgeEndpoints,
   host: BreakoutHost,
+  needs: HostNeeds = NO_NEEDS,
 ): WantedKernel {
   const outside = netmap.edges
     .flatMap(({ id }) => endpoints.of(id).all)
@@ -65,8 +70,8 @@ export function wantedKernel(
   return {
     ...{ addresses, prefixes, outside, served },
     closed: closedFamilies(breakout),
-    tables: breakoutTables(netmap, breakout, host),
-    settings: breakoutSettings(breakout, host),
+    tables: [...breakoutTables(netmap, breakout, host), ...needs.tables],
+    settings: { ...breakoutSettings(breakout, host), ...needs.settings },
   };
 }
 
@@ -76,4 +81,3 @@ export function closedFamilies(breakout: Breakout): BreakoutFamily[] {
     const way = breakout[family];
     return way.kind === 'refused' || (way.kind === 'through' && way.orElse === 'refuse');
   });
-}
