@@ -44,6 +44,7 @@ export function formatMesh(status: MeshStatus, now: number): string {
       ],
       ['edge API', formatStream(status, now)],
       ...formatBreakout(status),
+      ...formatFlowLog(status),
     ]),
     formatTable(
       ['EDGE', 'RELAY', 'HANDSHAKE', 'RECEIVED', 'SENT'],
@@ -81,6 +82,13 @@ function formatStream({ stream }: MeshStatus, now: number): string {
   const since = age(stream.since, now);
   if (stream.state === 'open') return `${stream.url}, for ${since}`;
   return stream.state === 'gone' ? 'deleted there' : `not reached for ${since}`;
+}
+
+function formatFlowLog({ flows: { log } }: MeshStatus): [string, string][] {
+  if (log === null) return [];
+  const dropped = log.dropped === 0 ? '' : `, ${log.dropped} dropped`;
+  const lost = log.lost === 0 ? '' : `, events lost ${log.lost} times`;
+  return [['flow log', `${log.target}, ${count(log.written, 'record')}${dropped}${lost}`]];
 }
 
 function formatPath({ path, rtt }: MeshPeer): string {

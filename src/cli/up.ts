@@ -10,6 +10,8 @@ import { FAMILY_CHOICES } from '../gateway/mesh/breakout-setting.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
+  FLOW_LOG_FILES_RANGE,
+  FLOW_LOG_SIZE_RANGE,
   fileSettings,
   type GatewaySettings,
   type GivenSettings,
@@ -69,6 +71,20 @@ export function upCommand(): Command {
     )
     .option('--no-forwarding', 'leave ip_forward and IPv6 forwarding as they are')
     .option('--no-diagnosis', 'answer no questions of other gateways about flows')
+    .option('--flow-log <target>', 'record connections in this file, or to syslog')
+    .option(
+      '--flow-log-size <MiB>',
+      'size of one file',
+      numberFrom(FLOW_LOG_SIZE_RANGE.least, FLOW_LOG_SIZE_RANGE.most),
+      DEFAULT_SETTINGS.flowLogSize,
+    )
+    .option(
+      '--flow-log-files <n>',
+      'full files that are kept',
+      numberFrom(FLOW_LOG_FILES_RANGE.least, FLOW_LOG_FILES_RANGE.most),
+      DEFAULT_SETTINGS.flowLogFiles,
+    )
+    .option('--no-one-way-detector', 'do not look for traffic that is not answered')
     .option('--metrics <address:port>', 'serve metrics for Prometheus there, as 127.0.0.1:9780')
     .option('-f, --foreground', 'stay in the foreground and log to stderr')
     .addOption(cryptoOption())

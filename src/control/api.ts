@@ -6,6 +6,7 @@
  *   POST /v1/enrol        with a join token's secret and a proof that the key is the host's own
  *   GET  /v1/netmap       server-sent events, bearer = credential, `Last-Event-ID` = netmap's id
  *   PUT  /v1/advertise    bearer = credential
+ *   PUT  /v1/faults       bearer = credential
  *
  * The stream starts with `netmap` (whole) or, resumed at a revision the edge still knows, with what
  * changed since (`delta`); each carries the netmap's id as the event's id. A comment line comes every
@@ -33,6 +34,7 @@ import { MAX_NETMAP_ID_LENGTH } from './netmap-id.ts';
 export const ENROL_PATH = '/v1/enrol';
 export const NETMAP_PATH = '/v1/netmap';
 export const ADVERTISE_PATH = '/v1/advertise';
+export const FAULTS_PATH = '/v1/faults';
 
 /** Between two comment lines of a stream without events, in ms. */
 export const HEARTBEAT_INTERVAL = 15_000;
@@ -99,6 +101,29 @@ export const advertiseResponseSchema = z.strictObject({
   pending: z.array(z.string()),
 });
 export type AdvertiseResponse = z.infer<typeof advertiseResponseSchema>;
+
+/** Told by a replica at once. */
+export const MAX_FAULTS = 8;
+/** Characters of a sentence. */
+export const MAX_FAULT_LENGTH = 600;
+
+/** Traffic of a replica that goes one way. */
+export const trafficFaultSchema = z.strictObject({
+  /** A peer sends nothing; a prefix of another connector, or our own site, does not answer. */
+  about: z.enum(['peer', 'prefix', 'site']),
+  /** Whose it is; null = the replica's own. While that connector is down it is no fault of this one. */
+  connector: connectorIdSchema.nullable(),
+  /** The prefix, or the name of the peer. */
+  subject: z.string().min(1).max(64),
+  /** A sentence with the probable cause. */
+  why: z.string().min(1).max(MAX_FAULT_LENGTH),
+});
+export type TrafficFault = z.infer<typeof trafficFaultSchema>;
+
+/** All that is so now; what is not named any more has passed. A new netmap stream begins with none. */
+export const faultsRequestSchema = z.strictObject({
+  faults: z.array(trafficFaultSchema).max(MAX_FAULTS),
+});
 
 export const instanceSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/, 'not the name of a run');
 

@@ -3,10 +3,11 @@
  *
  *   INACTIVE  none of its replicas has ever reached an edge
  *   DOWN      one has, none is bound to an edge now
- *   DEGRADED  some of its replicas are not bound to all edges
+ *   DEGRADED  some of its replicas are not bound to all edges, or one says that traffic goes one way
  *   HEALTHY   every replica is bound to every edge
  */
 import { z } from 'zod';
+import type { TrafficFault } from './api.ts';
 import {
   type ConnectorId,
   type EdgeId,
@@ -48,6 +49,8 @@ interface Presence {
   why: string;
   /** Addresses of two machines that run it at once; undefined = one does. */
   twins: readonly string[] | undefined;
+  /** What of its traffic goes one way, as it says itself. */
+  faults: readonly TrafficFault[];
 }
 
 /** Faults named in a sentence. */
@@ -58,6 +61,8 @@ export class HealthTracker {
   readonly #connectors = new Map<ConnectorId, Health>();
   readonly #ofConnector = new Map<ConnectorId, Set<ReplicaId>>();
   readonly #edges = new Map<EdgeId, string>();
+  /** Replicas that say that traffic goes one way. */
+  readonly #accusing = new Set<ReplicaId>();
   readonly #changes: HealthChange[] = [];
 
   /** Nobody is bound yet; `saved` tells who was once. */
@@ -122,6 +127,16 @@ export class HealthTracker {
     this.#assess(presence.connector, now);
   }
 
+  /** What of the replica's traffic goes one way, all of it. */
+  handleFaults(replica: ReplicaId, faults: readonly TrafficFault[], now: number): void {
+    const presence = this.#replicas.get(replica);
+    if (presence === undefined || (faults.length === 0 && presence.faults.length === 0)) return;
+    presence.faults = faults;
+    if (faults.length > 0) this.#accusing.add(replica);
+    else this.#accusing.delete(replica);
+    this.#assess(presence.connector, now);
+  }
+
   healthOf(connector: ConnectorId): Health {
     return this.#connectors.get(connector) ?? UNSEEN;
   }
@@ -160,7 +175,8 @@ export class HealthTracker {
 
   #addReplica(id: ReplicaId, connector: ConnectorId, hostname: string): void {
     const before = this.#replicas.get(id);
-    const fresh = { edges: new Set<EdgeId>(), since: null, why: '', twins: undefined };
+    const none = { twins: undefined, faults: [] };
+    const fresh = { edges: new Set<EdgeId>(), since: null, why: '', ...none };
     this.#replicas.set(id, { ...(before ?? fresh), connector, hostname });
     const members = this.#ofConnector.get(connector);
     if (members === undefined) this.#ofConnector.set(connector, new Set([id]));
@@ -169,6 +185,7 @@ export class HealthTracker {
 
   #removeReplica(id: ReplicaId, connector: ConnectorId): void {
     this.#replicas.delete(id);
+    this.#accusing.delete(id);
     const members = this.#ofConnector.get(connector);
     members?.delete(id);
     if (members?.size === 0) this.#ofConnector.delete(connector);
@@ -191,6 +208,22 @@ export class HealthTracker {
     const after = { state, since, why };
     this.#connectors.set(connector, after);
     if (!same) this.#changes.push({ connector, before, after });
+    if (isDown(before) !== isDown(after)) this.#assessAccusers(connector, now);
+  }
+
+  /** What they say of a connector counts while that is up: otherwise it is its own trouble. */
+  #assessAccusers(accused: ConnectorId, now: number | null): void {
+    for (const id of this.#accusing) {
+      const { connector, faults } = this.#replicas.get(id)!;
+      if (faults.some((fault) => fault.connector === accused)) this.#assess(connector, now);
+    }
+  }
+
+  /** Clauses about one replica's traffic. */
+  #trafficFaults({ hostname, faults }: Presence): string[] {
+    return faults
+      .filter(({ connector }) => connector === null || !isDown(this.#connectors.get(connector)))
+      .map(({ why }) => `${hostname}: ${why.replace(/\.$/, '')}`);
   }
 
   #assessment(connector: ConnectorId): { state: HealthState; why: string } {
@@ -201,7 +234,8 @@ export class HealthTracker {
         : { state: 'INACTIVE', why: 'It joined, but has not reached an edge yet.' };
     }
     const faults: string[] = [];
-    for (const { hostname, edges, since, why, twins } of replicas) {
+    for (const replica of replicas) {
+      const { hostname, edges, since, why, twins } = replica;
       if (twins !== undefined) faults.push(describeTwins(hostname, twins));
       if (edges.size === 0) {
         const reason = why === '' ? '' : ` (${why})`;
@@ -212,6 +246,7 @@ export class HealthTracker {
       for (const [edge, name] of this.#edges) {
         if (!edges.has(edge)) faults.push(`${hostname} is not bound to ${name}`);
       }
+      faults.push(...this.#trafficFaults(replica));
     }
     const more = faults.length > NAMED ? `; and ${faults.length - NAMED} more` : '';
     const why = `${faults.slice(0, NAMED).join('; ')}${more}.`;
@@ -233,6 +268,10 @@ export class HealthTracker {
 
 function describeTwins(hostname: string, addresses: readonly string[]): string {
   return `${hostname} runs on two machines at once, with copies of one identity (seen at ${addresses.join(' and ')}): end one, give its identity up there with \`connector down --forget\`, and join it with a token`;
+}
+
+function isDown(health: Health | undefined): boolean {
+  return health?.state === 'DOWN' || health?.state === 'INACTIVE';
 }
 
 const UNSEEN: Health = { state: 'INACTIVE', since: null, why: 'No replica has joined yet.' };

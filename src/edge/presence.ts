@@ -7,6 +7,7 @@
 
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { TrafficFault } from '../control/api.ts';
 import {
   type Health,
   type HealthState,
@@ -92,6 +93,8 @@ export class Presence {
   /** A run of the replica's daemon opened a netmap stream; `instance` names the run. */
   handleStream(replica: ReplicaId, instance: string, address: string): void {
     const now = this.#options.now();
+    // It tells them again, if they are still so.
+    this.#tracker.handleFaults(replica, [], now);
     const twins = this.#twins.handleOpened(replica, instance, address, now);
     if (twins === undefined) return;
     if (!this.#twinned.has(replica)) {
@@ -101,6 +104,12 @@ export class Presence {
     }
     this.#twinned.add(replica);
     this.#tracker.handleTwins(replica, twins, now);
+    this.#report();
+  }
+
+  /** What of its traffic goes one way, as the replica says. */
+  handleFaults(replica: ReplicaId, faults: readonly TrafficFault[]): void {
+    this.#tracker.handleFaults(replica, faults, this.#options.now());
     this.#report();
   }
 

@@ -6,6 +6,8 @@ import {
   ENROL_PATH,
   enrolRequestSchema,
   enrolResponseSchema,
+  FAULTS_PATH,
+  faultsRequestSchema,
   NETMAP_PATH,
   netmapQuerySchema,
 } from '../../control/api.ts';
@@ -118,6 +120,17 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
           return plan;
         });
         return { approved: [...result.approved], pending: [...result.pending] };
+      },
+    }),
+    endpoint({
+      method: 'PUT',
+      path: FAULTS_PATH,
+      access: 'replica',
+      summary: 'What of this replica’s traffic goes one way, all of it: its connector is degraded',
+      body: faultsRequestSchema,
+      handle: ({ body, replica }) => {
+        bound(replica!.id, REQUEST_COST);
+        services.presence.handleFaults(replica!.id, body.faults);
       },
     }),
   ];

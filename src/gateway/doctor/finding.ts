@@ -31,6 +31,8 @@ export const CHECKS = {
   mtu: 'MTU of the way out',
   peers: 'other connectors',
   breakout: 'by whom Internet traffic leaves',
+  'one-way': 'traffic that is not answered',
+  'flow-log': 'records of connections',
 } as const;
 
 export type CheckName = keyof typeof CHECKS;

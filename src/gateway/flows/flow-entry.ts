@@ -80,7 +80,8 @@ export function entryOf(
     translated: translated
       ? { source: destinationOf(record, reply), destination: sourceOf(record, reply) }
       : null,
-    answered: (status & STATUS.seenReply) !== 0,
+    // A refused TCP connection has a packet back, but never the bit.
+    answered: (status & STATUS.seenReply) !== 0 || record.packetsBack > 0,
     sent: counted ? { packets: record.packetsOut, bytes: record.bytesOut } : null,
     received: counted ? { packets: record.packetsBack, bytes: record.bytesBack } : null,
     start: start === 0 ? null : isoTime(start),

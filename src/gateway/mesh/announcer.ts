@@ -1,6 +1,6 @@
 /**
- * Tells the edge what this replica advertises until it knows: at each connection, and again after
- * what passes, not sooner than the edge said (`Retry-After`).
+ * Tells the edge something of this replica until it knows, what it advertises for example: at each
+ * connection, and again after what passes, not sooner than the edge said (`Retry-After`).
  */
 import { CausewayError } from '../../errors.ts';
 import type { Log } from '../log.ts';
@@ -13,14 +13,19 @@ export class Announcer {
   readonly #tell: (signal: AbortSignal) => Promise<void>;
   readonly #ending = new AbortController();
   readonly #log: Log;
+  readonly #what: string;
   readonly #backoff = new Backoff(Math.random);
   #telling = false;
   #timer: NodeJS.Timeout | undefined;
   /** Why the last attempt failed, and whether there will be another. */
   fault: { readonly message: string; readonly again: boolean } | undefined;
 
-  /** @param tell one attempt; does nothing when the edge knows already */
-  constructor(tell: (signal: AbortSignal) => Promise<void>, log: Log) {
+  /**
+   * @param tell one attempt; does nothing when the edge knows already
+   * @param what it is, for the log
+   */
+  constructor(tell: (signal: AbortSignal) => Promise<void>, log: Log, what = 'what is advertised') {
+    this.#what = what;
     this.#tell = tell;
     this.#log = log;
   }
@@ -50,7 +55,7 @@ export class Announcer {
       const again = !(error instanceof EdgeRefusal) || error.mayPass;
       this.fault = { message: (error as Error).message, again };
       const code = error instanceof CausewayError ? error.code : undefined;
-      const text = 'the edge did not take what is advertised';
+      const text = `the edge did not take ${this.#what}`;
       this.#log.warn({ code, err: error, again }, text);
       if (!again) return;
       const least = (error instanceof EdgeRefusal && error.retryAfter) || 0;

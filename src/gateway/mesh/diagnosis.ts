@@ -8,6 +8,7 @@ import type { RouteConflict } from '../../tun/route-plan.ts';
 import { type Finding, ok, problem, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
+import { diagnoseFlows } from '../flows/flow-diagnosis.ts';
 import { diagnoseBreakout } from './breakout-diagnosis.ts';
 import { diagnoseEdges } from './edge-diagnosis.ts';
 import type { MeshStatus } from './mesh-status.ts';
@@ -20,7 +21,11 @@ const MOST_CLOCK_OFFSET = 60_000;
 const ROUTED: ReadonlySet<string> = new Set(['in force', 'partly local']);
 
 export async function diagnose(view: MeshView, status: MeshStatus): Promise<Finding[]> {
-  return [...diagnoseMesh(view, status, Date.now()), ...(await checkHost(scopeOf(status)))];
+  return [
+    ...diagnoseMesh(view, status, Date.now()),
+    ...(await diagnoseFlows(view.flows)),
+    ...(await checkHost(scopeOf(status))),
+  ];
 }
 
 /** What the gateway knows of itself. Pure, but for `view`. */

@@ -13,9 +13,11 @@ import {
   type EnrolRequest,
   type EnrolResponse,
   enrolResponseSchema,
+  FAULTS_PATH,
   NETMAP_PATH,
   type Problem,
   problemSchema,
+  type TrafficFault,
 } from '../../control/api.ts';
 import { CausewayError, ERROR_CODES } from '../../errors.ts';
 import { connectToEdge, type TlsPin } from './edge-connection.ts';
@@ -119,6 +121,17 @@ export class EdgeClient {
     const headers = bearer(credential);
     const call: Call = { method: 'PUT', path: ADVERTISE_PATH, headers, body, signal };
     return parse(advertiseResponseSchema, await readAll(await this.#call(call)));
+  }
+
+  /** @throws CausewayError as `enrol` */
+  async tellFaults(
+    credential: string,
+    faults: readonly TrafficFault[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const headers = bearer(credential);
+    const body = { faults };
+    await readAll(await this.#call({ method: 'PUT', path: FAULTS_PATH, headers, body, signal }));
   }
 
   /**

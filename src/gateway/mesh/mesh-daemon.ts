@@ -16,6 +16,7 @@ import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
 import type { Explanation } from '../explain/explanation.ts';
+import { type FlowOptions, MeshFlows } from '../flows/mesh-flows.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
@@ -44,6 +45,7 @@ export interface MeshOptions {
   readonly breakout: BreakoutWish;
   /** Whether other gateways may ask this one about flows between their sites and its own. */
   readonly diagnosis: boolean;
+  readonly flows: FlowOptions;
   readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
@@ -80,6 +82,7 @@ export class MeshGateway implements Attachment {
   readonly #announcer: Announcer;
   readonly #diagnosis: DiagnosisListener | undefined;
   readonly #silence = new SilenceWatch();
+  readonly #flows: MeshFlows;
   /** For what changes the tunnel, the kernel, the netmap in force and the identity. */
   readonly #turns = new Turns();
   #identity: Identity;
@@ -110,6 +113,15 @@ export class MeshGateway implements Attachment {
     });
     this.#announcer = new Announcer((signal) => this.#announce(signal), log);
     this.#diagnosis = options.diagnosis ? openDiagnosis(() => this.#view(), log) : undefined;
+    this.#flows = new MeshFlows({
+      tunnel,
+      inForce: this.#inForce,
+      silence: this.#silence,
+      inTurn: (step) => this.#turns.take(step),
+      tellEdge: (faults, signal) =>
+        enrolled.client.tellFaults(this.#identity.credential, faults, signal),
+      log,
+    });
   }
 
   async open(): Promise<void> {
@@ -131,7 +143,14 @@ export class MeshGateway implements Attachment {
     });
     this.#looking = setInterval(() => {
       this.#silence.look(countersOf(this.#tunnel.snapshot().peers), Date.now());
+      this.#flows.silenceLooked();
     }, LOOK_INTERVAL).unref();
+    void this.useFlows(this.#options.flows);
+  }
+
+  /** Flow log and one-way detector as these settings say, from now on. */
+  useFlows(flows: FlowOptions): Promise<void> {
+    return this.#flows.use(flows);
   }
 
   async meshStatus(): Promise<MeshStatus> {
@@ -184,6 +203,7 @@ export class MeshGateway implements Attachment {
   async close(): Promise<void> {
     this.#announcer.close();
     await this.#diagnosis?.close();
+    await this.#flows.close();
     const idle = this.#turns.close();
     this.#monitor?.close();
     clearInterval(this.#looking);
@@ -218,6 +238,7 @@ export class MeshGateway implements Attachment {
       clockOffset: enrolled.client.clockOffset,
       announceFault: this.#announcer.fault,
       silence: this.#silence,
+      flows: this.#flows,
     };
   }
 
@@ -286,6 +307,7 @@ export class MeshGateway implements Attachment {
       })
       .catch((error: unknown) => this.#options.log.error({ err: error }, 'after reconnecting'));
     this.#announcer.start();
+    this.#flows.connected();
   }
 
   async #announce(signal: AbortSignal): Promise<void> {

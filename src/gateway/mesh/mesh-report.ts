@@ -65,9 +65,15 @@ export function reportMesh(view: MeshView): MeshStatus {
       return { reason, meaning: DROP_REASONS[reason], packets };
     }),
     policy: describePolicy(view),
+    flows: describeFlows(view),
     findings: [],
     problems: [],
   };
+}
+
+function describeFlows({ flows }: MeshView): MeshStatus['flows'] {
+  const { oneWay, ...state } = flows.state;
+  return { ...state, oneWay: [...oneWay] };
 }
 
 function describePolicy({ policy }: MeshView): MeshStatus['policy'] {

@@ -129,6 +129,36 @@ export const meshStatusSchema = z.object({
       ),
     })
     .nullable(),
+  flows: z.object({
+    /** Null = it is off. */
+    log: z
+      .object({
+        target: z.string(),
+        written: z.number(),
+        /** Records that the target did not take. */
+        dropped: z.number(),
+        /** Times that the kernel had more events than were read. */
+        lost: z.number(),
+        fault: z.string().nullable(),
+      })
+      .nullable(),
+    /** Why connections cannot be followed. */
+    fault: z.string().nullable(),
+    /** Traffic that is not answered. */
+    oneWay: z.array(
+      z.object({
+        prefix: z.string(),
+        connector: z.string(),
+        /** From our point of view: `out` into the mesh, `in` from it to our own site. */
+        direction: z.enum(['out', 'in']),
+        /** Who does not answer. */
+        about: z.enum(['peer', 'prefix']),
+        since: timeSchema,
+        flows: z.number(),
+        hosts: z.number(),
+      }),
+    ),
+  }),
   /** What every check of the gateway and its host found (doctor/finding.ts). */
   findings: z.array(
     z.object({

@@ -1,4 +1,5 @@
 /** What there is to tell of a running gateway: `status`, the diagnosis and the summary read this. */
+import type { MeshFlows } from '../flows/mesh-flows.ts';
 import type { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { TunnelSnapshot } from '../tunnel.ts';
 import type { Announcer } from './announcer.ts';
@@ -28,4 +29,5 @@ export interface MeshView {
   /** Why the edge does not know what is advertised. */
   readonly announceFault: Announcer['fault'];
   readonly silence: Pick<SilenceWatch, 'since'>;
+  readonly flows: Pick<MeshFlows, 'state' | 'describe'>;
 }

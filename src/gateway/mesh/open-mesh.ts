@@ -5,7 +5,7 @@ import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint
 import { openTunnel } from '../open-tunnel.ts';
 import { breakoutWish } from './breakout-setting.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
-import type { GatewaySettings } from './settings.ts';
+import { checkFlowLog, type GatewaySettings } from './settings.ts';
 import { openStateDirectory } from './state-directory.ts';
 
 export interface OpenMeshOptions {
@@ -39,6 +39,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     diagnosis,
   } = settings;
   if (settings.metrics !== undefined) checkListenAddress(settings.metrics);
+  if (settings.flowLog !== undefined) checkFlowLog(settings.flowLog);
   const state = await openStateDirectory(settings.stateDir);
   const opening = openTunnel({ interfaceName, mtu, crypto, log });
   // Whoever awaits it gets the error.
@@ -68,7 +69,8 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       log,
     });
     const net = { mtu, listenPort, forwarding, diagnosis };
-    const mesh = { enrolled, state, ...net, breakout, version, log, onWarning };
+    const flows = settings;
+    const mesh = { enrolled, state, ...net, flows, breakout, version, log, onWarning };
     return {
       interfaceName,
       mtu,

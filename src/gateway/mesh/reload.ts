@@ -9,14 +9,22 @@ import { breakoutWish } from './breakout-setting.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 
-/** What a running gateway takes; the token is asked for at a start only. */
+/** Of the flow log and the one-way detector. */
+const FLOWS: readonly (keyof GatewaySettings)[] = [
+  'flowLog',
+  'flowLogSize',
+  'flowLogFiles',
+  'oneWayDetector',
+];
 const BREAKOUT = ['breakout', 'breakoutFamily', 'breakoutFallback'] as const;
+/** What a running gateway takes; the token is asked for at a start only. */
 const LIVE: readonly (keyof GatewaySettings)[] = [
   ...BREAKOUT,
   'advertise',
   'allowDefault',
   'metrics',
   'logLevel',
+  ...FLOWS,
 ];
 const ONCE: readonly (keyof GatewaySettings)[] = ['token', 'tokenFile'];
 
@@ -24,7 +32,7 @@ export interface ReloadOptions {
   readonly settings: GatewaySettings;
   /** The settings by the command line and the file as it is now. */
   readonly reread: () => Promise<GatewaySettings>;
-  readonly gateway: Promise<Pick<MeshGateway, 'advertise' | 'breakOut'>>;
+  readonly gateway: Promise<Pick<MeshGateway, 'advertise' | 'breakOut' | 'useFlows'>>;
   readonly metrics: Promise<Pick<MetricsEndpoint, 'use'>>;
   readonly log: Log;
 }
@@ -66,6 +74,7 @@ export class Reloader {
       if (after.metrics !== undefined) checkListenAddress(after.metrics);
       await (await metrics).use(after.metrics);
     }
+    if (changed.some((name) => FLOWS.includes(name))) await (await gateway).useFlows(after);
     // Last of what is applied: what is refused above leaves all as it was.
     log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
     const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));

@@ -17,8 +17,12 @@ import { closestName } from './closest-name.ts';
 import {
   CRYPTOGRAPHY,
   DEFAULT_SETTINGS,
+  FLOW_LOG_FILES_RANGE,
+  FLOW_LOG_FORM,
+  FLOW_LOG_SIZE_RANGE,
   type GatewaySettings,
   type GivenSettings,
+  isFlowLog,
   MTU_RANGE,
   PORT_RANGE,
 } from './settings.ts';
@@ -74,6 +78,10 @@ const schema = z.strictObject({
   diagnosis: truth.optional(),
   crypto: choice(CRYPTOGRAPHY).optional(),
   metrics: z.string(`${LISTEN_ADDRESS_FORM}, in quotes`).optional(),
+  'flow-log': z.string(`${FLOW_LOG_FORM}, in quotes`).refine(isFlowLog, FLOW_LOG_FORM).optional(),
+  'flow-log-size': numberIn(FLOW_LOG_SIZE_RANGE).optional(),
+  'flow-log-files': numberIn(FLOW_LOG_FILES_RANGE).optional(),
+  'one-way-detector': truth.optional(),
   'log-level': choice(LOG_LEVEL_NAMES).optional(),
 });
 type File = z.infer<typeof schema>;
@@ -145,6 +153,10 @@ export function checkSettings(
       diagnosis: settings.diagnosis,
       crypto: settings.crypto,
       metrics: settings.metrics,
+      flowLog: settings['flow-log'],
+      flowLogSize: settings['flow-log-size'],
+      flowLogFiles: settings['flow-log-files'],
+      oneWayDetector: settings['one-way-detector'],
       logLevel: settings['log-level'],
     }),
     mistakes: mistakes.toSorted((a, b) => a.line - b.line),

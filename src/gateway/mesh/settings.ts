@@ -3,6 +3,7 @@
  * what the command line does not say. Without the schemas' library, for the commands that need none.
  */
 import { existsSync } from 'node:fs';
+import { CausewayError } from '../../errors.ts';
 import type { TunnelOptions } from '../tunnel.ts';
 import type { BreakoutSetting } from './breakout-setting.ts';
 import { DEFAULT_STATE_DIRECTORY } from './state-directory.ts';
@@ -29,6 +30,13 @@ export interface GatewaySettings extends BreakoutSetting {
   readonly crypto: TunnelOptions['crypto'];
   /** `ADDRESS:PORT` of the metrics; undefined = none. */
   readonly metrics?: string | undefined;
+  /** A path, or `syslog`; undefined = no flow log. */
+  readonly flowLog?: string | undefined;
+  /** MiB of one file. */
+  readonly flowLogSize: number;
+  /** Full ones that are kept. */
+  readonly flowLogFiles: number;
+  readonly oneWayDetector: boolean;
   /** Undefined = the default. */
   readonly logLevel?: string | undefined;
 }
@@ -48,11 +56,28 @@ export const DEFAULT_SETTINGS = {
   forwarding: true,
   diagnosis: true,
   crypto: 'auto',
+  flowLogSize: 64,
+  flowLogFiles: 8,
+  oneWayDetector: true,
 } as const satisfies GatewaySettings;
 
 export const MTU_RANGE = { least: 1_280, most: 65_440 } as const;
 export const PORT_RANGE = { least: 0, most: 65_535 } as const;
+export const FLOW_LOG_SIZE_RANGE = { least: 1, most: 16_384 } as const;
+export const FLOW_LOG_FILES_RANGE = { least: 1, most: 1_000 } as const;
+/** What a flow log goes to, in words. */
+export const FLOW_LOG_FORM = 'an absolute path or "syslog"';
 export const CRYPTOGRAPHY = ['auto', 'noble', 'openssl'] as const;
+
+/** @throws CausewayError USAGE */
+export function checkFlowLog(target: string): void {
+  if (isFlowLog(target)) return;
+  throw new CausewayError('USAGE', `A flow log goes to ${FLOW_LOG_FORM}, not to ${target}.`);
+}
+
+export function isFlowLog(target: string): boolean {
+  return target === 'syslog' || /^\/[^\0]*[^/\0]$/.test(target);
+}
 
 /** The command line wins over the file, the file over the defaults. */
 export function mergeSettings(commandLine: GivenSettings, file: GivenSettings): GatewaySettings {

@@ -81,3 +81,4 @@ export function closedFamilies(breakout: Breakout): BreakoutFamily[] {
     const way = breakout[family];
     return way.kind === 'refused' || (way.kind === 'through' && way.orElse === 'refuse');
   });
+}

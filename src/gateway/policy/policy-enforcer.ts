@@ -29,6 +29,8 @@ const LOOK_INTERVAL_MS = 1_000;
 const RETRY_AFTER_MS = 5_000;
 /** Flows logged in one look: a sample, if there are more. */
 const MAX_LOGGED = 50;
+/** The same for who asks to be told of those denied. */
+const MAX_TOLD = 1_000;
 /** Denied flows that `status` shows. */
 const MAX_RECENT = 20;
 
@@ -68,6 +70,8 @@ export interface EnforcerOptions {
 }
 
 export class PolicyEnforcer {
+  /** Told of each denied flow, once. */
+  onDenied: ((flow: DeniedFlow) => void) | undefined;
   readonly #interfaceName: string;
   readonly #log: Log;
   readonly #again: () => Promise<unknown>;
@@ -221,13 +225,17 @@ export class PolicyEnforcer {
     const before = this.#noted;
     this.#noted = new Set(flows.map(keyOf));
     const fresh = flows.filter((flow) => !before.has(keyOf(flow)));
-    for (const flow of fresh.slice(0, MAX_LOGGED)) this.#tell(flow, this.#inForce.evaluator);
+    const { evaluator } = this.#inForce;
+    const told = this.onDenied === undefined ? MAX_LOGGED : MAX_TOLD;
+    for (const [i, flow] of fresh.slice(0, told).entries()) {
+      this.#tell(flow, evaluator, i < MAX_LOGGED);
+    }
     if (fresh.length > MAX_LOGGED) {
       this.#log.info({ flows: fresh.length - MAX_LOGGED }, 'more flows met the policy');
     }
   }
 
-  #tell(flow: NotedFlow, evaluator: PolicyEvaluator): void {
+  #tell(flow: NotedFlow, evaluator: PolicyEvaluator, log: boolean): void {
     const source = numericAddress(flow.source)!;
     const destination = numericAddress(flow.destination)!;
     const { protocol, port, packets } = flow;
@@ -240,9 +248,12 @@ export class PolicyEnforcer {
       packets,
     };
     if (verdict === 'deny') {
+      const denied = { ...told, at: Date.now(), rule };
+      this.onDenied?.(denied);
+      if (!log) return;
       this.#log.info({ ...told, rule: rule ?? 'default' }, 'denied by the policy');
-      this.#recent = [{ ...told, at: Date.now(), rule }, ...this.#recent].slice(0, MAX_RECENT);
-    } else if (logged.length > 0) {
+      this.#recent = [denied, ...this.#recent].slice(0, MAX_RECENT);
+    } else if (logged.length > 0 && log) {
       this.#log.info({ ...told, rules: logged }, 'logged by the policy');
     }
   }

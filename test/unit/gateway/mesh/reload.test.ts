@@ -14,6 +14,7 @@ const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.pars
 const advertise = vi.fn(async () => {});
 const use = vi.fn(async (_: string | undefined) => {});
 const breakOut = vi.fn(async () => {});
+const useFlows = vi.fn(async () => {});
 
 beforeEach(() => {
   lines = [];
@@ -21,6 +22,7 @@ beforeEach(() => {
   advertise.mockClear();
   use.mockClear();
   breakOut.mockClear();
+  useFlows.mockClear();
   vi.stubEnv('LOG_LEVEL', undefined);
 });
 
@@ -35,7 +37,7 @@ function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promis
   const made = new Reloader({
     settings,
     reread,
-    gateway: Promise.resolve({ advertise, breakOut }),
+    gateway: Promise.resolve({ advertise, breakOut, useFlows }),
     metrics: Promise.resolve({ use }),
     log,
   });
@@ -128,4 +130,17 @@ test('where metrics are served, and nowhere without the key', async () => {
   await reload({});
   await reload({ metrics: 'everywhere' });
   expect(use.mock.calls).toEqual([['[::1]:9781'], [undefined]]);
+});
+
+test('the flow log and the one-way detector, once for each change', async () => {
+  const reload = reloader({});
+  await reload({ flowLog: '/var/log/causeway/flows.jsonl' });
+  await reload({ flowLog: '/var/log/causeway/flows.jsonl', flowLogFiles: 2 });
+  await reload({ flowLog: '/var/log/causeway/flows.jsonl', flowLogFiles: 2 });
+  await reload({ oneWayDetector: false });
+  expect(useFlows.mock.calls).toMatchObject([
+    [{ flowLog: '/var/log/causeway/flows.jsonl', flowLogFiles: 8, oneWayDetector: true }],
+    [{ flowLog: '/var/log/causeway/flows.jsonl', flowLogFiles: 2 }],
+    [{ oneWayDetector: false }],
+  ]);
 });
