@@ -82,6 +82,9 @@ ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 # \`connector down\` ends it, until it is started again.
 Restart=on-failure
 StateDirectory=causeway
+# For a flow log.
+LogsDirectory=causeway
+LogsDirectoryMode=0700
 # Other tunnels on this host have their sockets there as well.
 RuntimeDirectory=causeway wireguard
 RuntimeDirectoryMode=0700

@@ -150,7 +150,7 @@ function addGatewayMetrics(table: MetricsTable): void {
   );
   table.gauges(
     'causeway_gateway_health',
-    'Seen from here: HEALTHY with all relays bound, DEGRADED with some, DOWN with none, INACTIVE without a netmap',
+    'Seen from here: HEALTHY with all relays bound, DEGRADED with some or with traffic that is not answered, DOWN with none, INACTIVE without a netmap',
     ['state'],
     (status, set) => {
       const health = healthOf(status, Date.now());
@@ -197,11 +197,14 @@ function addGatewayMetrics(table: MetricsTable): void {
 }
 
 /** In cloudflared's words, as far as a gateway can tell by itself. */
-function healthOf({ netmap, edges }: MeshStatus, now: number): (typeof HEALTH_STATES)[number] {
+function healthOf(
+  { netmap, edges, flows }: MeshStatus,
+  now: number,
+): (typeof HEALTH_STATES)[number] {
   if (netmap === null) return 'INACTIVE';
   const bound = edges.filter(({ lastHandshake }) => isInSession(lastHandshake, now)).length;
   if (bound === 0) return 'DOWN';
-  return bound < edges.length ? 'DEGRADED' : 'HEALTHY';
+  return bound < edges.length || flows.oneWay.length > 0 ? 'DEGRADED' : 'HEALTHY';
 }
 
 function addRouteMetrics(table: MetricsTable): void {

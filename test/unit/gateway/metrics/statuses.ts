@@ -45,6 +45,7 @@ export function status(more: Partial<MeshStatus> = {}): MeshStatus {
     routes: [],
     drops: [],
     policy: null,
+    flows: { log: null, fault: null, oneWay: [] },
     problems: [],
     ...more,
   } as MeshStatus;
