@@ -20,7 +20,8 @@ export async function answerFlow(
   const { protocol, port } = request;
   const source = numericAddress(request.source)!;
   const destination = numericAddress(request.destination)!;
-  const own = { ...concern, flow: { source, destination, protocol, port } };
+  const departs = concern.near === request.source;
+  const own = { ...concern, departs, flow: { source, destination, protocol, port } };
   const { interfaceName } = view.snapshot;
   return { facts: await readOwnSide(view, netmap, interfaceName, own, false) };
 }

@@ -43,7 +43,7 @@ function ways(interfaceName: string): [string, string] {
   return [`-i ${interfaceName}`, `-o ${interfaceName}`];
 }
 
-export function iptablesProgram({ tool, family }: FilterChain): string {
+export function iptablesProgram({ tool, family }: Pick<FilterChain, 'tool' | 'family'>): string {
   const base = family === 'ip6' ? 'ip6tables' : 'iptables';
   return tool === 'iptables-legacy' ? `${base}-legacy` : base;
 }

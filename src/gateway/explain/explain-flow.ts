@@ -15,7 +15,7 @@ import { type AskedFlow, readQuestion, understand } from './asked-flow.ts';
 import type { Explanation, Step } from './explanation.ts';
 import type { FlowCase, Session, Side, Silence } from './flow-case.ts';
 import { farOf, whoseIs } from './netmap-facts.ts';
-import { readOwnSide } from './own-side.ts';
+import { readOwnSide, routesHere } from './own-side.ts';
 import { flowSteps } from './steps/flow-steps.ts';
 import { bothHere, nobodyHere, nothingKnown } from './steps/here-steps.ts';
 
@@ -65,10 +65,10 @@ async function explainEnds(
   const { chosen } = farOf(
     netmap,
     isOrigin ? asked.flow.destination : asked.flow.source,
-    now.kernel.conflicts,
+    routesHere(now),
   );
   const peer = netmap.peers.find(({ name, serving }) => serving && name === chosen?.connector);
-  const own = { near, far, flow: asked.flow };
+  const own = { near, far, flow: asked.flow, departs: isOrigin };
   const interfaceName = now.snapshot.interfaceName;
   const [facts, told] = await Promise.all([
     readOwnSide(now, netmap, interfaceName, own, true),

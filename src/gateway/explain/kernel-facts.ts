@@ -1,22 +1,30 @@
 /** What the kernel of this gateway would do with a flow between its site and the mesh. */
+
+import type { Flow } from '../../control/policy/evaluate.ts';
 import { parseAddress } from '../../routing/address.ts';
 import { containsAddress, parsePrefix } from '../../routing/prefix.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import { FORWARDING } from '../doctor/host-facts.ts';
-import { readFilters } from './foreign-filters.ts';
+import { readHostFilters } from '../doctor/host-filters.ts';
+import { findFilters } from './flow-filters.ts';
 import { lookUp } from './kernel-lookup.ts';
 import { askNeighbour, type Link, readLinks } from './neighbour.ts';
 import { reversePathMode } from './reverse-path.ts';
 import { deviceSchema, type KernelFacts, type Lookup } from './side-facts.ts';
 
-/**
- * @param near address of this site
- * @param far address behind the mesh
- * @param mesh the mesh's interface
- */
+export interface NearAndFar {
+  /** Address of this site. */
+  readonly near: string;
+  /** Address behind the mesh. */
+  readonly far: string;
+  readonly flow: Flow;
+  /** Whether the flow begins at `near`. */
+  readonly departs: boolean;
+}
+
+/** @param mesh the mesh's interface */
 export async function readKernelFacts(
-  near: string,
-  far: string,
+  { near, far, flow, departs }: NearAndFar,
   mesh: string,
 ): Promise<KernelFacts> {
   const { family } = parseAddress(near)!;
@@ -28,17 +36,16 @@ export async function readKernelFacts(
   ]);
   const isOwn = own.result === 'local';
   const link = isOwn ? undefined : lanOf(links, near, mesh, toNear, own);
-  const hooks = isOwn ? (['input', 'output'] as const) : (['forward'] as const);
   const isUsed = link?.state === 'up' && [toNear, own].some(({ device }) => device === link.device);
   const hop = toNear.result === 'sent' ? toNear : own;
-  const [toFar, ownToFar, neighbour, strict, filters] = await Promise.all([
+  const [toFar, ownToFar, neighbour, strict, { chains, unread }] = await Promise.all([
     isOwn ? lookUp(far, near, undefined) : lookUp(far, near, link?.device),
     lookUp(far, isOwn ? near : undefined, undefined),
     isUsed && link.asks && hop.device === link.device
       ? askNeighbour(hop.gateway ?? near, link.device)
       : undefined,
     strictOf(family, link === undefined ? [mesh] : [mesh, link.device]),
-    readFilters(mesh, family, hooks),
+    readHostFilters(),
   ]);
   return {
     own: isOwn,
@@ -51,7 +58,8 @@ export async function readKernelFacts(
     neighbour: neighbour ?? null,
     forwarding: forwarding !== '0',
     strict,
-    filters,
+    filters: findFilters(chains, { flow, departs, mesh, lan: link?.device }),
+    filtersRead: unread === undefined,
   };
 }
 

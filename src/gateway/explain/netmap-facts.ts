@@ -1,4 +1,5 @@
 /** What the netmap in force says of a flow: whose its addresses are, who carries them, what the policy says. Pure. */
+import { isDefaultRoute } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { bytesOf, type NumericAddress } from '../../control/policy/address-set.ts';
 import { ownersOfNetmap } from '../../control/policy/compile.ts';
@@ -10,6 +11,7 @@ import {
   parsePrefix,
 } from '../../routing/prefix.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
+import type { Wanted } from '../mesh/netmap-translation.ts';
 import type { Holder, SideFacts } from './side-facts.ts';
 
 const MOST_OTHERS = 4;
@@ -64,13 +66,23 @@ function longestAround(prefixes: readonly string[], address: NumericAddress): st
     .map(formatPrefix)[0];
 }
 
+export interface RoutesHere {
+  readonly conflicts: MeshView['kernel']['conflicts'];
+  /** A default route is taken only of the connector that Internet traffic leaves by. */
+  readonly breakout: Wanted['breakout'] | undefined;
+}
+
 /** Who has the address: the longest prefix, then the lowest priority, as packets are routed. */
 export function farOf(
   { peers, self }: Netmap,
   far: NumericAddress,
-  conflicts: MeshView['kernel']['conflicts'],
+  { conflicts, breakout }: RoutesHere,
 ): SideFacts['far'] {
   const bytes = bytesOf(far);
+  const way = breakout?.[far.family];
+  const taker = way?.kind === 'through' ? way.by.name : undefined;
+  const isTaken = ({ prefix, connector }: Holder): boolean =>
+    prefix === null || !isDefaultRoute(prefix) || connector === taker;
   const holders = peers
     .filter(({ serving }) => serving)
     .flatMap(({ name: connector, mesh, prefixes }): (Holder & { readonly length: number })[] => {
@@ -86,7 +98,8 @@ export function farOf(
     })
     .toSorted((a, b) => b.length - a.length || a.priority - b.priority)
     .map(({ length: _, ...holder }) => holder);
-  const [chosen = null, ...others] = holders;
+  const chosen = holders.find(isTaken) ?? null;
+  const others = holders.filter((holder) => holder !== chosen);
   const text = chosen?.prefix ?? (far.family === 4 ? self.meshRanges.ipv4 : self.meshRanges.ipv6);
   const routed = parsePrefix(text)!;
   const conflict = conflicts.find(

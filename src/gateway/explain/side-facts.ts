@@ -39,6 +39,19 @@ export type Lookup = z.infer<typeof lookupSchema>;
 export const lookupsSchema = z.object({ forwarded: lookupSchema, own: lookupSchema });
 export type Lookups = z.infer<typeof lookupsSchema>;
 
+export const filterSchema = z.object({
+  tool: z.enum(['nft', 'iptables', 'iptables-legacy']),
+  family: z.enum(['ip', 'ip6', 'inet']),
+  table: identifierSchema,
+  chain: identifierSchema,
+  hook: z.enum(['prerouting', 'forward', 'postrouting', 'input', 'output']),
+  /** Whose chain it is. */
+  product: z.enum(['nftables', 'iptables', 'firewalld', 'ufw', 'Docker']),
+  way: z.enum(['flow', 'answer']),
+  /** `partly`: unless a rule accepts it of which that cannot be told. */
+  passage: z.enum(['dropped', 'partly']),
+});
+
 export const kernelFactsSchema = z.object({
   /** `near` is an address of the gateway itself. */
   own: z.boolean(),
@@ -60,17 +73,10 @@ export const kernelFactsSchema = z.object({
   forwarding: z.boolean(),
   /** Interfaces with strict rp_filter, of the mesh's and the one of `near`. */
   strict: z.array(deviceSchema).max(2),
-  /** Chains of others that drop what is forwarded, or comes in or goes out where `near` is the gateway's. */
-  filters: z
-    .array(
-      z.object({
-        family: z.enum(['ip', 'ip6', 'inet']),
-        table: identifierSchema,
-        chain: identifierSchema,
-        hook: z.enum(['forward', 'input', 'output']),
-      }),
-    )
-    .max(8),
+  /** Chains of others that do not let the flow, or its answers, pass. */
+  filters: z.array(filterSchema).max(8),
+  /** Whether all of the host's chains could be read. */
+  filtersRead: z.boolean(),
 });
 export type KernelFacts = z.infer<typeof kernelFactsSchema>;
 

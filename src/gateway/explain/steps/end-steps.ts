@@ -68,10 +68,13 @@ function siteStep(
   const answers = neighbour === 'answers' ? `, and ${hop} answers there` : '';
   const isDefault = lookup.prefix?.endsWith('/0') ? ' by the default route' : '';
   const by = lookup.gateway === null ? '' : ` by ${lookup.gateway}`;
+  const leaving = facts.near.prefix?.endsWith('/0')
+    ? ' It leaves with the address of this gateway there.'
+    : '';
   return okStep(
     found('').step,
     at,
-    `${near} is ${whose}; it is behind ${lookup.device}${by}${isDefault}${answers}.`,
+    `${near} is ${whose}; it is behind ${lookup.device}${by}${isDefault}${answers}.${leaving}`,
   );
 }
 

@@ -1,7 +1,11 @@
 /** Whether a gateway's kernel lets a flow through: forwarding, the check of sources, filters of others. Pure. */
+
+import { forwardRemedy, iptablesProgram } from '../../doctor/firewall-remedy.ts';
 import type { Step } from '../explanation.ts';
-import { failedStep, okStep, type Side, settingOf } from '../flow-case.ts';
+import { failedStep, okStep, type Side, settingOf, uncheckedStep } from '../flow-case.ts';
 import type { KernelFacts } from '../side-facts.ts';
+
+type Filter = KernelFacts['filters'][number];
 
 export function hostSteps(side: Side): Step[] {
   const { kernel } = side.facts;
@@ -66,34 +70,55 @@ function reversePath({ name, near, far, facts }: Side, kernel: KernelFacts): Ste
   return [failedStep({ step: 'rp_filter', at: name, text }, 'Make it loose.', name, command)];
 }
 
-const WAYS = { forward: ['iifname', 'oifname'], input: ['iifname'], output: ['oifname'] } as const;
-const OPTIONS = { iifname: '-i', oifname: '-o' } as const;
-
-function firewall({ name, facts }: Side, { filters, own }: KernelFacts): Step {
-  const ways = own ? 'what comes in and goes out' : 'what is forwarded';
-  if (filters.length === 0) {
-    return okStep('firewall', name, `No chain of others drops ${ways} unless it is let in.`);
+function firewall({ name: at, facts }: Side, { filters, filtersRead }: KernelFacts): Step {
+  const step = 'firewall';
+  const [first] = filters;
+  if (first === undefined && !filtersRead) {
+    const text = 'Not all packet filters of the host can be read: `connector doctor` says why.';
+    return uncheckedStep(step, at, text);
   }
-  const names = filters.map(({ family, table, chain }) => `${family} ${table} ${chain}`).join(', ');
-  const [isOne, it] = filters.length === 1 ? ['drops', 'it'] : ['drop', 'them'];
-  const text = `${names} ${isOne} what no rule of ${it} accepts, and none names ${facts.device}.`;
-  const commands = filters.flatMap((filter) =>
-    WAYS[filter.hook].map((way) => accepting(filter, way, facts.device)),
-  );
-  const remedy =
-    'Accept what comes from the mesh and goes there; for good, in the configuration of that firewall.';
-  return failedStep({ step: 'firewall', at: name, text }, remedy, name, ...commands);
+  if (first === undefined) {
+    return okStep(step, at, 'No chain of the host drops the flow or its answers.');
+  }
+  const stopping = filters.filter(({ passage }) => passage === 'dropped');
+  if (stopping.length === 0) {
+    const names = filters.map(nameOf).join(', ');
+    const text = `${names} may drop it: that depends on rules which cannot be judged from here.`;
+    return uncheckedStep(step, at, text);
+  }
+  const said = stopping.map((filter) => {
+    const what = filter.way === 'flow' ? 'the flow' : 'its answers';
+    return `${nameOf(filter)} drops ${what} (${filter.product}).`;
+  });
+  const commands = stopping.flatMap((filter) => accepting(filter, facts.device));
+  const remedy = 'Let pass what comes from the mesh and goes there.';
+  return failedStep({ step, at, text: said.join(' ') }, remedy, at, ...new Set(commands));
 }
 
-/** Chains of iptables are better changed by its own command, which reads back what it wrote. */
-function accepting(
-  { family, table, chain }: KernelFacts['filters'][number],
-  way: keyof typeof OPTIONS,
-  device: string,
-): string {
-  if (family !== 'inet' && table === 'filter' && /^[A-Z]+$/.test(chain)) {
-    const program = family === 'ip' ? 'iptables' : 'ip6tables';
-    return `${program} -I ${chain} ${OPTIONS[way]} ${device} -j ACCEPT`;
+function nameOf({ tool, family, table, chain }: Filter): string {
+  return tool === 'nft'
+    ? `${family} ${table} ${chain}`
+    : `${chain} of ${iptablesProgram({ tool, family })}`;
+}
+
+/** By a chain of which `forwardRemedy` knows the product. */
+const SIGNS: Readonly<Partial<Record<Filter['product'], string>>> = {
+  Docker: 'DOCKER-USER',
+  ufw: 'ufw-user-forward',
+  firewalld: 'FORWARD_direct',
+};
+
+function accepting(filter: Filter, device: string): readonly string[] {
+  const { tool, family, table, hook, product } = filter;
+  const ofChain = { tool, family, table, type: 'filter', policy: undefined, rules: [] };
+  const chain = { ...ofChain, name: filter.chain, hook };
+  if (hook !== 'input' && hook !== 'output') {
+    const sign = SIGNS[product];
+    const beside = sign === undefined ? [] : [{ ...ofChain, name: sign, hook: undefined }];
+    return forwardRemedy(chain, [chain, ...beside], device).commands;
   }
-  return `nft insert rule ${family} ${table} ${chain} ${way} ${device} accept`;
+  const [nft, iptables] = hook === 'input' ? ['iifname', '-i'] : ['oifname', '-o'];
+  return tool === 'nft'
+    ? [`nft insert rule ${family} ${table} ${chain.name} ${nft} ${device} accept`]
+    : [`${iptablesProgram(chain)} -I ${chain.name} ${iptables} ${device} -j ACCEPT`];
 }

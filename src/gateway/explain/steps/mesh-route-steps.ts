@@ -17,6 +17,13 @@ export function meshRouteStep(
   const { name: at, far, facts } = side;
   const { chosen, local } = facts.far;
   const found = (text: string) => ({ step, at, text });
+  const offering = facts.far.others.filter(({ prefix }) => prefix?.endsWith('/0'));
+  if (chosen === null && offering.length > 0) {
+    const names = offering.map(({ connector }) => connector).join(', ');
+    const text = `${far} is of the Internet: ${names} would take it, but this gateway's Internet traffic does not leave by another.`;
+    const remedy = `If it is to leave there: \`connector up --breakout ${offering[0]!.connector}\`.`;
+    return failedStep(found(text), remedy, at);
+  }
   if (chosen === null || to === undefined) {
     const text = `No connector of ${facts.vnet} has a route to ${far}.`;
     const remedy = `See whether one waits for approval (\`connector routes ls --state pending\`), or add one: \`connector routes add PREFIX --connector NAME\`. What is in another virtual network is not reached.`;

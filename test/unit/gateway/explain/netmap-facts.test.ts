@@ -1,0 +1,78 @@
+/** Whose addresses are, and who carries them, by a netmap. */
+import { expect, test } from 'vitest';
+import type { BreakoutWay } from '../../../../src/control/breakout.ts';
+import { numericAddress } from '../../../../src/control/policy/address-set.ts';
+import { farOf, nearOf, whoseIs } from '../../../../src/gateway/explain/netmap-facts.ts';
+import type { PeerOffer } from '../../../../src/gateway/mesh/netmap-translation.ts';
+import { parsePrefix } from '../../../../src/routing/prefix.ts';
+import { netmap } from '../mesh/netmaps.ts';
+
+const address = (text: string) => numericAddress(text)!;
+const NO_ROUTES = { conflicts: [], breakout: undefined };
+const map = netmap({
+  own: [
+    ['10.1.0.0/24', true],
+    ['10.9.0.0/24', false],
+  ],
+  peers: [
+    { n: 2, prefixes: [['10.2.0.0/16'], ['10.7.0.0/24', 200], ['0.0.0.0/0']] },
+    { n: 3, prefixes: [['10.2.3.0/24'], ['10.7.0.0/24', 50]] },
+    { n: 4, serving: false },
+  ],
+});
+
+test('whose an address is', () => {
+  expect(whoseIs(map, address('10.1.0.7'))).toEqual({ here: true, others: [] });
+  expect(whoseIs(map, address('100.96.0.1'))).toEqual({ here: true, others: [] });
+  expect(whoseIs(map, address('10.9.0.7')).here).toBe(false);
+  expect(whoseIs(netmap({ own: [['10.9.0.0/24', false]] }), address('10.9.0.7'))).toEqual({
+    ...{ here: true, others: [] },
+  });
+  expect(whoseIs(map, address('10.2.3.4'))).toEqual({ here: false, others: ['site-3'] });
+  expect(whoseIs(map, address('10.7.0.4')).others).toEqual(['site-2', 'site-3']);
+  expect(whoseIs(map, address('fd00::3')).others).toEqual(['site-3']);
+  expect(whoseIs(map, address('2001:db8::1'))).toEqual({ here: false, others: [] });
+});
+
+test('by which of its prefixes a site has its end', () => {
+  expect(nearOf(map, address('100.96.0.1'))).toEqual({ kind: 'mesh', prefix: null });
+  expect(nearOf(map, address('10.1.0.1'))).toEqual({ kind: 'route', prefix: '10.1.0.0/24' });
+  expect(nearOf(map, address('10.9.0.1'))).toEqual({ kind: 'pending', prefix: '10.9.0.0/24' });
+  expect(nearOf(map, address('10.8.0.1'))).toEqual({ kind: 'none', prefix: null });
+});
+
+test('the longest prefix wins, then the lowest priority; the others are told', () => {
+  const long = farOf(map, address('10.2.3.4'), NO_ROUTES);
+  expect(long.chosen).toEqual({ connector: 'site-3', prefix: '10.2.3.0/24', priority: 100 });
+  expect(long.others.map(({ prefix }) => prefix)).toEqual(['10.2.0.0/16', '0.0.0.0/0']);
+  const preferred = farOf(map, address('10.7.0.4'), NO_ROUTES);
+  expect(preferred.chosen).toMatchObject({ connector: 'site-3', priority: 50 });
+  expect(farOf(map, address('100.96.0.2'), NO_ROUTES).chosen).toEqual({
+    ...{ connector: 'site-2', prefix: null, priority: 0 },
+  });
+  expect(farOf(map, address('100.96.0.4'), NO_ROUTES).chosen).toBeNull();
+});
+
+test('a default route is of nobody but whom Internet traffic leaves by', () => {
+  const unused = farOf(map, address('192.0.2.1'), NO_ROUTES);
+  expect(unused).toMatchObject({ chosen: null, others: [{ connector: 'site-2' }] });
+  const own: BreakoutWay<PeerOffer> = { kind: 'own' };
+  const by = { name: 'site-2' } as PeerOffer;
+  const through: BreakoutWay<PeerOffer> = { kind: 'through', by, orElse: 'refuse' };
+  const used = farOf(map, address('192.0.2.1'), {
+    ...{ conflicts: [], breakout: { 4: through, 6: own } },
+  });
+  expect(used.chosen).toMatchObject({ connector: 'site-2', prefix: '0.0.0.0/0' });
+});
+
+test('a conflict is told of addresses that it keeps', () => {
+  const local = { connected: true, interfaceName: 'eth1', prefix: parsePrefix('10.2.5.0/24')! };
+  const conflicts = [
+    { prefix: parsePrefix('10.2.0.0/16')!, local, outcome: 'partly-local' as const },
+  ];
+  const routes = { conflicts, breakout: undefined };
+  expect(farOf(map, address('10.2.5.9'), routes).local).toEqual({
+    ...{ prefix: '10.2.5.0/24', device: 'eth1', connected: true },
+  });
+  expect(farOf(map, address('10.2.6.9'), routes).local).toBeNull();
+});
