@@ -1,5 +1,6 @@
 /** The commands of `connector`, one file each. */
 import { Command } from 'commander';
+import { captureCommand } from './capture.ts';
 import { completionCommand } from './completion.ts';
 import { configCheckCommand } from './config-check.ts';
 import { createCommand } from './connector-create.ts';
@@ -62,7 +63,8 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(downCommand())
     .addCommand(statusCommand())
     .addCommand(doctorCommand())
-    .addCommand(pingCommand());
+    .addCommand(pingCommand())
+    .addCommand(captureCommand());
   program
     .command('config')
     .description('the configuration file of a gateway')

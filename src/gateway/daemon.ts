@@ -3,6 +3,7 @@
  * ready, and waits for one reason to end. Whatever was opened is closed again in the opposite order,
  * on every way out, a failure half-way included.
  */
+import type { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import type { Explanation } from './explain/explanation.ts';
@@ -27,6 +28,8 @@ export interface Attachment {
   close(): Promise<void>;
   /** Called when the interface is gone. */
   afterInterface?(): Promise<void>;
+  /** Names of peers by public key, in base64, for people. */
+  peerNames?(): ReadonlyMap<string, string>;
   /** Of a gateway under a control plane. */
   meshStatus?(): Promise<MeshStatus>;
   /** The same. @throws CausewayError for a question that makes no sense */
@@ -103,6 +106,11 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       mesh: () => attachment?.meshStatus?.(),
       explain: (question: unknown) => attachment?.explain?.(question),
       status: () => statusOf(tunnel.snapshot(), process.pid, since),
+      capture: async (request: unknown, socket: Socket) => {
+        const { streamCapture } = await import('./capture/capture-session.ts');
+        const names = () => attachment?.peerNames?.() ?? new Map<string, string>();
+        await streamCapture(tunnel, names, request, socket);
+      },
       stop: () => end({ cause: 'stop-requested' }),
     };
     const directory = options.runtimeDirectory ?? runtimeDirectory();

@@ -145,6 +145,17 @@ async function askAll<T extends { readonly interface: string }>(
   return found.sort((a, b) => a.interface.localeCompare(b.interface));
 }
 
+/** Sockets with that interface's name, or of every interface, alive or not; those of our namespace first. */
+export function socketPaths(
+  interfaceName?: string,
+): { readonly name: string; readonly path: string }[] {
+  return knownDirectories().flatMap((directory) =>
+    socketsIn(directory)
+      .filter((name) => interfaceName === undefined || name === interfaceName)
+      .map((name) => ({ name, path: join(directory, name + SUFFIX) })),
+  );
+}
+
 function knownDirectories(): string[] {
   try {
     return runtimeDirectories();

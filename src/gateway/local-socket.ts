@@ -5,6 +5,8 @@
  *   {"request":"status"}   {"status":{…}}
  *   {"request":"mesh"}     {"mesh":{…}}, of a gateway under a control plane
  *   {"request":"explain","arguments":{…}}   {"explanation":{…}}, of the same (explain/explanation.ts)
+ *   {"request":"capture","arguments":{…}}   {"capturing":{…}}, then frames (capture/capture-stream.ts)
+ *                          until the client half-closes; the connection ends with it
  *   {"request":"stop"}     {"stopping":true}, then the connection ends when everything is removed
  *   anything else          {"error":"…"}, with a "code" where docs/errors.md has one
  *
@@ -24,7 +26,7 @@ const MAX_REQUEST_LENGTH = 4_096;
 /** Unanswered requests of one connection, which is dropped beyond. */
 const MAX_PENDING = 16;
 
-const REQUESTS = ['status', 'mesh', 'explain', 'stop'] as const;
+const REQUESTS = ['status', 'mesh', 'explain', 'capture', 'stop'] as const;
 export type RequestName = (typeof REQUESTS)[number];
 
 export type LocalResponse =
@@ -40,6 +42,8 @@ export interface LocalHandlers {
   mesh(): Promise<MeshStatus> | undefined;
   /** The same; rejects with a CausewayError for a question that makes no sense. */
   explain(question: unknown): Promise<Explanation> | undefined;
+  /** Answers on the socket until the capture ends; rejects before it has begun. */
+  capture(request: unknown, socket: Socket): Promise<void>;
   /** Starts the daemon's end; connections are closed when it is done. */
   stop(): void;
 }
@@ -70,7 +74,8 @@ function serve(socket: Socket, handlers: LocalHandlers): void {
   let answering: Promise<void> = Promise.resolve();
   const answer = async (line: string): Promise<void> => {
     if (socket.destroyed) return;
-    const response = await respond(line, handlers);
+    const response = await respond(line, handlers, socket);
+    if (response === undefined) return void socket.end();
     stopping ||= 'stopping' in response;
     if (socket.destroyed) return;
     // The next answer is not made before this one is read: a status may be long.
@@ -107,8 +112,12 @@ function drained(socket: Socket): Promise<void> {
   });
 }
 
-/** The answer to one line. */
-export async function respond(line: string, handlers: LocalHandlers): Promise<LocalResponse> {
+/** The answer to one line; undefined if it was given on the socket, which is to end now. */
+export async function respond(
+  line: string,
+  handlers: LocalHandlers,
+  socket: Socket,
+): Promise<LocalResponse | undefined> {
   if (line.length > MAX_REQUEST_LENGTH) return { error: 'a request is too long' };
   const request = parseRequest(line);
   if (request === undefined) {
@@ -121,6 +130,10 @@ export async function respond(line: string, handlers: LocalHandlers): Promise<Lo
     if (name === 'mesh') {
       const mesh = await handlers.mesh();
       return mesh === undefined ? NO_MESH : { mesh };
+    }
+    if (name === 'capture') {
+      await handlers.capture(request.arguments, socket);
+      return undefined;
     }
     if (name === 'explain') {
       const explanation = await handlers.explain(request.arguments);

@@ -6,6 +6,7 @@
 import type { DropReason } from '../drops.ts';
 import type { PresharedKey, PrivateKey, PublicKey } from '../keys.ts';
 import type { DeviceChange, PeerEndpoint } from '../wireguard/configuration.ts';
+import type { CaptureOptions, TunnelCapture } from './capture/tunnel-capture.ts';
 import type { Log } from './log.ts';
 
 /** The POSIX errors that a change can end with; the UAPI answers their (negative) numbers. */
@@ -99,6 +100,12 @@ export interface Tunnel {
   apply(change: DeviceChange): Promise<void>;
   /** Configuration and statistics at this moment; does not stop packets. */
   snapshot(): TunnelSnapshot;
+  /**
+   * Begins to capture decrypted packets.
+   *
+   * @throws CausewayError LIMIT_REACHED while another capture runs
+   */
+  capture(options: CaptureOptions): Promise<TunnelCapture>;
   /** Resolves, never rejects, when the interface vanished, the data plane failed, or `close()`. */
   readonly closed: Promise<TunnelEnd>;
   /** Removes the interface and frees everything. Harmless when called again. */

@@ -4,6 +4,7 @@ import type { OpenedTun } from '../../native/addon.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import type { TapOptions } from '../capture/packet-tap.ts';
 import type { TunnelErrno } from '../tunnel.ts';
 import type { CryptoPreference } from './crypto-choice.ts';
 
@@ -20,6 +21,9 @@ export type Command =
   | { readonly kind: 'apply'; readonly id: number; readonly change: DeviceChange }
   | { readonly kind: 'link'; readonly up: boolean; readonly mtu: number }
   | { readonly kind: 'routes-changed' }
+  | { readonly kind: 'capture'; readonly options: TapOptions }
+  | { readonly kind: 'capture-peers'; readonly peers: readonly number[] }
+  | { readonly kind: 'capture-end' }
   | { readonly kind: 'close' };
 
 /** A peer's number, by which its figures are found in shared memory. */
@@ -45,6 +49,7 @@ export type Report =
   | { readonly kind: 'sockets'; readonly port: number; readonly offloads: readonly string[] }
   | { readonly kind: 'bind-failed'; readonly message: string }
   | { readonly kind: 'events'; readonly events: readonly DeviceEvent[] }
+  | { readonly kind: 'capturing' }
   | { readonly kind: 'gone' }
   | { readonly kind: 'closed' };
 

@@ -18,6 +18,7 @@ import type { UdpSockets } from '../../udp/udp-sockets.ts';
 import { InboundVector, OutboundVector, type VectorAead } from '../../vector.ts';
 import type { Device } from '../../wireguard/device.ts';
 import { HandshakeShare } from '../../wireguard/handshake-share.ts';
+import type { PacketTap } from '../capture/packet-tap.ts';
 
 /** Entries and arena bytes of the outbound vector; the arena holds any one super-packet. */
 const OUTBOUND_ENTRIES = 512;
@@ -64,6 +65,8 @@ export class PacketLoop {
   /** Datagrams that the open sockets' buffers had no room for, when they were counted last. */
   #socketDrops = 0;
   #countSocketAt = 0;
+  /** Sees each packet where it is plaintext, while there is a capture. */
+  tap: Pick<PacketTap, 'inbound' | 'outbound'> | undefined;
   /** The outbound vector waits for a socket to become writable. */
   #blocked = false;
   #closed = false;
@@ -153,6 +156,7 @@ export class PacketLoop {
     if (tun.unknownOffload > 0) drops.add('out_unknown_offload', tun.unknownOffload);
     if (vector.length > 0) {
       device.handleOutbound(vector, now);
+      if (this.tap !== undefined) this.tap.outbound(vector, now);
       aead.sealVector(vector);
       this.#send(false);
       this.#share.addPackets(performance.now() - started);
@@ -187,6 +191,7 @@ export class PacketLoop {
     device.handleInbound(vector, now);
     aead.openVector(vector);
     device.handleOpened(vector, now);
+    if (this.tap !== undefined) this.tap.inbound(vector, now);
     const groups = tun.gather(vector);
     if (tun.malformed > 0) drops.add('in_inner_malformed', tun.malformed);
     if (tun.options > 0) drops.add('in_inner_options', tun.options);

@@ -14,6 +14,7 @@ import type { DeviceChange } from '../../wireguard/configuration.ts';
 import { readEndpoint } from '../../wireguard/endpoint-record.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { createPeerFigures, PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import type { CaptureOptions, TunnelCapture } from '../capture/tunnel-capture.ts';
 import {
   type OpenTunnel,
   type Tunnel,
@@ -58,6 +59,9 @@ class TunnelProcess implements Tunnel {
   #nextId = 1;
   #port = 0;
   #socketOffloads: readonly string[] = [];
+  #capturing = false;
+  /** Called when the data plane captures; set as long as a capture runs. */
+  #onCapturing: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -141,6 +145,35 @@ class TunnelProcess implements Tunnel {
     });
   }
 
+  async capture({ filter, peers, snaplen }: CaptureOptions): Promise<TunnelCapture> {
+    if (this.#capturing) {
+      const message = `Another capture runs on ${this.interfaceName}: end it first.`;
+      throw new CausewayError('LIMIT_REACHED', message);
+    }
+    this.#capturing = true;
+    const { createCaptureRing } = await import('../capture/capture-ring.ts');
+    const { numbersOf, TunnelCapture } = await import('../capture/tunnel-capture.ts');
+    const ring = createCaptureRing();
+    const numbers = this.#numbers;
+    const began = new Promise<void>((resolve) => {
+      this.#onCapturing = resolve;
+    });
+    const meant = peers && numbersOf(peers, numbers);
+    this.#post({ kind: 'capture', options: { ring, filter, peers: meant, snaplen } });
+    await Promise.race([began, this.#exited]);
+    return new TunnelCapture({
+      ring,
+      numbers,
+      usePeers: (now) => this.#post({ kind: 'capture-peers', peers: now }),
+      onClose: () => {
+        if (this.#onCapturing === undefined) return;
+        this.#onCapturing = undefined;
+        this.#capturing = false;
+        this.#post({ kind: 'capture-end' });
+      },
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -177,6 +210,9 @@ class TunnelProcess implements Tunnel {
         break;
       case 'events':
         for (const event of report.events) this.#logEvent(event);
+        break;
+      case 'capturing':
+        this.#onCapturing?.();
         break;
       case 'gone':
         this.#end({ cause: 'interface-removed' });

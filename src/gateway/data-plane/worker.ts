@@ -20,6 +20,7 @@ import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.
 import type { DeviceEvent } from '../../wireguard/events.ts';
 import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
+import type { PacketTap, TapOptions } from '../capture/packet-tap.ts';
 import { collectGarbage } from '../start-memory.ts';
 import { chooseCryptography } from './crypto-choice.ts';
 import type { Command, PeerNumber, Report, WorkerOptions } from './messages.ts';
@@ -204,6 +205,19 @@ function bind(): void {
   }
 }
 
+/** What is done about captures, one after the other: the code for it is loaded when it is needed. */
+let capturing: Promise<void> = Promise.resolve();
+
+function changeCapture(change: () => void | Promise<void>): void {
+  capturing = capturing.then(change);
+}
+
+async function beginCapture(options: TapOptions): Promise<void> {
+  const { PacketTap } = await import('../capture/packet-tap.ts');
+  loop.tap = new PacketTap(device, clock.read(), options);
+  report({ kind: 'capturing' });
+}
+
 function setLink(isUp: boolean, mtu: number): void {
   device.mtu = mtu;
   linkUp = isUp;
@@ -229,6 +243,17 @@ port.on('message', (command: Command) => {
       device.clearStickySources();
       loop.sockets?.forgetPaths();
       announceAddress();
+      break;
+    case 'capture':
+      changeCapture(() => beginCapture(command.options));
+      break;
+    case 'capture-peers':
+      changeCapture(() => (loop.tap as PacketTap | undefined)?.usePeers(command.peers));
+      break;
+    case 'capture-end':
+      changeCapture(() => {
+        loop.tap = undefined;
+      });
       break;
     case 'close':
       device.down(clock.read());

@@ -90,6 +90,7 @@ export class MeshGateway implements Attachment {
   #stream: EdgeStream | undefined;
   #monitor: RouteMonitor | undefined;
   #looking: NodeJS.Timeout | undefined;
+  readonly #dependents: { close(): Promise<void> }[] = [];
   /** The stream was open before. */
   #connected = false;
 
@@ -174,6 +175,11 @@ export class MeshGateway implements Attachment {
     return explainFlow(() => this.#view(), question);
   }
 
+  peerNames(): ReadonlyMap<string, string> {
+    const { peers = [], edges = [] } = this.#inForce.netmap ?? {};
+    return new Map([...peers, ...edges].map(({ publicKey, name }) => [publicKey, name]));
+  }
+
   /** One line for people. */
   summary(): string {
     return summarizeMesh(this.#view());
@@ -200,7 +206,13 @@ export class MeshGateway implements Attachment {
     this.#announcer.start();
   }
 
+  /** To be closed before the gateway is: it asks the gateway things. */
+  closeFirst(part: { close(): Promise<void> }): void {
+    this.#dependents.push(part);
+  }
+
   async close(): Promise<void> {
+    for (const part of this.#dependents) await part.close();
     this.#announcer.close();
     await this.#diagnosis?.close();
     await this.#flows.close();

@@ -1,5 +1,5 @@
 /** What `connector up` runs: the state directory locked, this host enrolled, then the daemon's parts. */
-import type { Attachment, DaemonOptions } from '../daemon.ts';
+import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { openTunnel } from '../open-tunnel.ts';
@@ -83,7 +83,10 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
         const joining = joinMesh(tunnel, mesh, signal);
         joining.then(joined.resolve, joined.reject);
         gateway = await joining;
-        return withMetrics(gateway, await metrics, settings.metrics);
+        const endpoint = await metrics;
+        gateway.closeFirst(endpoint);
+        await endpoint.use(settings.metrics);
+        return gateway;
       },
     };
   } catch (error) {
@@ -91,22 +94,4 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     await state.close();
     throw error;
   }
-}
-
-/** The gateway with its metrics, which are there before it is said to be ready. */
-async function withMetrics(
-  gateway: MeshGateway,
-  endpoint: MetricsEndpoint,
-  address: string | undefined,
-): Promise<Attachment> {
-  await endpoint.use(address);
-  return {
-    close: async () => {
-      await endpoint.close();
-      await gateway.close();
-    },
-    afterInterface: () => gateway.afterInterface(),
-    meshStatus: () => gateway.meshStatus(),
-    explain: (question) => gateway.explain(question),
-  };
 }

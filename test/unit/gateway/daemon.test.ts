@@ -9,7 +9,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -316,8 +316,14 @@ describe('sockets', () => {
         called++;
         throw new Error('not to be called');
       };
-      const handlers = { status: never, mesh: never, explain: never, stop: never };
-      expect(await respond(line, handlers)).toHaveProperty('error');
+      const handlers = {
+        status: never,
+        mesh: never,
+        explain: never,
+        capture: never,
+        stop: never,
+      };
+      expect(await respond(line, handlers, new Socket())).toHaveProperty('error');
       expect(called).toBe(0);
     },
   );

@@ -5,6 +5,7 @@
 import { x25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex } from '../../../src/bytes.ts';
 import type { DropReason } from '../../../src/drops.ts';
+import type { TunnelCapture } from '../../../src/gateway/capture/tunnel-capture.ts';
 import {
   type PeerStatistics,
   type Tunnel,
@@ -52,6 +53,10 @@ export class FakeTunnel implements Tunnel {
       { listenPort: this.#listenPort, drops: this.drops, crypto: 'noble', offloads: ['tso'] },
       (key) => this.statistics.get(bytesToHex(key)),
     );
+  }
+
+  async capture(): Promise<TunnelCapture> {
+    throw new Error('this tunnel has no packets');
   }
 
   /** As if somebody ran `ip link delete`. */
