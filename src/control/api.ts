@@ -13,6 +13,9 @@
  * HEARTBEAT_INTERVAL, so that silence means a dead connection. `gone` is the last event: the replica
  * was deleted, and reconnecting is no use. One that was away then is told by HTTP 410 with the code
  * CONNECTOR_GONE. Nothing else is final: an edge that lost its registry knows no credential at all.
+ *
+ * A replica passes over fields, events and problem codes that it does not know, so that edges can be of a
+ * later build than their gateways. An edge refuses what it does not know: it is upgraded first.
  */
 import { z } from 'zod';
 import {
@@ -28,7 +31,7 @@ import {
   timeSchema,
   versionSchema,
 } from './model.ts';
-import { netmapDeltaSchema, netmapSchema } from './netmap.ts';
+import { netmapDeltaSchema, netmapSchema, receivedNetmapSchema } from './netmap.ts';
 import { MAX_NETMAP_ID_LENGTH } from './netmap-id.ts';
 
 export const ENROL_PATH = '/v1/enrol';
@@ -72,7 +75,7 @@ export const enrolRequestSchema = z.strictObject({
 });
 export type EnrolRequest = z.infer<typeof enrolRequestSchema>;
 
-export const enrolResponseSchema = z.strictObject({
+export const enrolResponseSchema = z.object({
   replica: replicaIdSchema,
   connector: connectorIdSchema,
   name: nameSchema,
@@ -84,6 +87,8 @@ export const enrolResponseSchema = z.strictObject({
   netmapId: netmapIdSchema,
 });
 export type EnrolResponse = z.infer<typeof enrolResponseSchema>;
+/** As a replica takes it. */
+export const receivedEnrolSchema = enrolResponseSchema.extend({ netmap: receivedNetmapSchema });
 
 /** What the replica offers from now on, all of it; what it no longer names is withdrawn. */
 export const advertiseRequestSchema = z.strictObject({
@@ -94,7 +99,7 @@ export const advertiseRequestSchema = z.strictObject({
 });
 export type AdvertiseRequest = z.infer<typeof advertiseRequestSchema>;
 
-export const advertiseResponseSchema = z.strictObject({
+export const advertiseResponseSchema = z.object({
   /** In force at once, by the operator's approval or the connector's auto-approve list. */
   approved: z.array(z.string()),
   /** Wait for `connector routes approve`. */
@@ -134,7 +139,7 @@ export const netmapQuerySchema = z.strictObject({
   instance: instanceSchema.optional(),
 });
 
-export const goneEventSchema = z.strictObject({
+export const goneEventSchema = z.object({
   /** Of docs/errors.md. */
   code: z.string(),
   /** Who is no more: the receiver. */

@@ -83,6 +83,8 @@ export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
   const edges = delta.edges ?? netmap.edges;
   const peers = applyToPeers(netmap, delta);
   const policy = delta.policy === undefined ? netmap.policy : (delta.policy ?? undefined);
+  const kept = delta.policy === undefined ? netmap.laterPolicy : undefined;
+  const laterPolicy = delta.laterPolicy ?? kept;
   const next: Netmap = {
     format: NETMAP_FORMAT,
     revision: delta.revision,
@@ -90,6 +92,7 @@ export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
     peers,
     edges,
     ...(policy && { policy }),
+    ...(laterPolicy !== undefined && { laterPolicy }),
   };
   // What was so before needs no second look, unless what it was measured by has changed.
   const sameMeasure =

@@ -11,15 +11,15 @@ import {
   type NetmapDelta,
   type NetmapPeer,
   type NetmapSelf,
-  netmapDeltaSchema,
-  netmapSchema,
+  receivedDeltaSchema,
+  receivedNetmapSchema,
 } from './netmap.ts';
 
 /** Characters: some 100,000 peers. */
 export const MAX_NETMAP_LENGTH = 1 << 26;
 
 export function decodeNetmap(text: string): Decoded<Netmap> {
-  const decoded = decode(netmapSchema, text);
+  const decoded = decode(receivedNetmapSchema, text);
   if (!decoded.ok) return decoded;
   const fault = netmapFault(decoded.value);
   return fault === undefined ? decoded : invalid(fault);
@@ -27,7 +27,7 @@ export function decodeNetmap(text: string): Decoded<Netmap> {
 
 /** Whether it fits the netmap that it is for, `applyDelta` finds out. */
 export function decodeDelta(text: string): Decoded<NetmapDelta> {
-  return decode(netmapDeltaSchema, text);
+  return decode(receivedDeltaSchema, text);
 }
 
 /** What is wrong with a netmap whose parts are all valid; undefined if nothing is. */

@@ -5,8 +5,13 @@
  * applying one twice changes nothing. Deltas apply in order of revision; the stream that carries them
  * keeps the order, and resumes from the last revision that arrived. A delta for a whole virtual network
  * may name replicas of the receiver's own connector: these are no peers of it, and it passes them over.
+ *
+ * Of a later edge they may say more: what this build does not know, it passes over. So a later edge may
+ * add a field only if whoever does not know it does no harm; what would, takes another `NETMAP_FORMAT`.
+ * In policies nothing is passed over (later-policy.ts).
  */
 import { z } from 'zod';
+import { setAsidePolicy } from './later-policy.ts';
 import {
   cidrSchema,
   commentSchema,
@@ -32,10 +37,10 @@ export const NETMAP_FORMAT = 1;
 export const revisionSchema = z.int().min(0);
 
 /** Mesh IPs of a connector, as host prefixes: `100.96.0.1/32`, `fd…::1/128`. */
-export const meshAddressesSchema = z.strictObject({ ipv4: cidrSchema, ipv6: cidrSchema });
+export const meshAddressesSchema = z.object({ ipv4: cidrSchema, ipv6: cidrSchema });
 export type MeshAddresses = z.infer<typeof meshAddressesSchema>;
 
-export const ownRouteSchema = z.strictObject({
+export const ownRouteSchema = z.object({
   id: routeIdSchema,
   prefix: cidrSchema,
   priority: prioritySchema,
@@ -47,7 +52,7 @@ export const ownRouteSchema = z.strictObject({
 export type OwnRoute = z.infer<typeof ownRouteSchema>;
 
 /** The receiving replica itself. */
-export const netmapSelfSchema = z.strictObject({
+export const netmapSelfSchema = z.object({
   replica: replicaIdSchema,
   connector: connectorIdSchema,
   name: nameSchema,
@@ -64,11 +69,11 @@ export const netmapSelfSchema = z.strictObject({
 });
 export type NetmapSelf = z.infer<typeof netmapSelfSchema>;
 
-export const peerPrefixSchema = z.strictObject({ prefix: cidrSchema, priority: prioritySchema });
+export const peerPrefixSchema = z.object({ prefix: cidrSchema, priority: prioritySchema });
 export type PeerPrefix = z.infer<typeof peerPrefixSchema>;
 
 /** A replica of another connector of the same virtual network. */
-export const netmapPeerSchema = z.strictObject({
+export const netmapPeerSchema = z.object({
   replica: replicaIdSchema,
   connector: connectorIdSchema,
   name: nameSchema,
@@ -82,10 +87,10 @@ export const netmapPeerSchema = z.strictObject({
 });
 export type NetmapPeer = z.infer<typeof netmapPeerSchema>;
 
-export const netmapEdgeSchema = edgeSchema.omit({ created: true });
+export const netmapEdgeSchema = edgeSchema.omit({ created: true }).strip();
 export type NetmapEdge = z.infer<typeof netmapEdgeSchema>;
 
-export const netmapSchema = z.strictObject({
+export const netmapSchema = z.object({
   format: z.literal(NETMAP_FORMAT),
   revision: revisionSchema,
   self: netmapSelfSchema,
@@ -95,11 +100,16 @@ export const netmapSchema = z.strictObject({
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES),
   /** Of the virtual network; undefined = everything is allowed. */
   policy: policySchema.optional(),
+  /** A newer one, of a later build, that is not understood; `policy` is the one before it, if any. */
+  laterPolicy: z.unknown().optional(),
 });
 export type Netmap = z.infer<typeof netmapSchema>;
 
+/** As a replica takes it, from its edge or from its disk. */
+export const receivedNetmapSchema = z.preprocess(setAsidePolicy, netmapSchema);
+
 /** A change of the prefixes of a peer that is serving and goes on to. */
-export const peerPatchSchema = z.strictObject({
+export const peerPatchSchema = z.object({
   replica: replicaIdSchema,
   connector: connectorIdSchema,
   /** Added, or given another priority. */
@@ -108,7 +118,7 @@ export const peerPatchSchema = z.strictObject({
 });
 export type PeerPatch = z.infer<typeof peerPatchSchema>;
 
-export const netmapDeltaSchema = z.strictObject({
+export const netmapDeltaSchema = z.object({
   format: z.literal(NETMAP_FORMAT),
   /** The netmap's revision after it. */
   revision: revisionSchema,
@@ -121,5 +131,7 @@ export const netmapDeltaSchema = z.strictObject({
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES).optional(),
   /** The whole policy, when it changed; null = there is none any more. */
   policy: policySchema.nullable().optional(),
+  laterPolicy: z.unknown().optional(),
 });
 export type NetmapDelta = z.infer<typeof netmapDeltaSchema>;
+export const receivedDeltaSchema = z.preprocess(setAsidePolicy, netmapDeltaSchema);

@@ -100,7 +100,7 @@ function sayPolicy({ policy }: MeshView): Finding {
     : 'so the one before it stays in force';
   return problem(
     'policy',
-    `The policy cannot be put in place, ${effect}; it is tried again. ${policy.fault} It needs nftables 1.0 or later: \`nft --version\`.`,
+    `The policy cannot be put in place, ${effect}; it is tried again. ${policy.fault}`,
   );
 }
 

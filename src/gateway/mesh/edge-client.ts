@@ -12,11 +12,11 @@ import {
   ENROL_PATH,
   type EnrolRequest,
   type EnrolResponse,
-  enrolResponseSchema,
   FAULTS_PATH,
   NETMAP_PATH,
   type Problem,
   problemSchema,
+  receivedEnrolSchema,
   type TrafficFault,
 } from '../../control/api.ts';
 import { CausewayError, ERROR_CODES } from '../../errors.ts';
@@ -109,7 +109,7 @@ export class EdgeClient {
   /** @throws CausewayError EDGE_UNREACHABLE, EDGE_UNTRUSTED, EDGE_REFUSED or the edge's own */
   async enrol(body: EnrolRequest, signal?: AbortSignal): Promise<EnrolResponse> {
     const call: Call = { method: 'POST', path: ENROL_PATH, headers: {}, body, signal };
-    return parse(enrolResponseSchema, await readAll(await this.#call(call)));
+    return parse(receivedEnrolSchema, await readAll(await this.#call(call)));
   }
 
   /** @throws CausewayError as `enrol` */

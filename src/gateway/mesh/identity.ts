@@ -24,7 +24,7 @@ import type { StateDirectory } from './state-directory.ts';
 export const IDENTITY_FILE = 'identity.json';
 export const KEY_FILE = 'private-key';
 
-const identitySchema = z.strictObject({
+const identitySchema = z.object({
   format: z.literal(1),
   replica: replicaIdSchema,
   connector: connectorIdSchema,
@@ -32,7 +32,7 @@ const identitySchema = z.strictObject({
   relayId: relayIdSchema,
   /** Speaks for this replica at the edge's API. */
   credential: secretSchema,
-  edge: z.strictObject({
+  edge: z.object({
     urls: z.array(urlSchema).min(1).max(MAX_URLS),
     tlsPin: hashSchema.nullable(),
     /** Of the next certificate, once it is announced. */

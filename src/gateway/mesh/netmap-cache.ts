@@ -4,15 +4,15 @@
  */
 import { z } from 'zod';
 import { netmapIdSchema } from '../../control/api.ts';
-import { type Netmap, netmapSchema } from '../../control/netmap.ts';
+import { type Netmap, receivedNetmapSchema } from '../../control/netmap.ts';
 import { netmapFault } from '../../control/netmap-text.ts';
 import type { Log } from '../log.ts';
 import type { StateDirectory } from './state-directory.ts';
 
 export const NETMAP_FILE = 'netmap.json';
 
-const cacheSchema = z.strictObject({
-  netmap: netmapSchema,
+const cacheSchema = z.object({
+  netmap: receivedNetmapSchema,
   /** `HOST:PORT` of an edge → `ADDRESS:PORT`, several with a space between. */
   resolved: z.record(z.string().max(300), z.string().max(512)),
   /** The edge's name for the netmap; without it, a whole one is asked for. */

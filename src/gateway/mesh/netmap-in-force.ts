@@ -120,8 +120,9 @@ export class NetmapInForce {
   }
 
   /** Puts the edge's netmap in force in place of the one before. */
-  async replace(netmap: Netmap, id: string): Promise<void> {
+  async replace(received: Netmap, id: string): Promise<void> {
     const { endpoints, onEdges } = this.#options;
+    const netmap = withPolicyInForce(received, this.netmap);
     if (JSON.stringify(netmap.edges) !== JSON.stringify(this.netmap?.edges)) {
       await endpoints.update(netmap.edges);
       await onEdges(netmap);
@@ -289,4 +290,10 @@ export class NetmapInForce {
       log.error({ err: error }, 'the netmap could not be written');
     }
   }
+}
+
+/** A whole netmap whose policy is not understood does not take the one before out of force. */
+function withPolicyInForce(netmap: Netmap, before: Netmap | undefined): Netmap {
+  if (netmap.laterPolicy === undefined || netmap.policy !== undefined) return netmap;
+  return before?.policy === undefined ? netmap : { ...netmap, policy: before.policy };
 }

@@ -4,6 +4,7 @@
  * A policy that cannot be put in place fails closed: as long as no earlier one is in force, `closed` says
  * that nothing may pass. An earlier one stays until the new one takes its place, and `fault` says so.
  */
+import { laterVersion } from '../../control/later-policy.ts';
 import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
 import { bytesOf, numericAddress } from '../../control/policy/address-set.ts';
 import { compilePolicy, ownersOfNetmap, type RuleSet } from '../../control/policy/compile.ts';
@@ -127,14 +128,18 @@ export class PolicyEnforcer {
     return this.#inTurn(async () => {
       clearTimeout(this.#retry);
       const wanted = netmap?.policy && compiled(netmap);
+      const later = netmap?.laterPolicy;
       try {
-        if (wanted === undefined) await this.#remove();
+        if (later !== undefined) await this.#keepBefore(later, wanted);
+        else if (wanted === undefined) await this.#remove();
         else await this.#install(wanted);
+        if (later !== undefined) return;
         this.#fault = undefined;
         this.#closed = false;
       } catch (error) {
-        this.#closed = wanted !== undefined && this.#inForce === undefined;
-        this.#fault = (error as Error).message;
+        const isThere = wanted !== undefined || later !== undefined;
+        this.#closed = isThere && this.#inForce === undefined;
+        this.#fault = `${(error as Error).message} It needs nftables 1.0 or later: \`nft --version\`.`;
         this.#log.error({ err: error, closed: this.#closed }, 'the policy could not be enforced');
         this.#retry = setTimeout(() => this.#tryAgain(), RETRY_AFTER_MS).unref();
       }
@@ -179,6 +184,16 @@ export class PolicyEnforcer {
     }
     this.#inForce = wanted;
     this.#timer ??= setInterval(() => void this.look(), LOOK_INTERVAL_MS).unref();
+  }
+
+  /** What is not understood may deny anything: without an earlier policy in force nothing passes. */
+  async #keepBefore(later: unknown, before: InForce | undefined): Promise<void> {
+    if (before !== undefined) await this.#install(before);
+    const version = laterVersion(later);
+    const text = `Version ${version} says what this build does not know: upgrade this gateway.`;
+    if (this.#fault !== text) this.#log.error({ version }, 'the policy is of a later build');
+    this.#fault = text;
+    this.#closed = this.#inForce === undefined;
   }
 
   #countAnew(): void {
