@@ -25,6 +25,10 @@ int make_socket(int protocol, uint32_t groups, int buffer) {
   if (fd < 0) return -errno;
   // FORCE, beyond the system's limit, needs CAP_NET_ADMIN.
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+  // Questions for everything may name a table or an interface, and are answered for that alone. Before
+  // Linux 4.20 there is no such thing, and everything is answered.
+  const int strict = 1;
+  setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof strict);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = groups;

@@ -7,14 +7,17 @@
  * settings and routes are not ours to take away.
  *
  * Tunnels read each other's notes: a table that one has noted is taken, and a kernel setting that
- * several need is set back by the last of them.
+ * several need is set back by the last of them, to what it was before the first.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadAddon } from '../native/addon.ts';
+import type { RoutingTable } from '../routing/routing-rules.ts';
+import { chooseTable } from '../routing/table-choice.ts';
+import { clearTable, readUse } from '../tun/kernel-reader.ts';
 import { removeTable, tableName } from '../tun/nftables.ts';
-import { chooseTable, removeRoutes } from '../tun/routes.ts';
+import { RouteSocket } from '../tun/route-socket.ts';
 import { isNetworkSetting, readSysctl, setSysctl } from '../tun/sysctl.ts';
 import { removePolicy } from './policy/policy-table.ts';
 import { unsetResolver } from './resolver-configuration.ts';
@@ -22,8 +25,8 @@ import { runtimeDirectory } from './runtime-directory.ts';
 import { withSetupLock, withSetupLockIfFree } from './setup-lock.ts';
 
 export interface SetupState {
-  /** Table and mark of our rules. */
-  readonly routes?: { readonly table: number; readonly mark: number };
+  /** Tables with what leads to them; more than one while the tunnel moves to another. */
+  readonly routing?: readonly RoutingTable[];
   readonly firewall: boolean;
   readonly resolver: boolean;
   /** Names of nftables tables beside the firewall's and the policy's. */
@@ -73,7 +76,7 @@ export async function readState(interfaceName: string): Promise<SetupState | und
 function parseState(value: unknown, { boot, namespace }: Place): SetupState | undefined {
   if (!isObject(value) || value.boot !== boot || value.namespace !== namespace) return undefined;
   if (!isObject(value.sysctls)) return undefined;
-  const { firewall, resolver, routes, tables = [] } = value;
+  const { firewall, resolver, routing = [], tables = [] } = value;
   if (typeof firewall !== 'boolean' || typeof resolver !== 'boolean') return undefined;
   const sysctls: Record<string, string> = {};
   for (const [name, before] of Object.entries(value.sysctls)) {
@@ -81,11 +84,18 @@ function parseState(value: unknown, { boot, namespace }: Place): SetupState | un
     sysctls[name] = before;
   }
   if (!Array.isArray(tables) || !tables.every((name) => typeof name === 'string')) return undefined;
-  const noted = { firewall, resolver, sysctls, tables };
-  if (routes === undefined) return noted;
-  if (!isObject(routes) || !isCount(routes.table) || !isCount(routes.mark)) return undefined;
-  if (routes.table === 0) return undefined;
-  return { ...noted, routes: { table: routes.table, mark: routes.mark } };
+  if (!Array.isArray(routing) || !routing.every(isRoutingTable)) return undefined;
+  return { firewall, resolver, sysctls, tables, routing };
+}
+
+function isRoutingTable(value: unknown): value is RoutingTable {
+  return (
+    isObject(value) &&
+    isCount(value.table) &&
+    isCount(value.mark) &&
+    isCount(value.priority) &&
+    value.table !== 0
+  );
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -128,21 +138,48 @@ export function noteSetup(
 }
 
 /**
- * Finds a routing table that nobody uses and notes it, so that it is ours from then on.
+ * Finds a routing table, a mark and rule priorities that nobody uses and notes them, so that they are
+ * ours from then on.
  *
- * @param fwmark of the tunnel's own datagrams; 0: the table's number
+ * @param mark of the tunnel's own datagrams; undefined: the table's number
+ * @param former that stays noted until it is cleared
  */
 export function reserveTable(
   interfaceName: string,
-  fwmark = 0,
-): Promise<{ readonly table: number; readonly mark: number }> {
+  socket: RouteSocket,
+  mark?: number,
+  former?: RoutingTable,
+): Promise<RoutingTable> {
   return withSetupLock(async () => {
     const others = await neighbours(interfaceName);
-    const taken = others.flatMap(([, { routes }]) => (routes ? [routes.table, routes.mark] : []));
-    const table = await chooseTable(taken);
-    const routes = { table, mark: fwmark || table };
-    await writeState(interfaceName, { ...EMPTY_STATE, routes });
-    return routes;
+    const noted = others.flatMap(([, { routing = [] }]) => routing);
+    const use = readUse(socket);
+    const target = chooseTable(
+      {
+        tables: new Set([...use.tables, ...noted.map(({ table }) => table)]),
+        marks: new Set([...use.marks, ...noted.map((one) => one.mark)]),
+        priorities: use.priorities,
+      },
+      mark,
+    );
+    const state = (await readState(interfaceName)) ?? EMPTY_STATE;
+    const routing = former === undefined ? [target] : [target, former];
+    await writeState(interfaceName, { ...state, routing });
+    return target;
+  });
+}
+
+/** Clears a table that the tunnel has moved away from, and forgets it. */
+export function releaseTable(
+  interfaceName: string,
+  former: RoutingTable,
+  socket: RouteSocket,
+): Promise<void> {
+  return withSetupLock(async () => {
+    await clearTable(socket, former);
+    const state = (await readState(interfaceName)) ?? EMPTY_STATE;
+    const routing = (state.routing ?? []).filter(({ table }) => table !== former.table);
+    await writeState(interfaceName, { ...state, routing });
   });
 }
 
@@ -163,7 +200,10 @@ export function keepSetting(
     if (before === undefined) return false;
     const state = (await readState(interfaceName)) ?? EMPTY_STATE;
     if (!(setting in state.sysctls)) {
-      const sysctls = { ...state.sysctls, [setting]: before };
+      const others = await neighbours(interfaceName);
+      // What it was before the first of the tunnels that need it.
+      const original = others.find(([, { sysctls }]) => setting in sysctls)?.[1].sysctls[setting];
+      const sysctls = { ...state.sysctls, [setting]: original ?? before };
       await writeState(interfaceName, { ...state, sysctls });
     }
     return (await setSysctl(setting, value)) !== undefined;
@@ -189,9 +229,8 @@ export async function removeSetup(interfaceName: string): Promise<void> {
   }
   for (const name of noted.tables ?? []) await attempt(removeTable(name));
   await withSetupLockIfFree(async () => {
-    // Read again: another tunnel may have handed a setting over.
-    const { routes, sysctls } = (await readState(interfaceName)) ?? noted;
-    if (routes !== undefined) await attempt(removeRoutes(routes));
+    const { routing = [], sysctls } = noted;
+    for (const target of routing) await attempt(clear(target));
     // The last first: some change others when they are set, which were noted before them.
     for (const [setting, before] of Object.entries(sysctls).toReversed()) {
       await attempt(setBack(interfaceName, setting, before));
@@ -199,6 +238,15 @@ export async function removeSetup(interfaceName: string): Promise<void> {
     if (failures.length === 0) await rm(pathOf(interfaceName), { force: true });
   });
   if (failures.length > 0) throw failures[0];
+}
+
+async function clear(target: RoutingTable): Promise<void> {
+  const socket = new RouteSocket(loadAddon());
+  try {
+    await clearTable(socket, target);
+  } finally {
+    socket.close();
+  }
 }
 
 /**
@@ -217,13 +265,9 @@ export function releaseSetting(interfaceName: string, setting: string): Promise<
   });
 }
 
-/** Sets a setting back, or leaves that to another tunnel that still needs it. */
+/** Sets a setting back, or leaves that to the last of the tunnels that need it. */
 async function setBack(interfaceName: string, setting: string, before: string): Promise<void> {
-  for (const [name, state] of await neighbours(interfaceName)) {
-    if (!(setting in state.sysctls)) continue;
-    await writeState(name, { ...state, sysctls: { ...state.sysctls, [setting]: before } });
-    return;
-  }
+  for (const [, { sysctls }] of await neighbours(interfaceName)) if (setting in sysctls) return;
   await setSysctl(setting, before);
 }
 

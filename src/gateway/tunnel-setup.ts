@@ -1,8 +1,3 @@
-/**
- * What wg-quick(8) does around an interface, done by the daemon itself so that it also takes it away
- * again: keys and peers from the file, addresses, MTU, DNS, routes, firewall, hooks.
- */
-import { join } from 'node:path';
 import { CausewayError } from '../errors.ts';
 import { loadAddon } from '../native/addon.ts';
 import { formatAddress } from '../routing/address.ts';
@@ -13,17 +8,12 @@ import {
   type Prefix,
   parseInterfaceAddress,
 } from '../routing/prefix.ts';
+import type { RouteConflict } from '../routing/route-plan.ts';
 import { ipJson, numberOf, objectsOf, stringOf } from '../tun/command.ts';
-import { chooseMtu, configureLink } from '../tun/link.ts';
-import { firewallTable, installTable } from '../tun/nftables.ts';
-import { type RouteMonitor, watchMainRoutes } from '../tun/route-monitor.ts';
-import { planRoutes, type RouteConflict, type RoutePlan } from '../tun/route-plan.ts';
-import {
-  installPlainRoutes,
-  installRoutes,
-  type RouteTable,
-  readLocalRoutes,
-} from '../tun/routes.ts';
+import { KernelMonitor } from '../tun/kernel-monitor.ts';
+import { chooseMtu } from '../tun/link.ts';
+import { firewallTable } from '../tun/nftables.ts';
+import { installPlainRoutes } from '../tun/routes.ts';
 import { readSysctl } from '../tun/sysctl.ts';
 import type { DeviceChange, PeerChange, PeerEndpoint } from '../wireguard/configuration.ts';
 import { packAllowedIps } from './allowed-ip-records.ts';
@@ -31,12 +21,11 @@ import type { ConfigurationFile } from './configuration-file.ts';
 import type { Attachment } from './daemon.ts';
 import { resolveEndpoint } from './endpoint-resolver.ts';
 import { runHooks } from './hooks.ts';
+import { type DesiredKernel, KernelReconciler } from './kernel-reconciler.ts';
 import type { Log } from './log.ts';
 import { checkResolvconf, setResolver } from './resolver-configuration.ts';
-import { runtimeDirectory } from './runtime-directory.ts';
 import { encodeWgQuickConfiguration, replaceFile } from './save-configuration.ts';
-import { withSetupLock } from './setup-lock.ts';
-import { keepSetting, noteSetup, reclaimSetup, removeSetup, reserveTable } from './setup-state.ts';
+import { noteSetup, reclaimSetup, removeSetup } from './setup-state.ts';
 import { type Tunnel, TunnelError } from './tunnel.ts';
 import { interfaceIndexOf } from './uapi/server.ts';
 
@@ -72,9 +61,8 @@ class TunnelSetup implements Attachment {
   readonly #tunnel: Tunnel;
   readonly #options: SetupOptions;
   readonly #name: string;
-  #target: RouteTable | undefined;
-  #plan: RoutePlan | undefined;
-  #monitor: RouteMonitor | undefined;
+  #reconciler: KernelReconciler | undefined;
+  #monitor: KernelMonitor | undefined;
   /** Serializes re-planning, and keeps it from running into the removal. */
   #replanning: Promise<void> = Promise.resolve();
   #removed = false;
@@ -95,20 +83,32 @@ class TunnelSetup implements Attachment {
     const mtu = configuration.mtu ?? (await chooseMtu(endpoints.flatMap(addressText)));
     const prefixes = configuration.peers.flatMap((peer) => peer.allowedIps);
     const routed = configuration.table === 'auto' && prefixes.length > 0;
-    const reserved = routed
-      ? await reserveTable(this.#name, configuration.fwmark)
-      : { table: 0, mark: configuration.fwmark ?? 0 };
-    const { table, mark } = reserved;
-    await this.#configure(mark, endpoints);
-    await configureLink(this.#name, configuration.addresses, mtu);
+    const reconciler = await KernelReconciler.open({
+      interfaceName: this.#name,
+      log,
+      ...(configuration.fwmark && { mark: configuration.fwmark }),
+      onMark: (fwmark) => this.#tunnel.apply({ fwmark, peers: [] }),
+    });
+    this.#reconciler = reconciler;
+    const mark = routed ? reconciler.mark : undefined;
+    await this.#configure(mark ?? configuration.fwmark ?? 0, endpoints);
     if (configuration.dnsServers.length > 0) await this.#setResolver();
+    await reconciler.reconcile(this.#desired(mtu, prefixes, endpoints, mark));
+    this.#warn(new Set());
     if (routed) {
-      this.#target = { interfaceName: this.#name, table, mark };
-      await this.#addRoutes(this.#target, prefixes);
+      this.#monitor = new KernelMonitor({
+        addon: loadAddon(),
+        interfaceName: this.#name,
+        table: () => reconciler.table,
+        ownPort: reconciler.port,
+        all: false,
+        onChange: () => {
+          this.#replanning = this.#replanning.then(() => this.#replan(reconciler));
+        },
+      });
     } else if (configuration.table !== 'off' && configuration.table !== 'auto') {
       await installPlainRoutes(this.#name, configuration.table, prefixes);
     }
-    await this.#addFirewall(mtu, prefixes, endpoints, routed ? mark : undefined);
     await this.#checkForwarding();
     signal.throwIfAborted();
     await runHooks('PostUp', configuration.postUp, this.#name, log, signal);
@@ -138,7 +138,7 @@ class TunnelSetup implements Attachment {
     this.#removed = true;
     this.#monitor?.close();
     await this.#replanning;
-    await removeSetup(this.#name);
+    await (this.#reconciler?.remove() ?? removeSetup(this.#name));
   }
 
   async #resolveEndpoints(signal: AbortSignal): Promise<(PeerEndpoint | undefined)[]> {
@@ -197,41 +197,36 @@ class TunnelSetup implements Attachment {
     await setResolver(this.#name, dnsServers, dnsSearch);
   }
 
-  async #addRoutes(target: RouteTable, prefixes: readonly Prefix[]): Promise<void> {
-    const plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
-    this.#plan = plan;
-    this.#report(plan.conflicts);
-    await withSetupLock(() => installRoutes(target, plan));
-    this.#monitor = watchMainRoutes(loadAddon(), () => {
-      this.#replanning = this.#replanning.then(() => this.#replan(target, prefixes));
-    });
-  }
-
   /** The main table changed: what is local may be more, or less, than before. */
-  async #replan(target: RouteTable, prefixes: readonly Prefix[]): Promise<void> {
+  async #replan(reconciler: KernelReconciler): Promise<void> {
     if (this.#removed) return;
     try {
-      const before = this.#plan!;
-      const plan = planRoutes(prefixes, await readLocalRoutes(this.#name));
-      await withSetupLock(() => installRoutes(target, plan, before));
-      this.#plan = plan;
-      const known = new Set(before.conflicts.map(describeConflict));
-      this.#report(plan.conflicts.filter((conflict) => !known.has(describeConflict(conflict))));
+      const known = new Set(reconciler.conflicts.map(describeConflict));
+      reconciler.changed(['local']);
+      await reconciler.reconcile();
+      this.#warn(known);
     } catch (error) {
       this.#options.log.error({ err: error }, 'routes could not be adapted to the main table');
     }
   }
 
-  #report(conflicts: readonly RouteConflict[]): void {
-    for (const conflict of conflicts) this.#options.onWarning(describeConflict(conflict));
+  /** Tells of what is missing, and of conflicts but the known ones. */
+  #warn(known: ReadonlySet<string>): void {
+    for (const conflict of this.#reconciler?.conflicts ?? []) {
+      const sentence = describeConflict(conflict);
+      if (!known.has(sentence)) this.#options.onWarning(sentence);
+    }
+    if (known.size > 0) return;
+    for (const warning of this.#reconciler?.warnings ?? []) this.#options.onWarning(warning);
   }
 
-  async #addFirewall(
+  /** @param mark of the tunnel's datagrams; undefined: it has no routing table of its own */
+  #desired(
     mtu: number,
     prefixes: readonly Prefix[],
     endpoints: readonly (PeerEndpoint | undefined)[],
     mark: number | undefined,
-  ): Promise<void> {
+  ): DesiredKernel {
     const { addresses } = this.#options.file.configuration;
     const whole = mark === undefined ? [] : prefixes.filter(({ length }) => length === 0);
     const shielded = addresses.filter(({ family }) => whole.some((all) => all.family === family));
@@ -241,23 +236,23 @@ class TunnelSetup implements Attachment {
       prefixes.some((prefix) => endpoint && containsAddress(prefix, endpoint.address)),
     );
     const needsMark = mark !== undefined && (whole.length > 0 || inside);
-    if (needsMark) await keepSetting(this.#name, VALID_MARK, '1');
-    await noteSetup(this.#name, { firewall: true });
-    const firewall = {
+    const firewall = firewallTable({
       interfaceName: this.#name,
       mtu,
       shielded,
       mark: needsMark ? mark : undefined,
+    });
+    // Without a default route the table only clamps TCP's segment size.
+    const without = "TCP's segment size is not clamped to the tunnel's MTU.";
+    return {
+      mtu,
+      addresses,
+      prefixes: mark === undefined ? [] : prefixes,
+      outside: [],
+      closed: [],
+      tables: [whole.length > 0 ? firewall : { ...firewall, without }],
+      settings: needsMark ? { [VALID_MARK]: '1' } : {},
     };
-    try {
-      await installTable(firewallTable(firewall), join(runtimeDirectory(), `${this.#name}.nft`));
-    } catch (error) {
-      // Without a default route the table only clamps TCP's segment size.
-      if (!(error instanceof CausewayError) || whole.length > 0) throw error;
-      this.#options.onWarning(
-        `TCP's segment size is not clamped to the tunnel's MTU. ${error.message}`,
-      );
-    }
   }
 
   async #checkForwarding(): Promise<void> {
@@ -273,7 +268,7 @@ class TunnelSetup implements Attachment {
     const snapshot = this.#tunnel.snapshot();
     const live = await currentAddresses(this.#name);
     const addresses = live.length > 0 ? live : configuration.addresses;
-    const automatic = configuration.fwmark ? 0 : (this.#target?.mark ?? 0);
+    const automatic = configuration.fwmark ? 0 : (this.#reconciler?.mark ?? 0);
     const text = encodeWgQuickConfiguration(configuration, addresses, snapshot, automatic);
     await replaceFile(path, text);
   }

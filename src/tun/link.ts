@@ -1,33 +1,11 @@
-/**
- * The interface as a link: addresses, MTU, up; and which MTU the underlay leaves for it.
- */
-import { formatPrefix, type InterfaceAddress } from '../routing/prefix.ts';
-import { ipBatch, ipJson, numberOf, objectsOf, stringOf } from './command.ts';
+/** Which MTU the underlay leaves for a tunnel. */
+import { ipJson, numberOf, objectsOf, stringOf } from './command.ts';
 
 /** IPv6 40 + UDP 8 + WireGuard 32: what a tunnel packet costs at most. */
 export const TUNNEL_OVERHEAD = 80;
 const ETHERNET_MTU = 1_500;
 /** The least that IPv6 works with (RFC 8200 § 5). */
 const LEAST_MTU = 1_280;
-
-/**
- * Gives an interface its addresses and MTU and sets it up. Addresses that are there already stay.
- *
- * @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING
- */
-export async function configureLink(
-  interfaceName: string,
-  addresses: readonly InterfaceAddress[],
-  mtu: number,
-): Promise<void> {
-  for (const family of [4, 6] as const) {
-    const lines = addresses
-      .filter((address) => address.family === family)
-      .map((address) => `address replace ${formatPrefix(address)} dev ${interfaceName}`);
-    await ipBatch(family, lines);
-  }
-  await ipBatch(4, [`link set dev ${interfaceName} mtu ${mtu} up`]);
-}
 
 /**
  * The MTU for a tunnel to these endpoints (addresses as text), as wg-quick(8) chooses it: the

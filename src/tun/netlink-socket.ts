@@ -1,5 +1,5 @@
 /**
- * A route netlink socket on the event loop (netlink(7)): drains what waits, and survives an overrun.
+ * A netlink socket on the event loop (netlink(7)): drains what waits, and survives an overrun.
  *
  * When messages come faster than they are read, the kernel drops some and marks the socket with
  * ENOBUFS. The event loop takes the mark for the end of the descriptor and stops watching it, so it is
@@ -11,7 +11,9 @@ import { decodeNetlink, type LinkEvent } from './rtnetlink.ts';
 
 const { EAGAIN, EINTR, ENOBUFS } = constants.errno;
 
-const NETLINK_ROUTE = 0;
+/** Protocols of netlink. */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
 const BUFFER_SIZE = 64 << 10;
 /** A routing daemon changes thousands of routes at once. */
 const KERNEL_BUFFER = 1 << 20;
@@ -44,8 +46,9 @@ export class NetlinkSocket {
     groups: number,
     tun: number,
     onMessages: () => void,
+    protocol = NETLINK_ROUTE,
   ): NetlinkSocket | number {
-    const fd = addon.openNetlink(groups, tun, NETLINK_ROUTE, KERNEL_BUFFER);
+    const fd = addon.openNetlink(groups, tun, protocol, KERNEL_BUFFER);
     return fd < 0 ? fd : new NetlinkSocket(addon, fd, onMessages);
   }
 
@@ -56,6 +59,12 @@ export class NetlinkSocket {
   /** Everything that waits, and whether messages were lost. */
   read(): { readonly events: readonly LinkEvent[]; readonly lost: boolean } {
     const events: LinkEvent[] = [];
+    const lost = this.drain((bytes, length) => events.push(...decodeNetlink(bytes, length)));
+    return { events, lost };
+  }
+
+  /** The same, not decoded: the first `length` bytes, borrowed. Answers whether messages were lost. */
+  drain(visit: (bytes: Uint8Array, length: number) => void): boolean {
     let lost = false;
     for (;;) {
       const size = this.#addon.receive(this.#fd, this.#buffer);
@@ -64,8 +73,8 @@ export class NetlinkSocket {
         lost = true;
         continue;
       }
-      if (size <= 0) return { events, lost: lost || (size < 0 && size !== -EAGAIN) };
-      events.push(...decodeNetlink(this.#buffer, size));
+      if (size <= 0) return lost || (size < 0 && size !== -EAGAIN);
+      visit(this.#buffer, size);
     }
   }
 

@@ -29,6 +29,8 @@ export interface NftTable {
   readonly name: string;
   /** What stands between the braces: chains, sets, counters. */
   readonly body: string;
+  /** What is missing without it, a sentence, if that is no reason to go without routes. */
+  readonly without?: string;
 }
 
 /** Name of the table, with a suffix of one of several. nftables takes few characters in one; the others become their code. */

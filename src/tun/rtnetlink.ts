@@ -15,8 +15,13 @@ export const NETLINK_GROUPS = {
   link: 0x1,
   ipv4Address: 0x10,
   ipv4Route: 0x40,
+  ipv4Rule: 0x80,
   ipv6Address: 0x100,
   ipv6Route: 0x400,
+  ipv6Rule: 0x4_0000,
+  /** Forwarding, reverse path filtering and their like (`RTNLGRP_*_NETCONF`). */
+  ipv4Settings: 0x80_0000,
+  ipv6Settings: 0x100_0000,
 } as const;
 
 const NLMSG_ERROR = 2;

@@ -78,7 +78,8 @@ netnsSuite('connector tunnel down', ['nft', 'sysctl'], () => {
     expect(await tunnel(one, 'up', fileFor(one, 'cw0'))).toMatchObject({ code: 0 });
     await killDaemon(one, 'cw0');
     const notes = readFileSync(await notesOf(one, 'cw0'), 'utf8');
-    const { routes, sysctls } = JSON.parse(notes);
+    const { routing, sysctls } = JSON.parse(notes);
+    const [routes] = routing;
     expect(sysctls).toEqual({ [SETTING]: '0' });
     one.close();
 

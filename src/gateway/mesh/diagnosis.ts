@@ -4,7 +4,7 @@
  * host (doctor/host-checks.ts).
  */
 import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
-import type { RouteConflict } from '../../tun/route-plan.ts';
+import type { RouteConflict } from '../../routing/route-plan.ts';
 import { type Finding, ok, problem, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
@@ -39,7 +39,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     ...diagnoseEdges(status, now),
     sayClock(view),
     sayPolicy(view),
-    sayKernel(view),
+    ...sayKernel(view),
     ...sayPeers(view, status),
     ...diagnoseBreakout(status, view.inForce.netmap),
     ...sayConflicts(view),
@@ -104,13 +104,14 @@ function sayPolicy({ policy }: MeshView): Finding {
   );
 }
 
-function sayKernel({ inForce: { kernelFault } }: MeshView): Finding {
-  return kernelFault === undefined
-    ? ok('routes', 'All of the netmap is installed.')
-    : problem(
-        'routes',
-        `Not all of the netmap is installed, and it is tried again: ${kernelFault}`,
-      );
+function sayKernel({ inForce: { kernelFault, contention }, kernel }: MeshView): Finding[] {
+  const said = kernel.warnings.map((text) => warning('routes', text));
+  if (contention !== undefined) said.unshift(problem('routes', contention));
+  if (kernelFault !== undefined) {
+    const text = `Not all of the netmap is installed, and it is tried again: ${kernelFault}`;
+    said.unshift(problem('routes', text));
+  }
+  return said.length > 0 ? said : [ok('routes', 'All of the netmap is installed.')];
 }
 
 function sayConflicts({ kernel: { conflicts } }: MeshView): Finding[] {

@@ -11,7 +11,7 @@ import type { Netmap } from '../../control/netmap.ts';
 import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
-import { type RouteMonitor, watchMainRoutes } from '../../tun/route-monitor.ts';
+import { KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
 import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
@@ -59,7 +59,8 @@ export async function joinMesh(
 ): Promise<MeshGateway> {
   const { mtu, forwarding, log } = options;
   const { interfaceName } = tunnel;
-  const kernel = await MeshKernel.open({ interfaceName, mtu, forwarding, log });
+  const onMark = (fwmark: number): Promise<void> => tunnel.apply({ fwmark, peers: [] });
+  const kernel = await MeshKernel.open({ interfaceName, mtu, forwarding, log, onMark });
   const mesh = new MeshGateway(tunnel, kernel, options);
   try {
     await mesh.open();
@@ -88,7 +89,7 @@ export class MeshGateway implements Attachment {
   #identity: Identity;
   #streamState: StreamState = { state: 'connecting', since: Date.now() };
   #stream: EdgeStream | undefined;
-  #monitor: RouteMonitor | undefined;
+  #monitor: KernelMonitor | undefined;
   #looking: NodeJS.Timeout | undefined;
   readonly #dependents: { close(): Promise<void> }[] = [];
   /** The stream was open before. */
@@ -106,7 +107,13 @@ export class MeshGateway implements Attachment {
       kernel,
       endpoints: this.#endpoints,
       state,
-      device: { privateKey: enrolled.privateKey, listenPort, fwmark: kernel.mark },
+      device: {
+        ...{ privateKey: enrolled.privateKey, listenPort },
+        // It may become another (kernel-reconciler.ts).
+        get fwmark() {
+          return kernel.mark;
+        },
+      },
       turns: this.#turns,
       breakout: options.breakout,
       onEdges: (netmap) => this.#followEdges(netmap),
@@ -133,7 +140,14 @@ export class MeshGateway implements Attachment {
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
     }
-    this.#monitor = watchMainRoutes(loadAddon(), () => this.#networkChanged());
+    this.#monitor = new KernelMonitor({
+      addon: loadAddon(),
+      interfaceName: this.#tunnel.interfaceName,
+      table: () => this.#kernel.table,
+      ownPort: this.#kernel.port,
+      all: true,
+      onChange: (parts) => this.#kernelChanged(parts),
+    });
     this.#stream = new EdgeStream({
       client: enrolled.client,
       identity: this.#identity,
@@ -336,10 +350,10 @@ export class MeshGateway implements Attachment {
     await tellAdvertised(advertised, signal);
   }
 
-  #networkChanged(): void {
-    this.#stream?.networkChanged();
+  #kernelChanged(parts: ReadonlySet<KernelPart>): void {
+    if (parts.has('local')) this.#stream?.networkChanged();
     void this.#turns
-      .take(() => this.#inForce.networkChanged())
+      .take(() => this.#inForce.kernelChanged(parts))
       .catch((error: unknown) => {
         const text = "the edges' addresses could not be looked up anew";
         this.#options.log.error({ err: error }, text);

@@ -17,10 +17,13 @@ export interface MeshView {
   readonly mtu: number;
   readonly identity: Identity;
   readonly snapshot: TunnelSnapshot;
-  readonly inForce: Pick<NetmapInForce, 'netmap' | 'wanted' | 'source' | 'kernelFault'>;
+  readonly inForce: Pick<
+    NetmapInForce,
+    'netmap' | 'wanted' | 'source' | 'kernelFault' | 'contention'
+  >;
   readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed'>;
   readonly endpoints: Pick<EdgeEndpoints, 'of'>;
-  readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts'>;
+  readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts' | 'warnings'>;
   readonly streamState: StreamState;
   /** Netmaps and deltas that did not validate or could not be applied. */
   readonly refused: number;

@@ -7,6 +7,7 @@
 import { type BreakoutWish, chooseBreakout, defaultFamilies } from '../../control/breakout.ts';
 import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
+import type { KernelPart } from '../../tun/kernel-monitor.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
@@ -83,7 +84,7 @@ export class NetmapInForce {
       log,
       again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
     });
-    this.#kernelKeeper = new KernelKeeper({ kernel, random: Math.random, log });
+    this.#kernelKeeper = new KernelKeeper({ kernel, now: Date.now, random: Math.random, log });
     this.#edgeWatch = new EdgeWatch({
       tunnel,
       endpoints,
@@ -147,13 +148,21 @@ export class NetmapInForce {
     await removeNetmap(state);
   }
 
-  /** Other routes or addresses of this host: what is local, and how the edges are reached, is asked anew. */
-  async networkChanged(): Promise<void> {
+  /** Another program takes away again and again what the kernel is to have: a sentence. */
+  get contention(): string | undefined {
+    return this.#kernelKeeper.contention;
+  }
+
+  /**
+   * Somebody else changed the kernel's set-up. With other routes or addresses of this host, how the
+   * edges are reached, and where the Internet is, is asked anew as well.
+   */
+  async kernelChanged(parts: ReadonlySet<KernelPart>): Promise<void> {
     const exits = JSON.stringify(this.#exits);
-    if (this.netmap !== undefined) await this.#findExits(this.netmap);
-    if (exits === JSON.stringify(this.#exits)) await this.#kernelKeeper.replan();
-    else await this.#change(this.netmap!);
-    await this.refreshEndpoints();
+    if (parts.has('local') && this.netmap !== undefined) await this.#findExits(this.netmap);
+    await this.#kernelKeeper.changed(parts);
+    if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap!);
+    if (parts.has('local')) await this.refreshEndpoints();
   }
 
   /** Internet traffic leaves by others from now on. */

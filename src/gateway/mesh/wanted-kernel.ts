@@ -15,8 +15,8 @@
 import { BREAKOUT_FAMILIES, type BreakoutFamily } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix, prefixOf } from '../../routing/prefix.ts';
+import type { WantedRoute } from '../../routing/route-plan.ts';
 import type { NftTable } from '../../tun/nftables.ts';
-import type { WantedRoute } from '../../tun/route-plan.ts';
 import {
   approvedPrefixes,
   type Breakout,

@@ -9,11 +9,14 @@ import { parsePrefix } from '../../../../src/routing/prefix.ts';
 
 let refuses: string | undefined;
 let calls: string[];
+let lost: string[];
+const network = new Set(['local'] as const);
 let keeper: KernelKeeper;
 beforeEach(() => {
   vi.useFakeTimers();
   refuses = undefined;
   calls = [];
+  lost = [];
   const call = async (what: string): Promise<void> => {
     calls.push(what);
     if (refuses !== undefined) throw new Error(refuses);
@@ -21,8 +24,13 @@ beforeEach(() => {
   keeper = new KernelKeeper({
     kernel: {
       apply: ({ prefixes }) => call(`apply ${prefixes.length}`),
-      replan: () => call('replan'),
+      changed: (parts) => void calls.push(`changed ${[...parts].join()}`),
+      replan: async () => {
+        await call('replan');
+        return lost;
+      },
     },
+    now: Date.now,
     random: () => 0,
     log: pino({ level: 'silent' }),
   });
@@ -64,11 +72,11 @@ test('what is wanted now takes the place of what was refused', async () => {
 
 test('a plan for a changed main table is tried again as well', async () => {
   refuses = 'no';
-  await keeper.replan();
+  await keeper.changed(network);
   expect(keeper.fault).toBe('no');
   refuses = undefined;
   await vi.advanceTimersByTimeAsync(LEAST_WAIT);
-  expect(calls).toEqual(['replan', 'replan']);
+  expect(calls).toEqual(['changed local', 'replan', 'replan']);
   expect(keeper.fault).toBeUndefined();
 });
 
@@ -76,7 +84,33 @@ test('a change of the main table tries all that was refused at once', async () =
   refuses = 'no';
   await keeper.apply(one);
   refuses = undefined;
-  await keeper.replan();
-  expect(calls).toEqual(['apply 1', 'apply 1']);
+  await keeper.changed(network);
+  expect(calls).toEqual(['apply 1', 'changed local', 'apply 1']);
   expect(keeper.fault).toBeUndefined();
+});
+
+test('what somebody takes away is put back at once, then ever more seldom, and said', async () => {
+  lost = ['5 routes'];
+  const replans = (): number => calls.filter((call) => call === 'replan').length;
+  for (let i = 0; i < 3; i++) await keeper.changed(new Set(['routes']));
+  expect(replans()).toBe(3);
+  expect(keeper.contention).toBeUndefined();
+  // Somebody who takes it away each time it is put back, for ten minutes.
+  let seen = replans();
+  for (let ms = 0; ms < 600_000; ms += 50) {
+    if (replans() > seen || ms === 0) await keeper.changed(new Set(['routes']));
+    seen = Math.max(seen, replans() - 1);
+    await vi.advanceTimersByTimeAsync(50);
+  }
+  expect(replans()).toBeGreaterThan(10);
+  expect(replans()).toBeLessThan(30);
+  expect(keeper.contention).toContain('5 routes');
+  // A LAN that is connected meanwhile does not wait for that.
+  const before = replans();
+  await keeper.changed(network);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(replans()).toBe(before + 1);
+  lost = [];
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(keeper.contention).toBeUndefined();
 });

@@ -7,7 +7,12 @@ import {
   parsePrefix,
   prefixOf,
 } from '../../../src/routing/prefix.ts';
-import { type LocalRoute, planRoutes, type RoutePlan } from '../../../src/tun/route-plan.ts';
+import {
+  type LocalRoute,
+  planRoutes,
+  type RoutePlan,
+  RoutePlanner,
+} from '../../../src/routing/route-plan.ts';
 
 const prefix = (text: string): Prefix => parsePrefix(text)!;
 const local = (text: string, connected: boolean): LocalRoute => ({
@@ -105,6 +110,51 @@ test('the two tables together are longest-prefix match, but that connected wins'
       },
     ),
     { numRuns: 2_000 },
+  );
+});
+
+test('a plan that is kept up to date is the plan made anew, and says which entries changed', () => {
+  const small = fc.tuple(fc.nat(7), fc.integer({ min: 0, max: 3 }), fc.boolean());
+  const pool = [4, 16].flatMap((size) =>
+    Array.from({ length: 8 }, (_, bits) =>
+      [0, 1, 2, 3].map((length) => {
+        const address = new Uint8Array(size);
+        address[0] = bits << 5;
+        return prefixOf(address, length);
+      }),
+    ),
+  );
+  const pick = ([bits, length, six]: [number, number, boolean]): Prefix =>
+    pool[bits + (six ? 8 : 0)]![length]!;
+  const locals = fc.array(fc.tuple(small, fc.boolean()), { maxLength: 4 });
+  const step = fc.record({
+    wanted: fc.array(small, { maxLength: 8 }),
+    local: fc.option(locals, { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
+      const kept = new RoutePlanner();
+      let theirs: LocalRoute[] = [];
+      for (const { wanted, local: changed } of steps) {
+        if (changed !== undefined) {
+          theirs = changed.map(([what, isConnected]): LocalRoute => {
+            return { prefix: pick(what), connected: isConnected, interfaceName: 'e' };
+          });
+        }
+        const ours = wanted.map(pick);
+        const before = new Map(kept.table);
+        const touched = kept.update(ours, theirs);
+        const fresh = new RoutePlanner();
+        fresh.update(ours, theirs);
+        expect(new Map([...kept.table].sort())).toEqual(new Map([...fresh.table].sort()));
+        expect(kept.conflicts).toEqual(fresh.conflicts);
+        if (touched === undefined) continue;
+        for (const key of new Set([...before.keys(), ...kept.table.keys()])) {
+          if (!touched.has(key)) expect(kept.table.get(key)).toEqual(before.get(key));
+        }
+      }
+    }),
+    { numRuns: 3_000 },
   );
 });
 
