@@ -4,7 +4,8 @@
  *  1. The asker is the connector whose mesh IP the connection comes from; others are not answered.
  *  2. One address of the flow is the asker's own, as the netmap here has it: its mesh IP, or one that the
  *     longest prefix around it gives to the asker.
- *  3. The other is this connector's: its mesh IP, or in an approved prefix of it.
+ *  3. The other is this connector's: its mesh IP, or in an approved prefix of it. The Internet is of those
+ *     that have an approved default route.
  *  4. What the policy here denies for the flow, the kernel is not asked about: the asker hears that it is
  *     denied, and not whether such a host exists.
  *
@@ -37,8 +38,8 @@ export function concernOf(netmap: Netmap, asker: string, flow: FlowRequest): Con
   const destination = numericAddress(flow.destination);
   if (source === undefined || destination?.family !== source.family) return undefined;
   const owners = ownersOfNetmap(netmap);
-  const sourceOwners = owners.ownersOf(source);
-  const destinationOwners = owners.ownersOf(destination);
+  const sourceOwners = owners.carriersOf(source);
+  const destinationOwners = owners.carriersOf(destination);
   const own = netmap.self.connector;
   if (sourceOwners.includes(asker)) {
     if (!destinationOwners.includes(own)) return { refused: 'not-ours' };

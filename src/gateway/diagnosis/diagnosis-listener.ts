@@ -5,13 +5,14 @@
 import type { Server } from 'node:http';
 import type { Log } from '../log.ts';
 import { Backoff } from '../mesh/backoff.ts';
-import type { DiagnosisAnswers, DiagnosisCounts } from './diagnosis-server.ts';
+import type { DiagnosisAnswers, DiagnosisCounts, Patience } from './diagnosis-server.ts';
 import { DIAGNOSIS_PORT } from './port.ts';
 
 export interface ListenerOptions extends DiagnosisAnswers {
   readonly log: Log;
   /** For tests. */
   readonly port?: number;
+  readonly patience?: Patience;
 }
 
 interface Listening {
@@ -84,7 +85,7 @@ export class DiagnosisListener {
 
   async #listen(host: string): Promise<Listening> {
     const { createDiagnosisServer } = await import('./diagnosis-server.ts');
-    const server = createDiagnosisServer(this.#options, this.counts);
+    const server = createDiagnosisServer(this.#options, this.counts, this.#options.patience);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject);
     server.listen({ host, port: this.#options.port ?? DIAGNOSIS_PORT, backlog: 16 }, resolve);

@@ -14,9 +14,15 @@ import {
 } from './protocol.ts';
 
 const MAX_CONNECTIONS = 16;
-/** Of the head of a request, in bytes and ms. */
+/** Bytes of the head of a request. */
 const MAX_HEAD = 4_096;
-const HEAD_WITHIN = 3_000;
+
+/** ms that an asker has for the head of its request, and the whole of it for request and answer. */
+export interface Patience {
+  readonly head: number;
+  readonly all: number;
+}
+const PATIENCE: Patience = { head: 3_000, all: ANSWER_WITHIN };
 
 export interface Asker {
   /** Id of its connector. */
@@ -35,14 +41,18 @@ export const REFUSALS = ['stranger', 'wrong', 'limited'] as const;
 export type DiagnosisCounts = Record<'answered' | (typeof REFUSALS)[number], number>;
 
 /** Not listening yet. `counts` is written to. */
-export function createDiagnosisServer(answers: DiagnosisAnswers, counts: DiagnosisCounts): Server {
+export function createDiagnosisServer(
+  answers: DiagnosisAnswers,
+  counts: DiagnosisCounts,
+  patience = PATIENCE,
+): Server {
   const limits = new AskLimits();
   const server = createServer(
     {
       maxHeaderSize: MAX_HEAD,
-      headersTimeout: HEAD_WITHIN,
-      requestTimeout: ANSWER_WITHIN,
-      connectionsCheckingInterval: 1_000,
+      headersTimeout: patience.head,
+      requestTimeout: patience.all,
+      connectionsCheckingInterval: patience.head / 3,
       keepAlive: false,
     },
     (request, response) => {
@@ -51,7 +61,7 @@ export function createDiagnosisServer(answers: DiagnosisAnswers, counts: Diagnos
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 1;
-  server.setTimeout(ANSWER_WITHIN, (socket) => socket.destroy());
+  server.setTimeout(patience.all, (socket) => socket.destroy());
   server.on('connection', (socket) => {
     socket.on('error', () => socket.destroy());
     if (answers.askerAt(socket.remoteAddress ?? '') !== undefined) return;

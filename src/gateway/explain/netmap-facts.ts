@@ -23,12 +23,15 @@ export interface Whose {
 }
 
 export function whoseIs(netmap: Netmap, address: NumericAddress): Whose {
-  const owners = new Set<string>(ownersOfNetmap(netmap).ownersOf(address));
-  const others = netmap.peers.filter(({ connector }) => owners.has(connector));
+  const owners = ownersOfNetmap(netmap);
   // What waits for approval is nobody's yet, but who asks about it means this site.
-  const isPending = owners.size === 0 && pendingAround(netmap, address) !== undefined;
+  if (owners.ownersOf(address).length === 0 && pendingAround(netmap, address) !== undefined) {
+    return { here: true, others: [] };
+  }
+  const carriers = new Set<string>(owners.carriersOf(address));
+  const others = netmap.peers.filter(({ connector }) => carriers.has(connector));
   return {
-    here: owners.has(netmap.self.connector) || isPending,
+    here: carriers.has(netmap.self.connector),
     others: [...new Set(others.map(({ name }) => name))],
   };
 }
