@@ -104,10 +104,17 @@ test('test cases are run, and one that fails says which rule decided', () => {
 const rules = (...list: string[]) => `{"default":"deny","rules":[\n${list.join(',\n')}]}`;
 
 test.each([
-  ['', 'POLICY_SYNTAX: The policy cannot be read (line 1, column 1): the end is no value.'],
-  ['{"default": deny, "rules": []}', '(line 1, column 13): deny is no value: write text in double'],
-  ['{"default": "deny"\n "rules": []}', '(line 2, column 2): "," or "}" is missing'],
+  ['', 'POLICY_SYNTAX: The policy cannot be read (line 1, column 1): a value is missing here.'],
+  ['{"default": deny, "rules": []}', '(line 1, column 13): deny is no value: names and text go into double'],
+  ['{"default": "deny"\n "rules": []}', '(line 2, column 2): "," is missing'],
   ['{"default": "deny", "rules": [}', '(line 1, column 31)'],
+  ['{"default": "deny", "rules": [],', '(line 1, column 33)'],
+  ['{"default": "deny", "rules": []} []', '(line 1, column 34): there is something behind the end'],
+  ['{"default": "deny", rules: []}', '(line 1, column 21): rules is no value: names and text'],
+  ['{"default" "deny"}', '(line 1, column 12): ":" is missing here'],
+  ['{"default": "de\nny"}', '(line 1, column 13): this text does not end in its line'],
+  ['{"default": "de\\qny"}', '(line 1, column 13): this text has an escape'],
+  ['{"default": 0x7}', '(line 1, column 14)'],
   ['{"default": "deny", "default": "allow", "rules": []}', '"default" is here twice'],
   ['{"default": "deny", "rules": [] /* ', 'this comment does not end'],
   ['{"rules": []}', 'POLICY_SYNTAX: The policy is not valid: default (line 1, column 1)'],
