@@ -6,7 +6,7 @@
  *   10.1.0.10                        │                          10.2.0.10, .11
  *   fd01::10                       edge                         fd02::10
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
@@ -53,8 +53,9 @@ class LoggedGateway {
   }
 
   lines(): Line[] {
-    const text = readFileSync(`${this.#root}${LOG}`, 'utf8');
-    return text
+    const path = `${this.#root}${LOG}`;
+    // Not there before the first record.
+    return (existsSync(path) ? readFileSync(path, 'utf8') : '')
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Line);
@@ -111,7 +112,7 @@ const CONNECTIONS = 11;
 const MINE = /src=(10\.1\.0\.10|fd01::10) /;
 
 netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
-  test('each connection with its true source, as conntrack has it', {
+  test('records what conntrack has, and finds what goes one way', {
     timeout: 120_000,
   }, async () => {
     await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
@@ -163,6 +164,82 @@ netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
       expect(Date.parse(flow.end!) - Date.parse(flow.start!)).toBeLessThan(60_000);
     }
     await events.stop();
+
+    // The hosts of b lose their way back to the mesh; three connections to two of them.
+    await b.host.ip('route delete default via 10.2.0.1');
+    const asking = [b.address[4], '10.2.0.11', '10.2.0.11'].map((address) =>
+      a.host.start(['ping', '-n', '-i', '0.2', address]),
+    );
+
+    // What the policy denies.
+    const policy = `{ "default": "allow", "rules": [
+      { "action": "allow", "protocol": "icmp" },
+      { "action": "deny", "from": "a", "to": "b", "protocol": "udp", "ports": 9 },
+    ] }`;
+    await mesh.connector('policy', 'set', mesh.edge.file('policy.json', policy));
+    const denied = await eventually(async () => {
+      await a.host.run(['bash', '-c', `echo x > /dev/udp/${b.address[6]}/9`]);
+      return log.flows().find(({ event }) => event === 'denied');
+    }, 'a denied flow');
+    expect(denied).toMatchObject({
+      ...{ verdict: 'denied', protocol: 'udp', rule: 2, answered: false },
+      source: { address: a.address[6] },
+      destination: { address: b.address[6], port: 9 },
+      connectors: { source: 'a', destination: 'b' },
+    });
+
+    // A full disk stops the log and nothing else; it goes on by itself.
+    log.fill();
+    const logOf = async () => (await statusOf(a)).flows.log!;
+    await eventually(async () => {
+      await reach(a.host, b.address[6]);
+      await a.gateway.attempt(['conntrack', '-D', '-f', 'ipv6']);
+      return (await logOf()).fault === 'the disk is full' ? true : undefined;
+    }, 'the fault in the status');
+    const { problems } = await statusOf(a);
+    expect(problems.join()).toContain(`The flow log cannot be written to ${LOG}`);
+    log.empty();
+    const gap = await eventually(async () => {
+      await reach(a.host, b.address[6]);
+      await a.gateway.attempt(['conntrack', '-D', '-f', 'ipv6']);
+      return log.lines().find(({ event }) => event === 'gap');
+    }, 'a line for the gap');
+    expect(gap).toMatchObject({ reason: 'the disk is full' });
+    const { fault, dropped } = await logOf();
+    expect(fault).toBeNull();
+    expect(dropped).toBe((gap as GapEntry).records);
+
+    // Meanwhile both gateways have found what goes one way, and the edge knows.
+    const found = async (site: Site) => {
+      const { flows, problems: said } = await statusOf(site);
+      return flows.oneWay.length > 0 ? { ...flows.oneWay[0]!, said: said.join() } : undefined;
+    };
+    const there = await eventually(() => found(b), 'b finds that its site does not answer');
+    expect(there).toMatchObject({ direction: 'in', prefix: '10.2.0.0/24', connector: 'b' });
+    expect(there.said).toContain('has no route back to the mesh by this host');
+    const here = await eventually(async () => {
+      await reach(a.host, b.address[6]);
+      return found(a);
+    }, 'a finds that b does not answer');
+    expect(here).toMatchObject({ direction: 'out', prefix: '10.2.0.0/24', about: 'prefix' });
+    expect(here.said).toContain('The gateway of b itself is heard');
+    const healthOf = async (name: string) => {
+      const shown = await mesh.connector('show', name, '--json');
+      return (JSON.parse(shown) as { health: { state: string; why: string } }).health;
+    };
+    for (const name of ['a', 'b']) {
+      const health = await eventually(async () => {
+        const now = await healthOf(name);
+        return now.state === 'DEGRADED' ? now : undefined;
+      }, `${name} is degraded`);
+      expect(health.why).toContain('10.2.0.0/24');
+    }
+    await b.host.ip('route add default via 10.2.0.1');
+    for (const name of ['a', 'b']) {
+      await eventually(async () => (await healthOf(name)).state === 'HEALTHY' || undefined, name);
+    }
+    expect((await statusOf(b)).flows.oneWay).toEqual([]);
+    await Promise.all(asking.map((process) => process.stop('SIGINT')));
 
     await a.down();
     expect(await networkState(a.gateway)).toBe(before);

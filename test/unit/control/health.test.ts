@@ -1,5 +1,6 @@
 /** Health of connectors: every state, since when, why; and over a restart. */
 import { beforeEach, expect, test } from 'vitest';
+import type { TrafficFault } from '../../../src/control/api.ts';
 import { HealthTracker } from '../../../src/control/health.ts';
 import type { EdgeId, Replica } from '../../../src/control/model.ts';
 import { deleteConnector } from '../../../src/control/registry/connectors.ts';
@@ -91,4 +92,47 @@ test('after a restart who was up is DOWN, not INACTIVE', async () => {
   expect(restarted.healthOf(joined.id)).toMatchObject({ state: 'DOWN', since: 5_000 });
   expect(restarted.healthOf(other.id)).toMatchObject({ state: 'INACTIVE', since: null });
   expect(restarted.pollChanges()).toEqual([]);
+});
+
+const fault = (connector: TrafficFault['connector'], why = 'No answer.'): TrafficFault => {
+  return { about: connector === null ? 'site' : 'prefix', connector, subject: '10.2.0.0/24', why };
+};
+
+test('a replica that says that traffic goes one way degrades its connector, with the cause', async () => {
+  const replica = await world.replica(joined, 1);
+  for (const i of [0, 1]) bind(replica, i, 5_000);
+  health.handleFaults(replica.id, [fault(null, 'No way back.')], 6_000);
+  expect(state()).toEqual({ state: 'DEGRADED', since: 6_000, why: 'host-1: No way back.' });
+  health.handleFaults(replica.id, [fault(null, 'A firewall.')], 7_000);
+  expect(state()).toEqual({ state: 'DEGRADED', since: 6_000, why: 'host-1: A firewall.' });
+  health.handleFaults(replica.id, [], 8_000);
+  expect(state()).toMatchObject({ state: 'HEALTHY', since: 8_000 });
+  // Of one that is bound nowhere that is what is said.
+  health.handleFaults(replica.id, [fault(null)], 9_000);
+  for (const edge of edges) health.handleUnbound(replica.id, edge, 'silent', 9_500);
+  expect(state()).toEqual({
+    state: 'DOWN',
+    since: 9_500,
+    why: expect.not.stringContaining('answer'),
+  });
+});
+
+test('a fault of a connector that is down is its own', async () => {
+  const other = await world.connector('b');
+  const [replica, far] = [await world.replica(joined, 1), await world.replica(other, 2)];
+  for (const i of [0, 1]) {
+    bind(replica, i, 5_000);
+    bind(far, i, 5_000);
+  }
+  health.handleFaults(replica.id, [fault(other.id)], 6_000);
+  expect(state()).toMatchObject({ state: 'DEGRADED', since: 6_000 });
+  for (const edge of edges) health.handleUnbound(far.id, edge, 'silent', 7_000);
+  expect(health.healthOf(other.id).state).toBe('DOWN');
+  expect(state()).toMatchObject({ state: 'HEALTHY', since: 7_000 });
+  bind(far, 0, 8_000);
+  expect(state()).toMatchObject({ state: 'DEGRADED', since: 8_000 });
+  // The one who says it is deleted, and what it said goes with it.
+  await world.change((view) => removeReplica(view, replica.id));
+  for (const edge of edges) health.handleUnbound(far.id, edge, 'silent', 9_000);
+  expect(state()).toMatchObject({ state: 'INACTIVE' });
 });

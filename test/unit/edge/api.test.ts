@@ -122,6 +122,32 @@ describe('replicas', () => {
     expect(shown.replicas).toHaveLength(1);
   });
 
+  test('say what of their traffic goes one way: their connector is degraded, with the cause', async () => {
+    const { joinToken, connector } = await edge.create({ name: 'one-way' });
+    const { credential, relayId } = await edge.enrol(joinToken);
+    const tell = async (...faults: unknown[]): Promise<number> => {
+      const options = { token: credential, body: { faults } };
+      return (await edge.call('PUT', '/v1/faults', options)).status;
+    };
+    const health = async () => {
+      const path = `/v1/connectors/${connector.id}`;
+      return (await edge.admin('GET', path, connectorViewSchema)).health;
+    };
+    edge.relay.bind(relayId);
+    expect((await health()).state).toBe('HEALTHY');
+    const fault = { about: 'site', connector: null, subject: '10.2.0.0/24', why: 'No way back.' };
+    expect(await tell(fault)).toBe(204);
+    expect(await health()).toMatchObject({ state: 'DEGRADED', why: /: No way back\.$/ });
+    // Bounded, and of no other form.
+    expect(await tell(...Array.from({ length: 9 }, () => fault))).toBe(400);
+    expect(await tell({ ...fault, why: 'x'.repeat(601) })).toBe(400);
+    expect(await tell({ ...fault, more: true })).toBe(400);
+    expect((await edge.call('PUT', '/v1/faults', { body: { faults: [] } })).status).toBe(401);
+    expect(await health()).toMatchObject({ state: 'DEGRADED' });
+    expect(await tell()).toBe(204);
+    expect((await health()).state).toBe('HEALTHY');
+  });
+
   test('do not take the credential of another', async () => {
     const { joinToken } = await edge.create({ name: 'thieves' });
     const { credential } = await edge.enrol(joinToken);
