@@ -149,11 +149,20 @@ export const goneEventSchema = z.object({
 });
 export type GoneEvent = z.infer<typeof goneEventSchema>;
 
+export const twinsEventSchema = z.strictObject({
+  /** Who runs twice: the receiver. */
+  replica: replicaIdSchema,
+  /** From which the edge sees the two; one if they are behind the same NAT. */
+  addresses: z.array(z.string().max(64)).max(16),
+});
+export type TwinsEvent = z.infer<typeof twinsEventSchema>;
+
 /** Names of the stream's events and what their data is, as JSON. */
 export const STREAM_EVENTS = {
   netmap: netmapSchema,
   delta: netmapDeltaSchema,
   gone: goneEventSchema,
+  twins: twinsEventSchema,
 } as const;
 export type StreamEventName = keyof typeof STREAM_EVENTS;
 

@@ -9,7 +9,7 @@
  * its own, of which one piece is under way.
  */
 import type { ServerResponse } from 'node:http';
-import { type GoneEvent, HEARTBEAT_INTERVAL } from '../control/api.ts';
+import { type GoneEvent, HEARTBEAT_INTERVAL, type TwinsEvent } from '../control/api.ts';
 import type { ReplicaId } from '../control/model.ts';
 import type { NetmapIndex, NetmapUpdate } from '../control/netmap-index.ts';
 import { REPLICA_GONE } from './api/authentication.ts';
@@ -128,6 +128,15 @@ export class NetmapStreams {
     if (this.#pending.size > 0) {
       this.#run ??= setTimeout(() => this.#flush(), this.#runInterval);
     }
+  }
+
+  /** Says to the one of two machines that has the stream now that there is another. */
+  tellTwins(replica: ReplicaId, addresses: readonly string[]): void {
+    const stream = this.#streams.get(replica);
+    if (stream === undefined) return;
+    const event: TwinsEvent = { replica, addresses: [...addresses] };
+    const id = this.#index.idOf(this.#published);
+    this.#write(stream, formatEvent('twins', id, JSON.stringify(event)));
   }
 
   /** Ends all streams; the readers come back to the edge's successor. */

@@ -90,13 +90,20 @@ export class Presence {
     }, SAVE_INTERVAL).unref();
   }
 
-  /** A run of the replica's daemon opened a netmap stream; `instance` names the run. */
-  handleStream(replica: ReplicaId, instance: string, address: string): void {
+  /**
+   * A run of the replica's daemon opened a netmap stream; `instance` names the run. Returns the
+   * addresses of the two machines if there are two with its identity.
+   */
+  handleStream(
+    replica: ReplicaId,
+    instance: string,
+    address: string,
+  ): readonly string[] | undefined {
     const now = this.#options.now();
     // It tells them again, if they are still so.
     this.#tracker.handleFaults(replica, [], now);
     const twins = this.#twins.handleOpened(replica, instance, address, now);
-    if (twins === undefined) return;
+    if (twins === undefined) return undefined;
     if (!this.#twinned.has(replica)) {
       const text =
         'two machines run with copies of one identity: each ends the stream of the other';
@@ -105,6 +112,7 @@ export class Presence {
     this.#twinned.add(replica);
     this.#tracker.handleTwins(replica, twins, now);
     this.#report();
+    return twins;
   }
 
   /** What of its traffic goes one way, as the replica says. */

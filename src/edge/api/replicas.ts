@@ -101,7 +101,8 @@ export function replicaEndpoints(services: EdgeServices): Endpoint[] {
         raw.flushHeaders();
         services.streams.open(replica!.id, since, raw);
         if (query.instance !== undefined) {
-          services.presence.handleStream(replica!.id, query.instance, source);
+          const twins = services.presence.handleStream(replica!.id, query.instance, source);
+          if (twins !== undefined) services.streams.tellTwins(replica!.id, twins);
         }
       },
     }),

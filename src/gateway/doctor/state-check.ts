@@ -11,15 +11,27 @@ import { type Finding, ok, problem, skipped, warning } from './finding.ts';
 
 /** As much as a netmap of many peers may take, twice. */
 const LEAST_FREE = 16 << 20;
+/** Not even a file of a few lines is sure to fit. */
+const LEAST_WRITE = 64 << 10;
 const TRIAL = 'doctor.new';
 const TRIAL_SIZE = 64 << 10;
 
+/**
+ * What a gateway that runs says of it: it writes there by itself, and is not asked to all the time.
+ *
+ * @param fault why it could not write the last time
+ */
+export async function checkSpace(path: string, fault: string | undefined): Promise<Finding> {
+  if (fault !== undefined) return problem('state', unwritable(path, fault));
+  const free = await freeBytes(path);
+  if (free === undefined) return problem('state', unwritable(path, 'it is gone'));
+  if (free < LEAST_WRITE) return problem('state', unwritable(path, 'the disk is full'));
+  return free < LEAST_FREE ? sayScarce(path, free) : ok('state', `${path} has room.`);
+}
+
 /** @param path of a directory that a gateway uses, or will */
 export async function checkStateDirectory(path: string): Promise<Finding> {
-  const free = await statfs(path).then(
-    ({ bavail, bsize }) => bavail * bsize,
-    () => undefined,
-  );
+  const free = await freeBytes(path);
   if (free === undefined) {
     return skipped('state', `${path} is not there yet: \`connector up\` makes it.`);
   }
@@ -31,11 +43,20 @@ export async function checkStateDirectory(path: string): Promise<Finding> {
   } finally {
     await rm(trial, { force: true }).catch(() => {});
   }
-  if (free < LEAST_FREE) {
-    const text = `The disk of ${path} has ${Math.floor(free / 1_048_576)} MiB left: the next netmap may not fit, and the gateway would come up with an older one.`;
-    return warning('state', text, `df ${path}`);
-  }
+  if (free < LEAST_FREE) return sayScarce(path, free);
   return ok('state', `${path} can be written.`);
+}
+
+function freeBytes(path: string): Promise<number | undefined> {
+  return statfs(path).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => undefined,
+  );
+}
+
+function sayScarce(path: string, free: number): Finding {
+  const text = `The disk of ${path} has ${Math.floor(free / 1_048_576)} MiB left: the next netmap may not fit, and the gateway would come up with an older one.`;
+  return warning('state', text, `df ${path}`);
 }
 
 /** What does not get written there, and what that does. */

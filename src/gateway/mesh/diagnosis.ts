@@ -8,6 +8,7 @@ import type { RouteConflict } from '../../routing/route-plan.ts';
 import { type Finding, ok, problem, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
+import { checkSpace } from '../doctor/state-check.ts';
 import { diagnoseFlows } from '../flows/flow-diagnosis.ts';
 import { diagnoseBreakout } from './breakout-diagnosis.ts';
 import { diagnoseEdges } from './edge-diagnosis.ts';
@@ -24,6 +25,7 @@ export async function diagnose(view: MeshView, status: MeshStatus): Promise<Find
   return [
     ...diagnoseMesh(view, status, Date.now()),
     ...(await diagnoseFlows(view.flows)),
+    await checkSpace(view.stateDirectory, view.inForce.saveFault),
     ...(await checkHost(scopeOf(status))),
   ];
 }
@@ -35,7 +37,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     return [problem('identity', text, 'connector down --forget')];
   }
   return [
-    ok('identity', `Replica ${status.replica.id} of connector ${status.connector.name}.`),
+    sayTwins(view, status),
     ...diagnoseEdges(status, now),
     sayClock(view),
     sayPolicy(view),
@@ -64,6 +66,15 @@ export function scopeOf(status: MeshStatus): GatewayScope {
     relays: edges.flatMap(({ name, endpoint }) => (endpoint === null ? [] : { name, endpoint })),
     mtu,
   };
+}
+
+function sayTwins({ twins }: MeshView, { replica, connector }: MeshStatus): Finding {
+  if (twins === undefined) {
+    return ok('identity', `Replica ${replica.id} of connector ${connector.name}.`);
+  }
+  const seen = twins.length === 0 ? '' : ` (the edge sees ${twins.join(' and ')})`;
+  const text = `Another machine runs with a copy of this gateway's identity${seen}: each takes the other's place at the edge again and again, and packets go to one or the other. Give the one that is the copy an identity of its own, there:`;
+  return problem('identity', text, 'connector down --forget', 'connector up --token TOKEN');
 }
 
 function sayClock({ clockOffset: offset }: MeshView): Finding {

@@ -7,10 +7,17 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type GoneEvent, goneEventSchema, STREAM_TIMEOUT } from '../../control/api.ts';
+import {
+  type GoneEvent,
+  goneEventSchema,
+  STREAM_TIMEOUT,
+  type TwinsEvent,
+  twinsEventSchema,
+} from '../../control/api.ts';
 import type { Decoded } from '../../control/decoded.ts';
 import type { Netmap, NetmapDelta } from '../../control/netmap.ts';
 import { decodeDelta, decodeNetmap } from '../../control/netmap-text.ts';
+import { TWINS_REMEMBERED } from '../../control/twins.ts';
 import { CausewayError } from '../../errors.ts';
 import type { Log } from '../log.ts';
 import { Backoff } from './backoff.ts';
@@ -29,6 +36,9 @@ export type EdgeEvent =
   | { readonly kind: 'netmap'; readonly netmap: Netmap; readonly id: string }
   | { readonly kind: 'delta'; readonly delta: NetmapDelta; readonly id: string }
   | { readonly kind: 'gone'; readonly gone: GoneEvent };
+
+/** With what the stream keeps to itself. */
+type StreamEvent = EdgeEvent | { readonly kind: 'twins'; readonly twins: TwinsEvent };
 
 /** What `status` says of the stream. Times are ms since the Unix epoch. */
 export type StreamState =
@@ -66,6 +76,8 @@ export class EdgeStream {
   #whole = false;
   #since = Date.now();
   #response: IncomingMessage | undefined;
+  /** What the edge said last of a machine with a copy of our identity, and when. */
+  #twins: { readonly addresses: readonly string[]; readonly at: number } | undefined;
 
   constructor(options: EdgeStreamOptions) {
     this.#options = options;
@@ -83,6 +95,17 @@ export class EdgeStream {
     const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
     if (own.some(({ address }) => address === local)) return;
     this.#response?.destroy(new Error('our address changed'));
+  }
+
+  /**
+   * Addresses of this machine and of another one with the same identity, as the edge sees them;
+   * undefined = it has not said so lately. Two that take turns are told so at least each half minute.
+   *
+   * @param now ms since the Unix epoch
+   */
+  twins(now: number): readonly string[] | undefined {
+    if (this.#twins === undefined || now - this.#twins.at > TWINS_REMEMBERED) return undefined;
+    return this.#twins.addresses;
   }
 
   async close(): Promise<void> {
@@ -187,9 +210,20 @@ export class EdgeStream {
       await this.#end(decoded.gone);
       return false;
     }
+    if (decoded.kind === 'twins') {
+      this.#handleTwins(decoded.twins);
+      return true;
+    }
     await this.#options.onEvent(decoded);
     if (decoded.kind === 'netmap') this.#whole = false;
     return true;
+  }
+
+  #handleTwins({ replica, addresses }: TwinsEvent): void {
+    if (replica !== this.#options.identity.replica) return;
+    this.#twins = { addresses, at: Date.now() };
+    const text = "another machine runs with a copy of this gateway's identity";
+    this.#options.log.error({ addresses }, text);
   }
 
   async #end(gone: GoneEvent): Promise<void> {
@@ -203,7 +237,7 @@ export class EdgeStream {
  *
  * @throws CausewayError NETMAP_INVALID
  */
-export function decodeEvent({ name, data, id }: ServerSentEvent): EdgeEvent | undefined {
+export function decodeEvent({ name, data, id }: ServerSentEvent): StreamEvent | undefined {
   switch (name) {
     case 'netmap':
       return { kind: 'netmap', netmap: valid(decodeNetmap(data)), id };
@@ -211,6 +245,8 @@ export function decodeEvent({ name, data, id }: ServerSentEvent): EdgeEvent | un
       return { kind: 'delta', delta: valid(decodeDelta(data)), id };
     case 'gone':
       return { kind: 'gone', gone: decodeGone(data) };
+    case 'twins':
+      return decodeTwins(data);
     default:
       return undefined;
   }
@@ -227,6 +263,15 @@ function decodeGone(data: string): GoneEvent {
     return goneEventSchema.parse(JSON.parse(data));
   } catch {
     throw invalid('it does not say who is gone');
+  }
+}
+
+/** It is news and no order: what cannot be read is nothing. */
+function decodeTwins(data: string): StreamEvent | undefined {
+  try {
+    return { kind: 'twins', twins: twinsEventSchema.parse(JSON.parse(data)) };
+  } catch {
+    return undefined;
   }
 }
 

@@ -261,6 +261,8 @@ export class MeshGateway implements Attachment {
       kernel: this.#kernel,
       streamState: this.#streamState,
       refused: this.#stream?.refused ?? 0,
+      twins: this.#stream?.twins(Date.now()),
+      stateDirectory: this.#options.state.path,
       clockOffset: enrolled.client.clockOffset,
       announceFault: this.#announcer.fault,
       silence: this.#silence,

@@ -19,7 +19,7 @@ export interface MeshView {
   readonly snapshot: TunnelSnapshot;
   readonly inForce: Pick<
     NetmapInForce,
-    'netmap' | 'wanted' | 'source' | 'kernelFault' | 'contention'
+    'netmap' | 'wanted' | 'source' | 'kernelFault' | 'saveFault' | 'contention'
   >;
   readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed'>;
   readonly endpoints: Pick<EdgeEndpoints, 'of'>;
@@ -27,6 +27,10 @@ export interface MeshView {
   readonly streamState: StreamState;
   /** Netmaps and deltas that did not validate or could not be applied. */
   readonly refused: number;
+  /** Addresses of two machines with our identity, if the edge says that there are two. */
+  readonly twins: readonly string[] | undefined;
+  /** Where identity and netmap are kept. */
+  readonly stateDirectory: string;
   /** Of the edge's clock ahead of ours, in ms; undefined = not known yet. */
   readonly clockOffset: number | undefined;
   /** Why the edge does not know what is advertised. */

@@ -41,6 +41,8 @@ import {
 const MOST_REHANDSHAKES = 64;
 /** A netmap that keeps changing is written to disk at most so often. */
 const SAVE_AFTER_MS = 500;
+/** One that could not be written is written when there is room. */
+const SAVE_AGAIN_MS = 10_000;
 
 export interface NetmapInForceOptions {
   readonly tunnel: Tunnel;
@@ -64,12 +66,15 @@ export class NetmapInForce {
   source: 'cache' | 'edge' = 'cache';
   /** The edge's name for the netmap. */
   id: string | undefined;
+  /** Why the netmap in force is not on disk; undefined = it is, or will be in a moment. */
+  saveFault: string | undefined;
   readonly policy: PolicyEnforcer;
   readonly #options: NetmapInForceOptions;
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
   #needs = NO_NEEDS;
   #saving: NodeJS.Timeout | undefined;
+  #closed = false;
   #breakout: BreakoutWish;
   /** By which interfaces this host reaches the Internet, if others may through it. */
   #exits: DefaultInterfaces = NO_INTERFACES;
@@ -196,6 +201,7 @@ export class NetmapInForce {
 
   /** Ends what starts by itself, and writes what is not on disk yet; all stays installed. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#kernelKeeper.close();
     this.#edgeWatch.close();
     await this.policy.close();
@@ -282,9 +288,9 @@ export class NetmapInForce {
     });
   }
 
-  #saveSoon(): void {
+  #saveSoon(after = SAVE_AFTER_MS): void {
     const { turns } = this.#options;
-    this.#saving ??= setTimeout(() => void turns.take(() => this.#save()), SAVE_AFTER_MS);
+    this.#saving ??= setTimeout(() => void turns.take(() => this.#save()), after);
   }
 
   async #save(): Promise<void> {
@@ -295,8 +301,11 @@ export class NetmapInForce {
     const { state, endpoints, log } = this.#options;
     try {
       await saveNetmap(state, { netmap, resolved: endpoints.resolved, id });
+      this.saveFault = undefined;
     } catch (error) {
-      log.error({ err: error }, 'the netmap could not be written');
+      this.saveFault = (error as Error).message;
+      log.error({ err: error }, 'the netmap could not be written, and that is tried again');
+      if (!this.#closed) this.#saveSoon(SAVE_AGAIN_MS);
     }
   }
 }

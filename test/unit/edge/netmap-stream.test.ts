@@ -166,7 +166,7 @@ test('a credential that the edge does not know is not one of a deleted replica',
 });
 
 test('two machines with one identity: the health says so, and the log', async () => {
-  const { credential, relayId } = await edge.join({ name: 'copied' });
+  const { credential, relayId, replica } = await edge.join({ name: 'copied' });
   edge.relay.bind(relayId);
   const health = async () =>
     (await edge.admin('GET', '/v1/connectors/copied', connectorViewSchema)).health;
@@ -182,6 +182,13 @@ test('two machines with one identity: the health says so, and the log', async ()
   expect(state).toBe('DEGRADED');
   expect(why).toMatch(/^gw runs on two machines at once, .* \(seen at 127\.0\.0\.1\)/);
   expect(edge.logged.filter((line) => line.includes('copies of one identity:'))).toHaveLength(1);
+  // And the machine that has the stream now is told.
+  const path = '/v1/netmap?instance=one-machine';
+  const reader = new EventReader(await edge.open('GET', path, { token: credential }));
+  expect((await reader.next())!.event).toBe('netmap');
+  const told = (await reader.next())!;
+  expect(told).toMatchObject({ event: 'twins', data: { replica, addresses: ['127.0.0.1'] } });
+  reader.close();
 });
 
 test('many changes at once arrive in order, and as their sum', async () => {

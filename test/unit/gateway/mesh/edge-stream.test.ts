@@ -194,3 +194,21 @@ test('an edge in trouble is asked again; one with another key is told nothing', 
   expect(states.at(-1)).toMatchObject({ error: { code: 'EDGE_UNTRUSTED' } });
   expect(edge.asked).toEqual([]);
 });
+
+test('another machine with our identity is known for a while, and is no event', async () => {
+  const first = edge.next();
+  open();
+  await first;
+  const twins = { replica: uuid(1), addresses: ['192.0.2.1', '198.51.100.7'] };
+  edge.send('twins', { ...twins, replica: uuid(2) }, 'e.1');
+  edge.send('twins', 'nonsense', 'e.1');
+  edge.send('netmap', netmap({ revision: 5 }), 'e.5');
+  await until(() => events.length === 1);
+  expect(stream!.twins(Date.now())).toBeUndefined();
+  edge.send('twins', twins, 'e.5');
+  edge.send('delta', { format: 1, revision: 6 }, 'e.6');
+  await until(() => events.length === 2);
+  expect(stream!.twins(Date.now())).toEqual(twins.addresses);
+  expect(stream!.twins(Date.now() + 200_000)).toBeUndefined();
+  expect(stream!.refused).toBe(0);
+});

@@ -1,0 +1,118 @@
+/**
+ * `connector doctor` at a gateway (lab/mesh-lab.ts) to which one thing after the other happens: what it
+ * says, what `--fix` does, and that traffic flows again.
+ */
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { isSilent, reach } from '../../lab/ping.ts';
+import { run } from '../../lab/process.ts';
+import type { Examined } from '../../src/gateway/doctor/examination.ts';
+import { dumpPath } from '../unit/gateway/doctor/dumps.ts';
+import { netnsSuite } from './suite.ts';
+
+const SECONDS = 120_000;
+
+interface Said extends Examined {
+  readonly code: number;
+  readonly fixed: readonly { readonly command: string; readonly undo: string }[];
+}
+
+async function doctor({ gateway, stateDirectory }: Site, ...options: string[]): Promise<Said> {
+  const command = [CONNECTOR, 'doctor', '--json', '--state-dir', stateDirectory, ...options];
+  const { code, stdout } = await gateway.attempt(command);
+  return { code, ...(JSON.parse(stdout) as Omit<Said, 'code'>) };
+}
+
+/** Names of the checks that found something. */
+function faults({ findings }: Said): string[] {
+  const wrong = findings.filter(({ status }) => status === 'problem' || status === 'warning');
+  return [...new Set(wrong.map(({ check }) => check))];
+}
+
+/** Without dates and counters. */
+async function rulesOf({ gateway }: Site): Promise<string> {
+  const text = await gateway.run(['iptables-nft-save', '-t', 'filter']);
+  return text.replace(/^#.*\n/gm, '').replace(/\[\d+:\d+\]/g, '');
+}
+
+netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
+  test('what happens to a gateway is said, and repaired', { timeout: SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    const [a, b] = mesh.sites as [Site, Site];
+    const { gateway } = a;
+    await mesh.startEdge();
+    const before = await doctor(a);
+    expect(before).toMatchObject({ code: 1, connector: null, running: false });
+    expect(faults(before)).toEqual(['identity', 'daemon']);
+
+    // A disk of its own, to be filled.
+    await run(['mkdir', '-p', a.stateDirectory]);
+    await run(['mount', '-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', a.stateDirectory]);
+    try {
+      await mesh.joinAll();
+      await reach(a.host, b.address[4]);
+      const well = await doctor(a);
+      expect([well.code, well.connector, faults(well)]).toEqual([0, 'a', []]);
+
+      // Docker came, and somebody knew better about the kernel's settings.
+      await gateway.run(['iptables-nft-restore', dumpPath('docker.iptables-save')]);
+      const worse = {
+        'net.ipv4.ip_forward': 0,
+        'net.ipv4.conf.causeway0.rp_filter': 1,
+      };
+      await gateway.sysctl(worse);
+      const ill = await doctor(a);
+      expect(ill.code).toBe(1);
+      expect(faults(ill)).toEqual(['forwarding', 'reverse-path', 'firewall']);
+      expect(await isSilent(a.host, b.address[4])).toBe(true);
+      const text = (await gateway.attempt([CONNECTOR, 'doctor'])).stdout;
+      expect(text).toContain('FORWARD of iptables');
+      const long = text.split('\n').filter((line) => line.length > 80 && !/ # /.test(line));
+      expect(long).toEqual([]);
+      const rules = await rulesOf(a);
+      const cured = await doctor(a, '--fix');
+      expect([cured.code, faults(cured)]).toEqual([0, []]);
+      await reach(a.host, b.address[4]);
+      await reach(b.host, a.address[4]);
+      for (const { undo } of cured.fixed.toReversed()) await gateway.run(undo.split(' '));
+      expect(await rulesOf(a)).toBe(rules);
+      expect(faults(await doctor(a))).toEqual(faults(ill));
+      await doctor(a, '--fix');
+
+      // The LAN's interface goes down: its subnet is nowhere, and the address tells where it was.
+      await gateway.ip('link set lan0 down');
+      const cut = await doctor(a);
+      expect(faults(cut)).toContain('lan');
+      expect(cut.findings.find(({ check }) => check === 'lan')).toMatchObject({
+        status: 'problem',
+        says: expect.stringContaining('lan0 is down'),
+        remedy: ['ip link set dev lan0 up'],
+      });
+      await gateway.ip('link set lan0 up', 'address replace fd01::1/64 dev lan0 nodad');
+
+      // The disk is full when the edge sends something: it is in force, and not on the disk.
+      const filler = join(a.stateDirectory, 'filler');
+      await writeFile(filler, new Uint8Array(32 << 20)).catch(() => {});
+      await mesh.connector('routes', 'add', '10.9.0.0/16', '--connector', 'b');
+      for (;;) {
+        const { routes, problems } = await a.status();
+        if (!routes.some(({ prefix }) => prefix === '10.9.0.0/16')) continue;
+        expect(problems.join()).toMatch(/state cannot be written \(.*: traffic flows/);
+        break;
+      }
+      expect(faults(await doctor(a))).toContain('state');
+      await rm(filler);
+
+      process.kill((await a.status()).pid, 'SIGKILL');
+      await mesh.edgeProcess.stop('SIGTERM');
+      let killed = await doctor(a);
+      while (killed.running) killed = await doctor(a);
+      expect(faults(killed)).toEqual(expect.arrayContaining(['daemon', 'api']));
+      expect(killed.findings.find(({ check }) => check === 'daemon')?.says).toContain('was killed');
+    } finally {
+      await run(['umount', '-l', a.stateDirectory]);
+    }
+  });
+});
