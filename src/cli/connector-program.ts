@@ -1,5 +1,6 @@
 /** The commands of `connector`, one file each. */
 import { Command } from 'commander';
+import { bugreportCommand } from './bugreport.ts';
 import { captureCommand } from './capture.ts';
 import { completionCommand } from './completion.ts';
 import { configCheckCommand } from './config-check.ts';
@@ -64,7 +65,8 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(statusCommand())
     .addCommand(doctorCommand())
     .addCommand(pingCommand())
-    .addCommand(captureCommand());
+    .addCommand(captureCommand())
+    .addCommand(bugreportCommand());
   program
     .command('config')
     .description('the configuration file of a gateway')

@@ -1,12 +1,12 @@
 /**
- * A gateway looked into while it works: decrypted packets captured and read back by tcpdump, and its
- * metrics against its status (lab/mesh-lab.ts).
+ * A gateway looked into while it works: decrypted packets captured and read back by tcpdump, its metrics
+ * against its status, and a report without its secrets (lab/mesh-lab.ts).
  *
  *   host a ── gateway a ── nat ── internet ── nat ── gateway b ── host b
  *   10.1.0.10     │                  │                            10.2.0.10
  *          capture, metrics        edge
  */
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
@@ -90,9 +90,19 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
     ]);
     // A source that is no prefix of site a, then a destination of nobody.
     await a.gateway.ip('address add 10.66.0.1/32 dev lo');
-    await a.gateway.attempt(['ping', '-n', '-c', '1', '-W', '1', '-I', '10.66.0.1', b.address[4]]);
+    await a.gateway.attempt([
+      'ping',
+      '-n',
+      '-c',
+      '1',
+      '-W',
+      '0.2',
+      '-I',
+      '10.66.0.1',
+      b.address[4],
+    ]);
     await a.gateway.ip('route add 10.77.0.0/24 dev causeway0');
-    await a.gateway.attempt(['ping', '-n', '-c', '1', '-W', '1', '-s', '500', '10.77.0.9']);
+    await a.gateway.attempt(['ping', '-n', '-c', '1', '-W', '0.2', '-s', '500', '10.77.0.9']);
     await Promise.all([atA.stop('SIGINT'), atB.stop('SIGINT')]);
     await a.gateway.ip('address del 10.66.0.1/32 dev lo', 'route del 10.77.0.0/24');
 
@@ -201,7 +211,102 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
     expect(Math.abs(shown - rss) / rss).toBeLessThan(0.3);
   });
 
-  test('the file of a gateway that ends is whole', async () => {
+  /** The files of a report by their names, and what the command said. */
+  async function report(
+    site: Site,
+    environment: Readonly<Record<string, string>>,
+    ...options: string[]
+  ) {
+    const archive = join(site.gateway.folder, 'report.tar.gz');
+    const command = [
+      CONNECTOR,
+      'bugreport',
+      '--output',
+      archive,
+      '--state-dir',
+      site.stateDirectory,
+    ];
+    const said = await site.gateway.run([...command, ...options], { environment });
+    expect(statSync(archive).mode & 0o777).toBe(0o600);
+    expect(statSync(archive).size).toBeLessThan(2 << 20);
+    const folder = join(site.gateway.folder, 'report');
+    mkdirSync(folder, { recursive: true });
+    await site.gateway.run(['tar', '-xzf', archive, '-C', folder]);
+    const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    const files = new Map<string, string>();
+    for (const name of names) {
+      const path = join(folder, name);
+      if (statSync(path).isFile()) {
+        files.set(name.replace('causeway-bugreport/', ''), readFileSync(path, 'utf8'));
+      }
+    }
+    return { said, files };
+  }
+
+  test('a report has what is needed, and none of the secrets that lie everywhere', async () => {
+    const state = (name: string): string => readFileSync(join(a.stateDirectory, name), 'utf8');
+    const key = state('private-key').trim();
+    const { credential } = JSON.parse(state('identity.json')) as { credential: string };
+    const token = await mesh.create({ ...a, name: 'c', prefixes: [] } as unknown as Site);
+    const api = `cwt_${'Q'.repeat(43)}`;
+    const pem = 'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg';
+    const password = 'correct-horse-battery';
+    const configuration = a.gateway.file(
+      'connector.toml',
+      `token = "${token}"\n# https://admin:${password}@proxy.example\nlog-level = "info"\n`,
+    );
+    // A unit and a log as systemd would show them.
+    const tools = join(a.gateway.folder, 'tools');
+    mkdirSync(tools);
+    const unit = `Environment=CAUSEWAY_TOKEN=${api} "KEY=${key}"`;
+    const log = `{"msg":"sent ${credential} to https://admin:${password}@edge"}\n-----BEGIN PRIVATE KEY-----\n${pem}\n-----END PRIVATE KEY-----`;
+    for (const [tool, text] of [
+      ['systemctl', unit],
+      ['journalctl', log],
+    ] as const) {
+      writeFileSync(join(tools, tool), `#!/bin/sh\ncat <<'END'\n${text}\nEND\n`, { mode: 0o755 });
+    }
+    await a.gateway.nft(`
+      add rule inet causeway-causeway0 forward counter comment "${key}"
+      table inet others {
+        chain c {
+          comment "${password}"
+          type filter hook forward priority 5
+        }
+      }`);
+    const environment = { PATH: `${tools}:${process.env.PATH}`, OTHER_TOKEN: password };
+    const { said, files } = await report(a, environment, '--config', configuration);
+    await a.gateway.nft('delete table inet others');
+
+    const all = [...files.values()].join('\n');
+    const secrets = { key, credential, token, api, pem, password };
+    const hex = Buffer.from(key, 'base64').toString('hex');
+    const forms = { ...secrets, hex, url: Buffer.from(key, 'base64').toString('base64url') };
+    for (const [what, secret] of Object.entries(forms))
+      expect(all.includes(secret), what).toBe(false);
+    // All of what is there is there.
+    expect(files.get('mesh/status.txt')).toMatch(/connector: +a in default/);
+    expect(JSON.parse(files.get('mesh/status.json')!.replace(/^\$.*\n/, ''))).toMatchObject([
+      { interface: 'causeway0', peers: [{ connector: 'b' }] },
+    ]);
+    expect(files.get('mesh/routes.txt')).toContain('10.2.0.0/24');
+    expect(files.get('mesh/doctor.txt')).toContain('forwarding');
+    expect(files.get('mesh/connector.toml')).toContain('log-level = "info"');
+    expect(files.get('mesh/netmap.json')).toContain('"revision"');
+    expect(files.get('network/routes4.txt')).toContain('10.2.0.0/24 dev causeway0');
+    expect(files.get('network/rules4.txt')).toContain('fwmark');
+    expect(files.get('network/sysctl.txt')).toContain('net.ipv4.ip_forward = 1');
+    expect(files.get('firewall/own-tables.txt')).toMatch(/comment "\[private key removed\]"/);
+    expect(files.get('firewall/chains.txt')).toContain('table inet others');
+    expect(files.get('service/causeway-gateway/unit.txt')).toContain(
+      'Environment=CAUSEWAY_TOKEN=[',
+    );
+    expect(files.get('service/causeway-gateway/log.txt')).toContain('[credential removed]');
+    expect(files.get('README.txt')).toMatch(/join token: [1-9]/);
+    expect(said).toContain('Look through it before you give it away');
+  });
+
+  test('the file of a gateway that ends is whole; a report is made without it', async () => {
     const file = join(b.gateway.folder, 'end.pcapng');
     const running = await capture(b, '--write', file, '--filter', 'icmp');
     await a.host.run(['ping', '-n', '-c', '1', b.address[4]]);
@@ -210,5 +315,9 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
     await end;
     expect(await running.exited).toBe(0);
     expect(await dumped(b, file)).toHaveLength(2);
+    const { files } = await report(b, {});
+    expect(files.get('mesh/status.txt')).toMatch(/exit code 1[\s\S]*No gateway runs/);
+    expect(files.get('mesh/netmap.json')).toContain('"revision"');
+    expect(files.get('network/addresses.txt')).toContain('192.168.2.2/24');
   });
 });
