@@ -3,12 +3,12 @@
  * rules say, not from today's addresses: a connector without a prefix yet makes no rule useless.
  */
 import { type AddressSet, addressesOf, covers, isEmpty } from './address-set.ts';
+import { CoveringRules, type Side as IndexedSide } from './covering-rules.ts';
 import type { Policy, Rule, Selector } from './policy.ts';
 import { connectorsOf } from './selection.ts';
 import type { PortRange } from './services.ts';
 
-interface Side {
-  readonly connectors: ReadonlySet<string>;
+interface Side extends IndexedSide {
   readonly addresses: AddressSet;
 }
 
@@ -29,7 +29,8 @@ export function shadowedRule(policy: Policy): Shadow | undefined {
       const connectors = new Set(connectorsOf(policy, selector));
       // Disjoint from every connector, as they are from each other.
       if (selector.internet) connectors.add('internet');
-      side = { connectors, addresses: addressesOf(selector.prefixes) };
+      const { prefixes } = selector;
+      side = { id: sides.size, connectors, prefixes, addresses: addressesOf(prefixes) };
       sides.set(key, side);
     }
     return side;
@@ -37,14 +38,18 @@ export function shadowedRule(policy: Policy): Shadow | undefined {
   const seen = policy.rules.map((rule) => {
     return { rule, from: sideOf(rule.from), to: sideOf(rule.to) };
   });
+  const before = new CoveringRules();
   for (const [i, later] of seen.entries()) {
-    for (let k = 0; k < i; k++) {
+    const { rule, from, to } = later;
+    let by = Number.POSITIVE_INFINITY;
+    for (const k of before.candidates(from, to, rule.ports)) {
       const earlier = seen[k]!;
-      if (earlier.rule.action === 'log') continue;
-      if (!coversService(earlier.rule, later.rule)) continue;
-      if (!coversSide(earlier.from, later.from) || !coversSide(earlier.to, later.to)) continue;
-      return { rule: i + 1, by: k + 1 };
+      if (k >= by || !coversService(earlier.rule, rule)) continue;
+      if (coversSide(earlier.from, from) && coversSide(earlier.to, to)) by = k;
     }
+    if (Number.isFinite(by)) return { rule: i + 1, by: by + 1 };
+    // It decides nothing, and so hides nothing.
+    if (rule.action !== 'log') before.add(i, from, to, rule.ports);
   }
   return undefined;
 }

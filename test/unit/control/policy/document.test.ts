@@ -105,7 +105,10 @@ const rules = (...list: string[]) => `{"default":"deny","rules":[\n${list.join('
 
 test.each([
   ['', 'POLICY_SYNTAX: The policy cannot be read (line 1, column 1): a value is missing here.'],
-  ['{"default": deny, "rules": []}', '(line 1, column 13): deny is no value: names and text go into double'],
+  [
+    '{"default": deny, "rules": []}',
+    '(line 1, column 13): deny is no value: names and text go into double',
+  ],
   ['{"default": "deny"\n "rules": []}', '(line 2, column 2): "," is missing'],
   ['{"default": "deny", "rules": [}', '(line 1, column 31)'],
   ['{"default": "deny", "rules": [],', '(line 1, column 33)'],

@@ -2,14 +2,22 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AddressOwners } from '../../../../src/control/policy/address-owners.ts';
-import { bytesOf, contains } from '../../../../src/control/policy/address-set.ts';
+import {
+  addressesOf,
+  bytesOf,
+  contains,
+  covers,
+} from '../../../../src/control/policy/address-set.ts';
 import { compilePolicy, type RuleSet } from '../../../../src/control/policy/compile.ts';
+import { CoveringRules, type Side } from '../../../../src/control/policy/covering-rules.ts';
 import {
   type Flow,
   matchesService,
   PolicyEvaluator,
 } from '../../../../src/control/policy/evaluate.ts';
+import type { Policy, Rule, Selector } from '../../../../src/control/policy/policy.ts';
 import { hasBit, reachablePairs } from '../../../../src/control/policy/reachable-pairs.ts';
+import { connectorsOf } from '../../../../src/control/policy/selection.ts';
 import { shadowedRule } from '../../../../src/control/policy/shadows.ts';
 import { containsAddress, parsePrefix } from '../../../../src/routing/prefix.ts';
 import { CONNECTORS, flows, holders, policies } from './policy-world.ts';
@@ -78,6 +86,70 @@ test('what a replica enforces says the same as the whole policy', () => {
     ),
     { numRuns: 300 },
   );
+});
+
+/** The first rule, by a search through all pairs, that an earlier one covers. */
+function hiddenByOne(policy: Policy): { rule: number; by: number } | undefined {
+  const list = <T>(outer: readonly T[], inner: readonly T[]): boolean =>
+    outer.length === 0 || (inner.length > 0 && inner.every((one) => outer.includes(one)));
+  const named = (side: Selector): string[] => [
+    ...connectorsOf(policy, side),
+    ...(side.internet ? ['internet'] : []),
+  ];
+  const side = (outer: Selector | null, inner: Selector | null): boolean => {
+    if (outer === null || JSON.stringify(outer) === JSON.stringify(inner)) return true;
+    if (inner === null || named(inner).length + inner.prefixes.length === 0) return false;
+    return (
+      named(inner).every((one) => named(outer).includes(one)) &&
+      covers(addressesOf(outer.prefixes), addressesOf(inner.prefixes))
+    );
+  };
+  const ports = (outer: Rule, inner: Rule): boolean =>
+    outer.ports.length === 0 ||
+    (inner.ports.length > 0 &&
+      inner.ports.every(([a, b]) => outer.ports.some(([from, to]) => from <= a && b <= to)));
+  for (const [i, later] of policy.rules.entries()) {
+    const by = policy.rules.slice(0, i).findIndex((earlier) => {
+      if (earlier.action === 'log') return false;
+      if (!list(earlier.protocols, later.protocols) || !list(earlier.icmp, later.icmp))
+        return false;
+      return ports(earlier, later) && side(earlier.from, later.from) && side(earlier.to, later.to);
+    });
+    if (by >= 0) return { rule: i + 1, by: by + 1 };
+  }
+  return undefined;
+}
+
+test('hidden rules are those that a search through all pairs finds', () => {
+  fc.assert(
+    fc.property(policies, (policy) => {
+      expect(shadowedRule(policy)).toEqual(hiddenByOne(policy));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('of 4,096 rules few are asked whether they cover one', () => {
+  const nobody = { connectors: new Set<string>(), prefixes: [] };
+  const connector = (n: number): Side => ({ ...nobody, id: n, connectors: new Set([`c${n}`]) });
+  const prefix = (n: number): Side => {
+    return { ...nobody, id: n, prefixes: [`10.${n >> 8}.${n & 255}.0/24`] };
+  };
+  type Parts = Parameters<CoveringRules['candidates']>;
+  const kinds: [most: number, parts: (i: number) => Parts][] = [
+    [64, (i) => [connector(i % 64), connector(Math.floor(i / 64)), [[22, 22]]]],
+    [0, (i) => [prefix(i), null, []]],
+    [0, (i) => [connector(1), connector(2), [[i, i]]]],
+    [0, (i) => [null, null, [[i, i]]]],
+    [2, (i) => [null, null, [[2 * i, 2 * i + 2]]]],
+  ];
+  for (const [most, parts] of kinds) {
+    const rules = new CoveringRules();
+    for (let i = 0; i < 4_096; i++) {
+      expect(rules.candidates(...parts(i)).length).toBeLessThanOrEqual(most);
+      rules.add(i, ...parts(i));
+    }
+  }
 });
 
 test('a rule that is said to be hidden never decides', () => {
