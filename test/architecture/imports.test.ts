@@ -30,7 +30,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const PURE = ['routing', 'wireguard', 'control'];
 
 /** Packages that compute and do nothing else. */
-const PURE_PACKAGES = /^(@noble\/(ciphers|curves|hashes)(\/|$)|zod$)/;
+const PURE_PACKAGES = /^(@noble\/(ciphers|curves|hashes)(\/|$)|(zod|jsonc-parser)$)/;
 
 /** Names through which a module reaches a clock, a timer, randomness or the outside. */
 const EFFECTS = [
