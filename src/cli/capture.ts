@@ -1,6 +1,4 @@
 /** `connector capture`: decrypted packets with direction, peer and verdict, shown or into a file. */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { release } from 'node:os';
 import { Command } from 'commander';
 import { DROP_REASONS } from '../drops.ts';
@@ -12,6 +10,7 @@ import {
   pcapngPacket,
   pcapngStatistics,
 } from '../gateway/capture/pcapng.ts';
+import { openPrivateOutput } from '../gateway/private-output.ts';
 import { numberFrom } from './number-argument.ts';
 import { count } from './output.ts';
 import { packetLine, summary, verdictText } from './packet-line.ts';
@@ -127,7 +126,7 @@ async function openSink(options: Options, interfaceName: string): Promise<Sink> 
       end: async () => {},
     };
   }
-  const file = write === '-' ? undefined : await openFile(write);
+  const file = write === '-' ? undefined : (await openPrivateOutput(write)).file;
   const put = async (bytes: Uint8Array): Promise<void> => {
     if (file === undefined) await output(bytes);
     else await file.write(bytes);
@@ -168,19 +167,6 @@ function jsonLine(packet: NamedPacket): string {
     length: packet.length,
     packet: summary(packet),
   });
-}
-
-/** Never to where a link leads, and readable by nobody else, whoever made the file. */
-async function openFile(path: string): Promise<FileHandle> {
-  const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
-  try {
-    const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-    await file.chmod(0o600);
-    return file;
-  } catch (error) {
-    const message = `${path} cannot be written: ${(error as Error).message}.`;
-    throw new CausewayError('FILE_ACCESS', message, { cause: error });
-  }
 }
 
 /** Waits for a reader that is slow; rejects when it is gone. */

@@ -1,12 +1,13 @@
 /** `connector bugreport`: what somebody needs to find a fault here, in one archive without secrets. */
 
 import { spawn } from 'node:child_process';
-import { constants, createWriteStream } from 'node:fs';
-import { chmod, mkdir, mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CausewayError } from '../../errors.ts';
+import { openPrivateOutput } from '../private-output.ts';
 import { ownSecrets } from './own-secrets.ts';
 import { Redaction } from './redaction.ts';
 import { type CollectedItem, collect } from './report-collector.ts';
@@ -86,25 +87,22 @@ async function writeArchive(files: readonly CollectedItem[], output: string): Pr
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await writeFile(path, text, { mode: 0o600 });
     }
-    await pack(folder, output);
-    return (await stat(output)).size;
-  } catch (error) {
-    await rm(output, { force: true }).catch(() => {});
-    throw error;
+    const { file, isFile } = await openPrivateOutput(output);
+    try {
+      await pack(folder, output, file);
+      return (await file.stat()).size;
+    } catch (error) {
+      if (isFile) await rm(output, { force: true });
+      throw error;
+    } finally {
+      await file.close();
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Never to where a link leads, and readable by nobody else, whoever made the file. */
-async function pack(folder: string, output: string): Promise<void> {
-  const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
-  const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
-  const file = await open(output, flags, 0o600).catch((error: unknown) => {
-    const message = `${output} cannot be written: ${(error as Error).message}.`;
-    throw new CausewayError('FILE_ACCESS', message, { cause: error });
-  });
-  await chmod(output, 0o600);
+async function pack(folder: string, output: string, file: FileHandle): Promise<void> {
   const tar = spawn('tar', ['-czf', '-', '--owner=0', '--group=0', '-C', folder, FOLDER], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -116,9 +114,7 @@ async function pack(folder: string, output: string): Promise<void> {
   tar.on('error', reject);
   tar.on('close', resolve);
   ended.catch(() => {});
-  await pipeline(tar.stdout, createWriteStream(output, { fd: file.fd, autoClose: false })).finally(
-    () => file.close(),
-  );
+  await pipeline(tar.stdout, createWriteStream(output, { fd: file.fd, autoClose: false }));
   const code = await ended.catch((error: unknown) => {
     const message = 'The command tar is not here. Install it, on Debian with `apt install tar`.';
     throw new CausewayError('COMMAND_MISSING', message, { cause: error });

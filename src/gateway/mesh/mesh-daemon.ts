@@ -180,8 +180,8 @@ export class MeshGateway implements Attachment {
   }
 
   /** What is wrong. */
-  async problems(): Promise<readonly string[]> {
-    return (await describeMesh(this.#view())).problems;
+  async examined(): Promise<Pick<MeshStatus, 'findings' | 'problems'>> {
+    return describeMesh(this.#view());
   }
 
   async explain(question: unknown): Promise<Explanation> {

@@ -7,7 +7,8 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { DROP_REASON_NAMES } from '../../drops.ts';
-import type { MeshStatus } from '../mesh/mesh-status.ts';
+import type { MeshStatus, RouteInForce } from '../mesh/mesh-status.ts';
+import { addFlowMetrics } from './flow-metrics.ts';
 import { addPeerMetrics } from './peer-metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 
@@ -15,7 +16,7 @@ export interface MetricsSource {
   /** The gateway's status, but for what is wrong. */
   report(): Promise<MeshStatus>;
   /** What is wrong, as in the status: costs commands and files. */
-  problems(): Promise<readonly string[]>;
+  examined(): Promise<Pick<MeshStatus, 'findings' | 'problems'>>;
 }
 
 /** Peers, and routes, with series of their own. */
@@ -29,8 +30,22 @@ const SESSION_LASTS_MS = 180_000;
 
 export const HEALTH_STATES = ['HEALTHY', 'DEGRADED', 'DOWN', 'INACTIVE'] as const;
 const STREAM_STATES = ['connecting', 'open', 'gone'] as const;
-const ROUTE_STATES = ['in force', 'local', 'partly local', 'ours', 'pending'] as const;
-const POLICY_COUNTERS = ['denied', 'invalid', 'untracked', 'logged'] as const;
+const ROUTE_STATES = Object.keys({
+  'in force': 0,
+  local: 0,
+  'partly local': 0,
+  ours: 0,
+  pending: 0,
+  offered: 0,
+} satisfies Record<RouteInForce['state'], 0>) as RouteInForce['state'][];
+type PolicyCounters = NonNullable<MeshStatus['policy']>['counters'];
+const POLICY_COUNTERS = Object.keys({
+  denied: 0,
+  invalid: 0,
+  untracked: 0,
+  logged: 0,
+  diagnosis: 0,
+} satisfies Record<keyof PolicyCounters, 0>) as (keyof PolicyCounters)[];
 
 /** Sets one metric from the status. */
 export type Reading = (status: MeshStatus, now: number) => void;
@@ -87,6 +102,7 @@ export class GatewayMetrics {
   readonly #source: MetricsSource;
   readonly #table = new MetricsTable();
   readonly #problems: Gauge;
+  readonly #findings: Gauge<'check' | 'status'>;
   #diagnoseAt = 0;
 
   constructor(source: MetricsSource) {
@@ -95,9 +111,16 @@ export class GatewayMetrics {
     addRouteMetrics(this.#table);
     addPolicyMetrics(this.#table);
     addPeerMetrics(this.#table);
+    addFlowMetrics(this.#table);
     this.#problems = new Gauge({
       name: 'causeway_gateway_problems',
       help: 'What is wrong by `connector status`, counted; looked for once a minute',
+      registers: [this.#table.registry],
+    });
+    this.#findings = new Gauge({
+      name: 'causeway_gateway_findings',
+      help: 'What checks found that is a warning or a problem; looked for once a minute',
+      labelNames: ['check', 'status'],
       registers: [this.#table.registry],
     });
     addProcessMetrics(this.#table.registry);
@@ -112,10 +135,18 @@ export class GatewayMetrics {
     const now = Date.now();
     this.#table.fill(await this.#source.report(), now);
     if (now >= this.#diagnoseAt) {
-      this.#problems.set((await this.#source.problems()).length);
+      this.#setExamined(await this.#source.examined());
       this.#diagnoseAt = now + DIAGNOSE_EVERY_MS;
     }
     return this.#table.registry.metrics();
+  }
+
+  #setExamined({ findings, problems }: Pick<MeshStatus, 'findings' | 'problems'>): void {
+    this.#problems.set(problems.length);
+    this.#findings.reset();
+    for (const { check, status } of findings) {
+      if (status === 'warning' || status === 'problem') this.#findings.inc({ check, status });
+    }
   }
 }
 

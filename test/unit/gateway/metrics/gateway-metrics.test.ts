@@ -1,7 +1,11 @@
 /** The gateway's metrics against the status that they are made of, read by a parser of the test's own. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DROP_REASON_NAMES } from '../../../../src/drops.ts';
-import type { MeshStatus, RouteInForce } from '../../../../src/gateway/mesh/mesh-status.ts';
+import {
+  type MeshStatus,
+  type RouteInForce,
+  routeInForceSchema,
+} from '../../../../src/gateway/mesh/mesh-status.ts';
 import { GatewayMetrics } from '../../../../src/gateway/metrics/gateway-metrics.ts';
 import { type Exposition, readExposition } from './exposition.ts';
 import { ago, NOW, peer, status } from './statuses.ts';
@@ -10,13 +14,14 @@ beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 afterEach(() => void vi.useRealTimers());
 
 let problems: string[] = [];
+let findings: MeshStatus['findings'] = [];
 let diagnosed = 0;
 let current: MeshStatus;
 const source = {
   report: async () => current,
-  problems: async () => {
+  examined: async () => {
     diagnosed++;
-    return problems;
+    return { problems, findings };
   },
 };
 
@@ -159,12 +164,62 @@ test('100,000 routes and 5,000 peers are no more series than a thousand of each'
 test('what is wrong is counted, and looked for once a minute', async () => {
   const metrics = new GatewayMetrics(source);
   problems = ['one', 'two'];
+  const found = { says: '', remedy: [], fixes: [] };
+  findings = [
+    { check: 'forwarding', status: 'problem', ...found },
+    { check: 'forwarding', status: 'problem', ...found },
+    { check: 'mtu', status: 'warning', ...found },
+    { check: 'tun', status: 'ok', ...found },
+  ];
   diagnosed = 0;
-  expect((await scrape(status(), metrics)).value('causeway_gateway_problems')).toBe(2);
+  const first = await scrape(status(), metrics);
+  expect(first.value('causeway_gateway_problems')).toBe(2);
+  const ofFindings = ({ name }: { name: string }) => name === 'causeway_gateway_findings';
+  expect(first.samples.filter(ofFindings)).toMatchObject([
+    { labels: { check: 'forwarding', status: 'problem' }, value: 2 },
+    { labels: { check: 'mtu', status: 'warning' }, value: 1 },
+  ]);
+  findings = [];
   problems = [];
   vi.setSystemTime(NOW + 59_000);
   expect((await scrape(status(), metrics)).value('causeway_gateway_problems')).toBe(2);
   expect(diagnosed).toBe(1);
   vi.setSystemTime(NOW + 60_000);
-  expect((await scrape(status(), metrics)).value('causeway_gateway_problems')).toBe(0);
+  const last = await scrape(status(), metrics);
+  expect(last.value('causeway_gateway_problems')).toBe(0);
+  expect(last.samples.filter(ofFindings)).toEqual([]);
+});
+
+test('traffic that goes one way, the flow log, and the way out', async () => {
+  const log = { target: 'file', written: 5, dropped: 1, lost: 2, fault: null };
+  const silent = { about: 'prefix', since: ago(60), flows: 3, hosts: 2 } as const;
+  const oneWay = ['10.2.0.0/24', '10.3.0.0/24'].map((prefix) => {
+    return { prefix, connector: 'b', direction: 'out' as const, ...silent };
+  });
+  const edges = [
+    { name: 'e', publicKey: '', endpoint: null, lastHandshake: ago(1), rxBytes: 0, txBytes: 0 },
+  ];
+  const breakout = {
+    connectors: ['b'],
+    ipv4: { way: 'through' as const, connector: 'b' },
+    ipv6: { way: 'refused' as const, connector: null },
+  };
+  const read = await scrape(status({ edges, breakout, flows: { log, fault: null, oneWay } }));
+  const one = { connector: 'b', direction: 'out' };
+  expect(read.value('causeway_gateway_one_way_prefixes', one)).toBe(2);
+  expect(read.value('causeway_gateway_health', { state: 'DEGRADED' })).toBe(1);
+  expect(read.value('causeway_gateway_flow_log_records_total', { result: 'dropped' })).toBe(1);
+  expect(read.value('causeway_gateway_flow_log_losses')).toBe(2);
+  const out = { family: 'ipv4', way: 'through', connector: 'b' };
+  expect(read.value('causeway_gateway_breakout', out)).toBe(1);
+  const without = await scrape(status({ edges }));
+  expect(without.value('causeway_gateway_flow_log_losses')).toBeUndefined();
+  expect(without.value('causeway_gateway_health', { state: 'HEALTHY' })).toBe(1);
+});
+
+test('every state of a route is counted', async () => {
+  const routes = routeInForceSchema.shape.state.options.map((state, n) => route(n, state));
+  const read = await scrape(status({ routes }));
+  const counts = read.samples.filter(({ name }) => name === 'causeway_gateway_routes');
+  expect(counts.map(({ value }) => value)).toEqual(routes.map(() => 1));
 });

@@ -8,7 +8,10 @@ import { readExposition } from './exposition.ts';
 import { status } from './statuses.ts';
 
 const log = pino({ level: 'silent' });
-const source = { report: async () => status(), problems: async () => [] };
+const source = {
+  report: async () => status(),
+  examined: async () => ({ findings: [], problems: [] }),
+};
 let warnings: string[];
 let open: MetricsEndpoint | undefined;
 

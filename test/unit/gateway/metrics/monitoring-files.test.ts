@@ -39,9 +39,34 @@ async function gatewayMetrics(): Promise<Exposition> {
             txBytes: 1,
           },
         ],
+        breakout: {
+          connectors: [],
+          ipv4: { way: 'own', connector: null },
+          ipv6: { way: 'own', connector: null },
+        },
+        flows: {
+          log: { target: '', written: 1, dropped: 1, lost: 1, fault: null },
+          fault: null,
+          oneWay: [
+            {
+              prefix: '10.0.0.0/8',
+              connector: 'a',
+              direction: 'out',
+              about: 'prefix',
+              since: new Date().toISOString(),
+              flows: 3,
+              hosts: 2,
+            },
+          ],
+        },
         policy: { version: 1, default: 'deny', rules: 1, counters, recent: [] },
       }),
-    problems: async () => [],
+    examined: async () => ({
+      problems: [],
+      findings: [
+        { check: 'mtu' as const, status: 'warning' as const, says: '', remedy: [], fixes: [] },
+      ],
+    }),
   };
   return readExposition(await new GatewayMetrics(source).text());
 }

@@ -45,6 +45,8 @@ export function status(more: Partial<MeshStatus> = {}): MeshStatus {
     routes: [],
     drops: [],
     policy: null,
+    breakout: null,
+    findings: [],
     flows: { log: null, fault: null, oneWay: [] },
     problems: [],
     ...more,
