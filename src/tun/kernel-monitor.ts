@@ -107,8 +107,13 @@ export class KernelMonitor {
       case RTM_DELRULE:
         this.#mark('rules');
         return;
-      case RTM_NEWADDR:
       case RTM_DELADDR:
+        // With the last one of an interface its IPv4 routes go, and the kernel says nothing of that.
+        this.#mark('routes');
+        this.#mark('local');
+        this.#mark('link');
+        return;
+      case RTM_NEWADDR:
         this.#mark('local');
         this.#mark('link');
         return;
