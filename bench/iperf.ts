@@ -1,4 +1,4 @@
-/** iperf3 from the left to the right namespace of a pair. */
+/** iperf3 from the left to the right namespace of a pair, or from one host to another. */
 import type { Process } from '../lab/process.ts';
 import { type Ends, INNER } from '../lab/tunnel-pair.ts';
 
@@ -13,10 +13,11 @@ export async function startIperf(
   pair: Ends,
   seconds: number,
   options: readonly string[] = [],
+  to: string = INNER.right,
 ): Promise<Stream> {
-  const server = pair.east.start(['iperf3', '-s', '-1', '-B', INNER.right, '--forceflush']);
+  const server = pair.east.start(['iperf3', '-s', '-1', '-B', to, '--forceflush']);
   await server.line(/Server listening/);
-  const command = ['iperf3', '-c', INNER.right, '-t', String(seconds), '-O', '1', '-J'];
+  const command = ['iperf3', '-c', to, '-t', String(seconds), '-O', '1', '-J'];
   const client = pair.west.start([...command, ...options]);
   const finish = async (): Promise<number> => {
     const code = await client.exited;
@@ -38,7 +39,8 @@ export async function measureThroughput(
   pair: Ends,
   seconds: number,
   options?: readonly string[],
+  to?: string,
 ): Promise<number> {
-  const stream = await startIperf(pair, seconds, options);
+  const stream = await startIperf(pair, seconds, options, to);
   return stream.done;
 }

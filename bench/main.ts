@@ -12,6 +12,7 @@ import { edgeMemory } from './edge-memory.ts';
 import { fanout } from './fanout.ts';
 import { fanout10k } from './fanout-10k.ts';
 import { flood } from './flood.ts';
+import { flowLog } from './flow-log.ts';
 import { handshakes } from './handshakes.ts';
 import { join } from './join.ts';
 import { latency } from './latency.ts';
@@ -39,6 +40,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   relay,
   'relay-pps': relayPps,
   policy,
+  'flow-log': flowLog,
   fanout,
   'fanout-10k': fanout10k,
   'edge-memory': edgeMemory,

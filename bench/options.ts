@@ -54,5 +54,7 @@ export function budgetText({ budget, against, unit, reference = 'peer' }: Figure
 /** Short: 250, 2.0, 10 M. */
 function amount(value: number): string {
   if (value >= 1e6) return `${value / 1e6} M`;
-  return value < 10 ? value.toFixed(1) : String(value);
+  if (value >= 10) return String(value);
+  const short = value.toFixed(1);
+  return Number(short) === value ? short : String(value);
 }
