@@ -29,11 +29,12 @@ function side(
   nameOf: (id: string) => string | undefined,
 ): string | readonly string[] | undefined {
   if (selector === null) return undefined;
-  const { connectors, tags, prefixes } = selector;
+  const { connectors, tags, prefixes, internet } = selector;
   return oneOrMore([
     ...connectors.map((id) => nameOf(id) ?? '(deleted)'),
     ...tags.map((tag) => `tag:${tag}`),
     ...prefixes,
+    ...(internet === true ? ['internet'] : []),
   ]);
 }
 

@@ -27,8 +27,9 @@ export async function askGateway(
   to: string,
   flow: FlowRequest,
   within = ASK_WITHIN,
+  port: number = DIAGNOSIS_PORT,
 ): Promise<Asked> {
-  const answer = await post(from, to, JSON.stringify(flow), within);
+  const answer = await post({ from, to, port }, JSON.stringify(flow), within);
   if (typeof answer === 'string') return { kind: answer };
   const { status, text } = answer;
   if (status === 429 || status === 503) return { kind: 'busy' };
@@ -38,9 +39,14 @@ export async function askGateway(
   return { kind: parsed.data.refused, revision: parsed.data.revision };
 }
 
+interface Ends {
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+}
+
 function post(
-  from: string,
-  to: string,
+  { from, to, port }: Ends,
   body: string,
   within: number,
 ): Promise<{ readonly status: number; readonly text: string } | 'timeout' | 'refused' | 'strange'> {
@@ -48,7 +54,7 @@ function post(
   const asking = request({
     host: to,
     localAddress: from,
-    port: DIAGNOSIS_PORT,
+    port,
     path: FACTS_PATH,
     method: 'POST',
     agent: false,

@@ -12,7 +12,7 @@ import {
 } from '../../routing/prefix.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
 import type { Wanted } from '../mesh/netmap-translation.ts';
-import type { Holder, SideFacts } from './side-facts.ts';
+import { deviceSchema, type Holder, type SideFacts } from './side-facts.ts';
 
 const MOST_OTHERS = 4;
 
@@ -118,7 +118,7 @@ export function farOf(
         ? null
         : {
             prefix: formatPrefix(conflict.local.prefix),
-            device: conflict.local.interfaceName,
+            device: deviceSchema.safeParse(conflict.local.interfaceName).data ?? null,
             connected: conflict.local.connected,
           },
   };

@@ -111,7 +111,7 @@ export const sideFactsSchema = z.object({
     others: z.array(holderSchema).max(4),
     /** The local route that keeps it, or a part of the prefix with it, out of the mesh. */
     local: z
-      .object({ prefix: cidrSchema, device: z.string().max(15), connected: z.boolean() })
+      .object({ prefix: cidrSchema, device: deviceSchema.nullable(), connected: z.boolean() })
       .nullable(),
   }),
   policy: z.object({

@@ -45,8 +45,8 @@ export function meshRouteStep(
     return okStep(step, at, text);
   }
   if (local?.connected) {
-    const text = `${far} is local here: ${local.prefix} is the subnet of ${local.device}, and a connected subnet wins over the mesh's ${chosen.prefix}.`;
-    const remedy = `One of the two subnets has to get other addresses. If ${local.device} does not need it, take its address there away.`;
+    const text = `${far} is local here: ${local.prefix} is the subnet of ${local.device ?? 'an interface'}, and a connected subnet wins over the mesh's ${chosen.prefix}.`;
+    const remedy = `One of the two subnets has to get other addresses. If ${local.device ?? 'the interface'} does not need it, take its address there away.`;
     return failedStep(found(text), remedy, at);
   }
   if (lookup.result === 'local') {
