@@ -6,25 +6,30 @@
  *   10.1.0.10                        │                          10.2.0.10
  *   10.1.9.10                      edge
  */
-import { dirname } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { CONNECTOR, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import type { Namespace } from '../../lab/namespace.ts';
 import { reach } from '../../lab/ping.ts';
+import { DIAGNOSIS_PORT } from '../../src/gateway/diagnosis/port.ts';
 import type { Explanation, Step } from '../../src/gateway/explain/explanation.ts';
+import { requestExplanation } from '../../src/gateway/local-client.ts';
+import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
 import { netnsSuite } from './suite.ts';
 
 const SOURCE = '10.1.0.10';
 const DESTINATION = '10.2.0.10';
 const WAITING = '10.1.9.10';
 
-async function explain(site: Site, from: string, to: string, ...options: string[]) {
-  const command = [CONNECTOR, 'routes', 'explain', from, to, '--json', ...options];
-  const { code, stdout, stderr } = await site.gateway.attempt(command);
-  if (stdout === '') throw new Error(stderr);
-  const explanation = JSON.parse(stdout) as Explanation;
-  expect(code).toBe(explanation.ok ? 0 : 1);
+/** Asks the gateway by its socket, as the command does. */
+async function explain(site: Site, source: string, destination: string, service: object = {}) {
+  const root = join(site.gateway.folder, 'causeway');
+  const directories = readdirSync(root).map((name) => join(root, name));
+  const question = { source, destination, ...service };
+  const explanation = await requestExplanation(INTERFACE, question, directories);
+  if (explanation === undefined) throw new Error(`no gateway runs at ${site.name}`);
   return explanation;
 }
 
@@ -92,11 +97,11 @@ const FAULTS: readonly Fault[] = [
     break: (mesh) => b(mesh).ip('route add 10.1.0.0/25 via 192.168.2.1 dev wan0'),
   },
   {
-    what: 'the same where rp_filter is strict',
-    steps: ['rp_filter at b', 'return route at b'],
+    what: 'rp_filter is strict where the way out is not the way in',
+    steps: ['rp_filter at b', 'destination at b'],
     break: async (mesh) => {
-      await b(mesh).ip('route add 10.1.0.0/25 via 192.168.2.1 dev wan0');
-      await b(mesh).sysctl({ 'net.ipv4.conf.causeway0.rp_filter': 1 });
+      await b(mesh).ip(`route add ${DESTINATION}/32 via 192.168.2.1 dev wan0`);
+      await b(mesh).sysctl({ 'net.ipv4.conf.lan0.rp_filter': 1 });
     },
   },
   {
@@ -106,7 +111,45 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-netnsSuite('routes explain', ['nft'], () => {
+const MESH_B = '100.96.0.2';
+
+/** Whether a TCP connection to the port of the diagnosis opens within a second. */
+async function opens(from: Namespace, address: string): Promise<boolean> {
+  const connect = `exec 3<>/dev/tcp/${address}/${DIAGNOSIS_PORT}`;
+  return (await from.attempt(['timeout', '1', 'bash', '-c', connect])).code === 0;
+}
+
+/** What comes back when a question is put there by hand. */
+async function put(from: Namespace, source: string, destination: string): Promise<string> {
+  const body = JSON.stringify({ source, destination, protocol: 1, port: 8 });
+  const request = `POST /v1/flow-facts HTTP/1.1\\r\\nhost: b\\r\\ncontent-length: ${body.length}\\r\\n\\r\\n`;
+  const speak = `exec 3<>/dev/tcp/${MESH_B}/${DIAGNOSIS_PORT}; printf '${request}%s' '${body}' >&3; cat <&3`;
+  return (await from.attempt(['timeout', '10', 'bash', '-c', speak])).stdout;
+}
+
+/** Who may ask, and about what, on the real addresses. */
+async function strangers(a: Site, b: Site): Promise<void> {
+  expect((await a.status()).peers[0]?.mesh.ipv4).toBe(MESH_B);
+  const [asked, third, own, host, far] = await Promise.all([
+    put(a.gateway, SOURCE, DESTINATION),
+    // About a site that is not the asker's, and about a host of its own.
+    put(a.gateway, '10.7.0.10', DESTINATION),
+    put(a.gateway, SOURCE, '10.7.0.10'),
+    // Hosts, of the asked site and of the asker's: they reach the address, and are not answered.
+    put(b.host, SOURCE, DESTINATION),
+    put(a.host, SOURCE, DESTINATION),
+  ]);
+  expect(asked).toContain('{"facts":{"connector":"b"');
+  expect(third).toContain('{"refused":"not-yours"');
+  expect(own).toContain('{"refused":"not-ours"');
+  expect(host).toBe('');
+  expect(far).toBe('');
+  // On the addresses of its LAN and its way out nobody listens.
+  expect(await opens(b.host, '10.2.0.1')).toBe(false);
+  expect(await opens(b.nat, '192.168.2.2')).toBe(false);
+}
+
+netnsSuite('routes explain', ['nft', 'bash'], () => {
   test('both gateways, every fault, and its remedy', { timeout: 120_000 }, async () => {
     await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
     await mesh.startEdge();
@@ -114,8 +157,12 @@ netnsSuite('routes explain', ['nft'], () => {
     await siteA.host.ip('address add 10.1.9.10/24 dev eth0');
     await siteA.gateway.ip('address add 10.1.9.1/24 dev lan0');
     const tokens = [await mesh.create(siteA), await mesh.create(siteB)] as const;
-    await siteA.up('--token', tokens[0], '--advertise', '10.1.9.0/24');
-    await siteB.up('--token', tokens[1]);
+    await Promise.all([
+      siteA.up('--token', tokens[0], '--advertise', '10.1.9.0/24'),
+      // Otherwise it would put right by itself what is broken here.
+      siteB.up('--token', tokens[1], '--no-forwarding'),
+    ]);
+    await siteB.gateway.forward();
     await reach(siteA.host, DESTINATION);
 
     const steps = [
@@ -126,7 +173,7 @@ netnsSuite('routes explain', ['nft'], () => {
     ];
     const names = ({ steps: all }: Explanation): string[] =>
       all.map(({ step, at }) => `${step} at ${at}`);
-    const well = await explain(siteA, SOURCE, DESTINATION, '--proto', 'tcp', '--port', '22');
+    const well = await explain(siteA, SOURCE, DESTINATION, { protocol: 'tcp', port: 22 });
     expect(well).toMatchObject({ ok: true, flow: `${SOURCE} → ${DESTINATION} tcp 22` });
     expect(names(well)).toEqual(steps);
     // From the other side: the same steps, but for who is asked.
@@ -138,6 +185,19 @@ netnsSuite('routes explain', ['nft'], () => {
     // IPv6, and mesh IPs by the connectors' names.
     expect(failed(await explain(siteA, 'fd01::10', 'fd02::10'))).toEqual([]);
     expect(failed(await explain(siteA, 'a', 'b'))).toEqual([]);
+
+    // The command: its exit code says whether all is well.
+    const command = [CONNECTOR, 'routes', 'explain', SOURCE];
+    const [good, bad] = await Promise.all([
+      siteA.gateway.attempt([...command, DESTINATION, '--json']),
+      siteA.gateway.attempt([...command, '10.99.0.1']),
+    ]);
+    expect(good.code).toBe(0);
+    expect((JSON.parse(good.stdout) as Explanation).ok).toBe(true);
+    expect(bad.code).toBe(1);
+    expect(bad.stdout).toContain('FAILED  route ');
+
+    await strangers(siteA, siteB);
 
     // Addresses of nobody, of this site, of the others.
     expect(failed(await explain(siteA, SOURCE, '10.99.0.1'))).toEqual(['route at a']);
@@ -162,24 +222,28 @@ netnsSuite('routes explain', ['nft'], () => {
     await follow(mesh, pending);
     await explains(siteA, [], WAITING);
 
-    // The policy denies it, at both ends, and the far side does not tell what the flow may not reach.
+    // The policy denies everything but GRE: the far side is asked all the same, and does not tell of what
+    // the flow may not reach.
     const rules = (...first: string[]): string =>
-      `{ "default": "allow", "rules": [${[...first, '{ "action": "deny", "protocol": "icmp" }'].join()}] }`;
+      `{ "default": "deny", "rules": [${[...first, '{ "action": "allow", "protocol": "gre" }'].join()}] }`;
     const set = async (text: string): Promise<void> => {
       await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text));
     };
     await set(rules());
     const denied = await explains(siteA, ['policy at a', 'policy at b']);
     const policy = stepOf(denied, 'policy', 'a');
-    expect(policy.text).toBe(
-      'Version 1: rule 1 denies it: { "action": "deny", "protocol": "icmp" }.',
-    );
+    expect(policy.text).toBe('Version 1: no rule decides it and the default is deny.');
     expect(stepOf(denied, 'destination', 'b').state).toBe('unchecked');
     expect(JSON.stringify(denied)).not.toContain('lan0, and 10.2.0.10');
-    const dns = await explain(siteA, SOURCE, DESTINATION, '--proto', 'udp', '--port', '53');
-    expect(dns.steps.filter(({ state }) => state !== 'ok')).toEqual([]);
+    const gre = await explain(siteA, SOURCE, DESTINATION, { protocol: 'gre' });
+    expect(gre.steps.filter(({ state }) => state !== 'ok')).toEqual([]);
+    expect(stepOf(gre, 'policy', 'b').text).toContain('rule 1 allows it: { "action": "allow"');
+    const { policy: inForce } = (await siteB.status()) as unknown as MeshStatus;
+    expect(inForce?.counters.diagnosis).toBeGreaterThan(0);
+    // What is forwarded to that port is as denied as anything.
+    expect(await opens(siteA.host, MESH_B)).toBe(false);
     // The rule that it says to add.
-    await set(rules(/add (\{.*?\}) before rule 1/.exec(policy.remedy!.text)![1]!));
+    await set(rules(/add (\{.*?\}) to the rules/.exec(policy.remedy!.text)![1]!));
     await explains(siteA, []);
     await reach(siteA.host, DESTINATION);
 
@@ -190,14 +254,15 @@ netnsSuite('routes explain', ['nft'], () => {
     await siteA.gateway.ip('address del 10.2.0.77/24 dev lan0');
     await explains(siteA, []);
 
-    // The far gateway does not answer questions; then it does not run.
-    await siteB.down();
-    await siteB.up('--no-diagnosis');
-    await explains(siteA, ['gateway at b']);
+    // The far gateway does not run; then it does, and answers no questions.
     await siteB.down();
     const gone = await explain(siteA, SOURCE, DESTINATION);
     expect(failed(gone)).toEqual(['gateway at b']);
-    await follow(mesh, gone, '--state-dir', siteB.stateDirectory);
-    await explains(siteA, []);
+    const options = ['--state-dir', siteB.stateDirectory, '--no-forwarding', '--no-diagnosis'];
+    await follow(mesh, gone, ...options);
+    await reach(siteA.host, DESTINATION, 20);
+    const mute = await explain(siteA, SOURCE, DESTINATION);
+    expect(failed(mute)).toEqual(['gateway at b']);
+    expect(stepOf(mute, 'gateway', 'b').text).toContain('--no-diagnosis');
   });
 });
