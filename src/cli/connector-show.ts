@@ -36,7 +36,7 @@ export function formatConnector(
   const fields: [string, string][] = [
     ['name', connector.name],
     ['id', connector.id],
-    ['virtual network', connector.vnet.name],
+    ['network', connector.vnet.name],
     ['state', `${health.state}${since}: ${health.why}`],
     ['mesh IPs', `${mesh.ipv4}, ${mesh.ipv6}`],
     ['auto-approve', connector.autoApprove.join(', ') || '(nothing)'],
@@ -50,14 +50,20 @@ export function formatConnector(
     const rows = connector.replicas.map((replica) => [
       replica.hostname,
       replica.version,
-      replica.serving ? 'yes' : 'no',
+      replica.serving ? 'serving' : 'standby',
       replica.boundTo.join(', ') || 'none',
-      replica.since === null ? '-' : formatDuration(now - Date.parse(replica.since)),
+      replica.since === null ? '-' : roughly(now - Date.parse(replica.since)),
       replica.id,
     ]);
-    const heads = ['HOST', 'VERSION', 'SERVING', 'BOUND TO', 'FOR', 'REPLICA'];
-    parts.push(formatTable(heads, rows));
+    const heads = ['HOST', 'VERSION', 'STATE', 'EDGES', 'FOR', 'REPLICA'];
+    // The id is for `connector delete --replica`.
+    parts.push(formatTable(heads, rows, { whole: [5] }));
   }
   parts.push(formatRoutes(routes));
   return parts.join('\n');
+}
+
+/** `329 d`: its first unit alone. */
+function roughly(milliseconds: number): string {
+  return formatDuration(milliseconds).split(' ').slice(0, 2).join(' ');
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { CheckAnswer } from '../control/operator-api.ts';
 import { print } from './output.ts';
 import { formatRoutes } from './routes-ls.ts';
+import { WIDTH, wrap } from './table.ts';
 import { type EdgeOptions, edgeCommand } from './where.ts';
 
 interface Options extends EdgeOptions {
@@ -31,8 +32,9 @@ export function formatCheckAnswer({ prefix, answers }: CheckAnswer): string {
       reachedBy === null
         ? `In ${vnet.name}, no route covers all of ${prefix}.`
         : `In ${vnet.name}, ${prefix} is reached through ${reachedBy.connector.name} by ${reachedBy.prefix} (${reachedBy.state}).`;
-    if (overlapping.length === 0) return `${how}\nNothing overlaps it.\n`;
-    return `${how}\nOverlapping:\n${formatRoutes(overlapping)}`;
+    const said = wrap(how, WIDTH).join('\n');
+    if (overlapping.length === 0) return `${said}\nNothing overlaps it.\n`;
+    return `${said}\nOverlapping:\n${formatRoutes(overlapping)}`;
   });
   return parts.join('\n');
 }

@@ -4,11 +4,9 @@ import { sayWay } from '../gateway/mesh/breakout-diagnosis.ts';
 import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
 import { describePath } from '../gateway/mesh/path-text.ts';
 import { count } from './output.ts';
-import { formatFields, formatTable, wrap } from './table.ts';
+import { formatFields, formatTable, WIDTH, wrap } from './table.ts';
 import { runningGateways } from './this-gateway.ts';
 import { formatBytes, formatDuration } from './tunnel-status.ts';
-
-const WIDTH = 80;
 
 export function statusCommand(): Command {
   return new Command('status')

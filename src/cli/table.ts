@@ -1,9 +1,17 @@
-/** Tables for people: columns two spaces apart, at most 80 wide, the last column wrapped. */
+/**
+ * Tables for people: columns two spaces apart, at most 80 wide. What does not fit makes the widest
+ * columns narrower, whose cells go on in the next lines.
+ */
 
 export const WIDTH = 80;
 const GAP = '  ';
-/** Even where it does not fit: narrower is not readable. */
-const MIN_LAST_WIDTH = 16;
+/** Narrower is not readable. */
+const MIN_WIDTH = 6;
+
+export interface TableOptions {
+  /** Indexes of columns that are for copying, ids for example: they are never broken. */
+  readonly whole?: readonly number[];
+}
 
 /**
  * @param heads titles of the columns
@@ -13,24 +21,64 @@ const MIN_LAST_WIDTH = 16;
 export function formatTable(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
+  { whole = [] }: TableOptions = {},
 ): string {
   if (rows.length === 0) return '';
-  const all = [heads, ...rows];
-  const last = heads.length - 1;
-  const widths = heads.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
-  const before = widths.slice(0, last).reduce((sum, width) => sum + width + GAP.length, 0);
-  const room = Math.max(MIN_LAST_WIDTH, WIDTH - before);
-  const lines = all.flatMap((row) => {
-    const start = row
-      .slice(0, last)
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join(GAP);
-    const margin = last === 0 ? '' : GAP;
-    return wrap(row[last]!, room).map((part, i) =>
-      `${i === 0 ? start : ' '.repeat(start.length)}${margin}${part}`.trimEnd(),
+  const widths = heads.map((head, i) =>
+    Math.max(head.length, ...rows.map((row) => row[i]!.length)),
+  );
+  fitInto(WIDTH - GAP.length * (heads.length - 1), widths, heads, whole);
+  const lines = [heads, ...rows].flatMap((row) => {
+    const cells = row.map((cell, i) => wrapCell(cell, widths[i]!));
+    const height = Math.max(...cells.map((parts) => parts.length));
+    return Array.from({ length: height }, (_, line) =>
+      cells
+        .map((parts, i) => (parts[line] ?? '').padEnd(widths[i]!))
+        .join(GAP)
+        .trimEnd(),
     );
   });
   return `${lines.join('\n')}\n`;
+}
+
+/** Takes from the widest columns until all are within the room, or none can be narrower. */
+function fitInto(
+  room: number,
+  widths: number[],
+  heads: readonly string[],
+  whole: readonly number[],
+): void {
+  const least = widths.map((width, i) => {
+    return whole.includes(i) ? width : Math.min(width, Math.max(heads[i]!.length, MIN_WIDTH));
+  });
+  let excess = widths.reduce((sum, width) => sum + width, 0) - room;
+  while (excess > 0) {
+    const able = widths.map((width, i) => (width > least[i]! ? width : 0));
+    const widest = Math.max(...able);
+    if (widest === 0) return;
+    const at = able.indexOf(widest);
+    // Down to the next one, and never below the least.
+    const next = Math.max(0, ...able.filter((width) => width < widest));
+    const less = Math.min(excess, Math.max(1, widest - Math.max(next, least[at]!)));
+    widths[at]! -= less;
+    excess -= less;
+  }
+}
+
+/** At spaces; a longer word behind one of its own separators, or where the line ends. */
+function wrapCell(text: string, width: number): string[] {
+  const pieces = text.split(' ').flatMap((word) => {
+    const parts: string[] = [];
+    let rest = word;
+    while (rest.length > width) {
+      const separator = /^.*[-:./,_@]/.exec(rest.slice(0, width))?.[0].length ?? 0;
+      const end = separator > width / 2 ? separator : width;
+      parts.push(rest.slice(0, end));
+      rest = rest.slice(end);
+    }
+    return [...parts, rest];
+  });
+  return wrap(pieces.join(' '), width);
 }
 
 /** Labels and values below each other; a list continues under its beginning. */

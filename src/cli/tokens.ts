@@ -60,7 +60,7 @@ async function rm(reference: string, options: EdgeOptions): Promise<void> {
   print(options, { deleted: reference }, () => `Token ${reference} is revoked.\n`);
 }
 
-function formatTokens(tokens: readonly TokenView[]): string {
+export function formatTokens(tokens: readonly TokenView[]): string {
   if (tokens.length === 0) return 'There are no tokens.\n';
   const rows = tokens.map(({ name, role, created, expires }) => [
     name,

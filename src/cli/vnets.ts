@@ -65,7 +65,7 @@ async function makeDefault(reference: string, options: EdgeOptions): Promise<voi
   print(options, vnet, () => `${vnet.name} is the default virtual network now.\n`);
 }
 
-function formatVnets(vnets: readonly VnetView[]): string {
+export function formatVnets(vnets: readonly VnetView[]): string {
   const heads = ['NAME', 'DEFAULT', 'CONNECTORS', 'ROUTES', 'COMMENT'];
   const rows = vnets.map((vnet) => [
     vnet.name,
