@@ -13,6 +13,7 @@ import { fanout } from './fanout.ts';
 import { fanout10k } from './fanout-10k.ts';
 import { flood } from './flood.ts';
 import { flowLog } from './flow-log.ts';
+import { forwarding } from './forwarding.ts';
 import { handshakes } from './handshakes.ts';
 import { join } from './join.ts';
 import { latency } from './latency.ts';
@@ -41,6 +42,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'relay-pps': relayPps,
   policy,
   'flow-log': flowLog,
+  forwarding,
   fanout,
   'fanout-10k': fanout10k,
   'edge-memory': edgeMemory,
