@@ -123,7 +123,7 @@ export class LanSite {
           iifname "eth0" oifname "eth0" counter name passed
         }
       }`);
-    await byGateway.ip(`route add default via ${v4}1`, `route add default via ${v6}1`);
+    await byGateway.ip(`route add default via ${v4}1`, 'route add default via fe80::1 dev eth0');
     for (const host of [byRouter, gateway]) {
       await host.ip(`route add default via ${v4}254`, `route add default via ${v6}254`);
     }

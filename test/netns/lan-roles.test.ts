@@ -50,7 +50,7 @@ netnsSuite('roles on a LAN', ['nft', 'sysctl'], () => {
     const { gateway, byGateway, byRouter, router } = lan;
     await mesh.startEdge();
     await gateway.sysctl(ODD);
-    await gateway.ip('route replace default via fd03::254 dev eth0 proto ra');
+    await gateway.ip('route replace default via fe80::254 dev eth0 proto ra');
     const before = await settings(gateway);
     await Promise.all([
       ...[byGateway, byRouter, b.host].map((host) => startService(host, PORT)),
@@ -92,7 +92,9 @@ netnsSuite('roles on a LAN', ['nft', 'sysctl'], () => {
     for (const host of [byGateway, byRouter, b.host]) {
       await Promise.all([reach(host, EDGE[4]), reach(host, EDGE[6])]);
     }
+    await Promise.all([EDGE[4], EDGE[6]].map((address) => ping(byGateway, address, 5, 0.1)));
     expect(await wayTo(byGateway, EDGE[4])).not.toContain('redirected');
+    expect(await wayTo(byGateway, EDGE[6])).toContain('via fe80::1 ');
 
     // A policy tracks connections: our gateway sees both halves of each, whatever the router does.
     const rules = { default: 'deny', rules: [{ action: 'allow', protocol: ['tcp', 'udp'] }] };

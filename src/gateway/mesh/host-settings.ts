@@ -10,10 +10,12 @@
  *   where it is 1; where it is 0, a program listens in the kernel's place.
  * - Where the site and the Internet are behind one interface, no ICMP redirects: hosts that were told
  *   to go to the router themselves would pass us by when the destination becomes one of the mesh.
- *   Either of two settings switches them on (`all`, the interface's). IPv6 has no such setting.
+ *   Either of two settings switches them on (`all`, the interface's). IPv6 has no such setting: there
+ *   a rule of nftables drops them on their way out.
  * - `rp_filter` of our interface is not strict: a prefix may be local here and in the mesh in parts.
  */
 import type { Prefix } from '../../routing/prefix.ts';
+import { type NftTable, tableName } from '../../tun/nftables.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import {
   FORWARDING,
@@ -37,6 +39,7 @@ export class HostSettings {
   readonly #forwarding: boolean;
   /** What was wanted once: it looks as it should because it was set. */
   readonly #kept: Settings = new Map();
+  #quiet: readonly string[] = [];
   #served = '';
   #stale = true;
 
@@ -61,9 +64,28 @@ export class HostSettings {
     return Object.fromEntries(this.#kept);
   }
 
+  /** Beside what was wanted last. */
+  get tables(): readonly NftTable[] {
+    if (this.#quiet.length === 0) return [];
+    const names = this.#quiet.map((name) => `"${name}"`).join(', ');
+    return [
+      {
+        name: tableName(this.#interfaceName, 'redirects'),
+        body: [
+          '  chain output {',
+          '    type filter hook output priority filter; policy accept;',
+          `    oifname { ${names} } icmpv6 type nd-redirect drop`,
+          '  }',
+        ].join('\n'),
+        without: 'Hosts may be told by ICMP redirects to go to the Internet by themselves.',
+      },
+    ];
+  }
+
   async #look(served: readonly Prefix[]): Promise<void> {
     const before = new Map(this.#kept);
     this.#kept.clear();
+    this.#quiet = [];
     const keep = async (path: string, value: string, unless: () => Promise<boolean>) => {
       if ((await readSysctl(path)) === undefined) return;
       if (before.get(path) === value || !(await unless())) this.#kept.set(path, value);
@@ -83,13 +105,14 @@ export class HostSettings {
       // What it has done to the other settings is known from the first look only.
       const first = await is(switched, '0');
       if (family === 6) {
+        this.#quiet = oneArmed(served, facts, 6);
         for (const name of waysOut(routes)) {
           const path = settingsOf(name).acceptAdvertisements;
           await keep(path, '2', async () => !first || !(await is(path, '1')));
         }
       } else {
         await keep(ACCEPT_REDIRECTS, '0', async () => !first);
-        for (const name of oneArmed(served, facts)) {
+        for (const name of oneArmed(served, facts, 4)) {
           for (const where of ['all', name]) {
             const path = settingsOf(where).sendRedirects;
             await keep(path, '0', () => is(path, '0'));
@@ -120,17 +143,18 @@ function waysOut(routes: readonly HostRoute[]): string[] {
   return [...new Set(defaults.map(({ interfaceName }) => interfaceName))];
 }
 
-/** Interfaces that are the way to the site and to the Internet, IPv4. */
+/** Interfaces that are the way to the site and to the Internet. */
 export function oneArmed(
   served: readonly Prefix[],
   facts: { readonly links: readonly HostLink[]; readonly routes: readonly HostRoute[] },
+  version: 4 | 6,
 ): string[] {
   const lan = served
-    .filter(({ family }) => family === 4)
+    .filter(({ family }) => family === version)
     .map((prefix) => locateLan(prefix, facts))
     .flatMap(({ how, interfaces }) => (how === 'here' ? interfaces : []));
   const out = facts.routes
-    .filter(({ prefix }) => prefix.family === 4 && prefix.length === 0)
+    .filter(({ prefix }) => prefix.family === version && prefix.length === 0)
     .map(({ interfaceName }) => interfaceName);
   return [...new Set(out)].filter((name) => lan.includes(name));
 }

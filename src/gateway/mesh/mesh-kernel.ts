@@ -116,11 +116,12 @@ export class MeshKernel {
 
   async #desired(): Promise<DesiredKernel> {
     const { addresses, prefixes, outside, closed, served, tables, settings } = this.#wanted;
+    const wanted = await this.#hostSettings.wanted(served);
     return {
       mtu: this.#options.mtu,
       ...{ addresses, prefixes, outside, closed },
-      tables: [...this.#firewall(), ...tables],
-      settings: { ...(await this.#hostSettings.wanted(served)), ...settings },
+      tables: [...this.#firewall(), ...this.#hostSettings.tables, ...tables],
+      settings: { ...wanted, ...settings },
     };
   }
 
