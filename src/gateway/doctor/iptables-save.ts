@@ -58,9 +58,17 @@ export function parseIptablesSave(
   return [...chains.values()];
 }
 
+interface Word {
+  readonly text: string;
+  /** In quotes: never an option, whatever it looks like. */
+  readonly quoted: boolean;
+}
+
 /** Words of a rule; a comment in quotes is one. */
-function wordsOf(text: string): string[] {
-  return [...text.matchAll(/"((?:\\.|[^"\\])*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
+function wordsOf(text: string): Word[] {
+  return [...text.matchAll(/"((?:\\.|[^"\\])*)"|(\S+)/g)].map(([, quoted, plain]) => {
+    return { text: quoted ?? plain!, quoted: quoted !== undefined };
+  });
 }
 
 /** Options whose value says nothing about what is matched. */
@@ -75,17 +83,21 @@ const VERDICTS: Readonly<Record<string, Verdict | undefined>> = {
 const NOT_A_CHAIN =
   /^(AUDIT|CHECKSUM|CLASSIFY|CLUSTERIP|CONNMARK|CONNSECMARK|CT|DNAT|DNPT|DSCP|ECN|HL|HMARK|IDLETIMER|LED|LOG|MARK|MASQUERADE|NETMAP|NFLOG|NOTRACK|RATEEST|REDIRECT|SECMARK|SET|SNAT|SNPT|SYNPROXY|TCPMSS|TCPOPTSTRIP|TEE|TOS|TPROXY|TRACE|TTL|ULOG)$/;
 
+function beginsOption({ text, quoted }: Word): boolean {
+  return !quoted && (text === '!' || /^--?[a-zA-Z]/.test(text));
+}
+
 function parseRule(text: string): FilterRule {
   const words = wordsOf(text);
   const matchers: Matcher[] = [];
   let verdict: Verdict | undefined;
   for (let i = 0; i < words.length; ) {
-    const negated = words[i] === '!';
-    const option = words[negated ? i + 1 : i]!;
+    const negated = words[i]!.text === '!';
     const start = negated ? i + 2 : i + 1;
+    const option = words[start - 1]?.text ?? '';
     let end = start;
-    while (end < words.length && words[end] !== '!' && !/^--?[a-zA-Z]/.test(words[end]!)) end++;
-    const value = words[start] ?? '';
+    while (end < words.length && !beginsOption(words[end]!)) end++;
+    const value = words[start]?.text ?? '';
     i = Math.max(end, start);
     if (option === '-j') {
       verdict =

@@ -61,6 +61,7 @@ export function parseNftRuleset(value: unknown): NftRuleset {
       const [family = '', table = '', name = ''] = ['family', 'table', 'name'].map((key) =>
         stringOf(one, key),
       );
+      if (name === '') continue;
       chains.set(`${family} ${table} ${name}`, {
         tool: 'nft',
         family,
