@@ -11,6 +11,9 @@ export const TYPE_RESPONSE = 2;
 export const TYPE_COOKIE_REPLY = 3;
 export const TYPE_TRANSPORT = 4;
 
+/** Plaintext is padded to multiples of this (§ 5.4.6). */
+export const PADDING = 16;
+
 export const INITIATION_SIZE = 148;
 export const RESPONSE_SIZE = 92;
 export const COOKIE_REPLY_SIZE = 64;

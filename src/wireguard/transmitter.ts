@@ -17,6 +17,7 @@ import type { Keypair } from './keypair.ts';
 import {
   COOKIE_REPLY_SIZE,
   INITIATION_SIZE,
+  PADDING,
   readU32,
   stampRelayId,
   TYPE_TRANSPORT,
@@ -26,9 +27,6 @@ import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
 import { RETRANSMIT_HANDSHAKE } from './timers.ts';
-
-/** Plaintext is padded to multiples of this (§ 5.4.6). */
-export const PADDING = 16;
 
 /**
  * Length of a packet with its padding: a multiple of 16, but not beyond the MTU. A packet longer than
