@@ -59,7 +59,9 @@ export class Device {
   }
 
   set mtu(bytes: number) {
+    if (bytes === this.#state.mtu) return;
     this.#state.mtu = bytes;
+    this.#sessions.paths.lookAgain();
   }
 
   get isUp(): boolean {
@@ -209,6 +211,7 @@ export class Device {
   /** The network changed: local addresses learnt from messages are forgotten. */
   clearStickySources(): void {
     for (const peer of this.#state.byKey.values()) this.#state.clearStickySource(peer.number);
+    this.#sessions.paths.lookAgain();
   }
 
   /**

@@ -10,6 +10,8 @@ export type DeviceEventType =
   | 'handshake-gave-up'
   /** An authentic message came from a new address. */
   | 'endpoint-roamed'
+  /** Another path MTU is in force: `detail` bytes, 0 = none is looked for any more. */
+  | 'path-mtu'
   /** No session for REJECT_AFTER_TIME * 3: all keys are wiped. */
   | 'keys-wiped'
   /** Handshake messages are answered with cookies for the next second; of no peer. */

@@ -81,19 +81,35 @@ export class PathMtu {
     return this.#searching;
   }
 
-  /** Another path, or another top: nothing is known. */
-  start(top: number, now: number, wait: number): void {
+  get top(): number {
+    return this.#top;
+  }
+
+  /** Another path, or another top: nothing is known, and nothing is looked for yet. */
+  reset(top: number): void {
+    this.stop();
     this.#top = top;
+    this.#ceiling = top + 1;
     this.#held = 0;
+    this.#floor = 0;
+    this.#raiseAt = NEVER;
     this.#raiseAfter = FIRST_RAISE;
-    this.#begin(0, top + 1, now, wait);
+  }
+
+  /**
+   * Looks for all there is. What was found before, by another path perhaps, stays in force until it
+   * proves too much.
+   */
+  start(now: number, wait: number): void {
+    this.#raiseAfter = FIRST_RAISE;
+    this.#begin(0, this.#top + 1, now, wait);
   }
 
   /** Large packets are sent: whether they still get through. */
   confirm(now: number, wait: number): void {
     if (this.#searching) return;
     if (this.#held === 0) {
-      this.#begin(0, this.#top + 1, now, wait);
+      this.start(now, wait);
       return;
     }
     this.#floor = 0;

@@ -2,6 +2,7 @@
  * What is known of the way to one peer of our own kind: its round-trip time, the PINGs under way, and
  * how many of the peer's own PINGs are answered.
  */
+import { PathMtu } from './path-mtu.ts';
 import { RoundTrip } from './round-trip.ts';
 
 /** PINGs whose answer is still recognised; of a search, all that are sent in a second or so. */
@@ -14,6 +15,9 @@ const PING_BURST = 64;
 
 export class Path {
   readonly roundTrip = new RoundTrip();
+  readonly search: PathMtu;
+  /** Monotonic time of the last answer. */
+  measuredAt = Number.NEGATIVE_INFINITY;
   /** Bytes of plaintext of the PINGs to be sent. */
   readonly #wanted = new Int32Array(WANTED);
   #wantedCount = 0;
@@ -24,6 +28,11 @@ export class Path {
   #next = 0;
   #tokens = PING_BURST;
   #tokensAt = 0;
+
+  /** @param top bytes of the largest inner packet there is to be */
+  constructor(top: number) {
+    this.search = new PathMtu(top);
+  }
 
   /** Asks for a PING of so many bytes of plaintext. */
   want(size: number): void {
@@ -58,6 +67,7 @@ export class Path {
       if (size === 0 || this.#ids[2 * at] !== id0 || this.#ids[2 * at + 1] !== id1) continue;
       this.#sizes[at] = 0;
       this.roundTrip.add(now - this.#sentAt[at]!);
+      this.measuredAt = now;
       return size;
     }
     return 0;
@@ -78,5 +88,6 @@ export class Path {
     this.#wantedCount = 0;
     this.#sizes.fill(0);
     this.roundTrip.clear();
+    this.measuredAt = Number.NEGATIVE_INFINITY;
   }
 }

@@ -1,20 +1,29 @@
 /**
- * The paths to peers of our own kind (DESIGN § 2, path frames): when they are measured, and what
- * frames that arrive do. Nothing is sent on a path that carries nothing.
+ * The paths to peers of our own kind (DESIGN § 2, path frames): when they are measured, what frames that
+ * arrive do, and which MTU is in force. Nothing is sent on a path that carries nothing.
  *
  * A path frame never moves an endpoint, and is no sign of life for WireGuard's timers unless it comes
  * from where the peer is.
  */
+import { MAX_DATAGRAM_SIZE, MESSAGE_OVERHEAD } from '../vector.ts';
 import type { DeviceState } from './device-state.ts';
 import { sameRemote } from './endpoint-record.ts';
 import { readU32 } from './messages.ts';
 import { Path } from './path.ts';
 import { decodePathFrame, PATH_FRAME_ID, PATH_FRAME_SIZE, PATH_PING } from './path-frames.ts';
+import { NARROW_MTU } from './path-mtu.ts';
 import type { Peer } from './peer.ts';
 import { Pongs } from './pongs.ts';
+import { PATH_PROBE } from './timers.ts';
 
-/** Milliseconds from one measurement to the next while there is traffic. */
+/** Milliseconds from one measurement of the round trip to the next while there is traffic. */
 export const MEASURE_INTERVAL = 5_000;
+/** While there is, whether large packets get through is asked so often, if any are sent. */
+export const CONFIRM_INTERVAL = 1_000;
+/** A path that answered nothing is asked again after this, if there is traffic for it. */
+const RETRY_INTERVAL = 5_000;
+/** The longest message that a datagram holds leaves it. */
+const MOST_MTU = MAX_DATAGRAM_SIZE - MESSAGE_OVERHEAD;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -30,14 +39,20 @@ export class Paths {
   setFrames(peer: Peer, wanted: boolean, now: number): void {
     if (wanted === (peer.path !== undefined)) return;
     this.clear(peer);
-    peer.path = wanted ? new Path() : undefined;
+    peer.path = wanted ? new Path(this.#top()) : undefined;
+    this.#publish(peer);
     if (peer.current !== undefined) this.established(peer, now);
   }
 
   /** There is a session. */
   established(peer: Peer, now: number): void {
-    if (peer.path === undefined) return;
-    this.#measure(peer, peer.path, now);
+    const { path } = peer;
+    if (path === undefined) return;
+    peer.pathDue = now + CONFIRM_INTERVAL;
+    const { search, roundTrip } = path;
+    if (search.state !== 'confirmed' && !search.isSearching) search.confirm(now, roundTrip.wait);
+    else path.want(PATH_FRAME_SIZE);
+    this.#pump(peer, path);
   }
 
   /** The peer's endpoint is another one: another path. */
@@ -46,20 +61,62 @@ export class Paths {
     if (path === undefined) return;
     path.forget();
     this.#state.statistics.setRoundTrip(peer.number, 0);
-    if (peer.current !== undefined) this.#measure(peer, path, now);
+    if (peer.current === undefined) path.search.reset(this.#top());
+    else path.search.start(now, path.roundTrip.wait);
+    this.#pump(peer, path);
+  }
+
+  /** The TUN's MTU is another one, or the network has changed: all paths are looked at again. */
+  lookAgain(): void {
+    for (const peer of this.#state.byKey.values()) {
+      const { path } = peer;
+      if (path === undefined) continue;
+      if (path.search.top !== this.#top()) path.search.reset(this.#top());
+      // With the next packet.
+      peer.pathDue = Number.NEGATIVE_INFINITY;
+      peer.largestSent = MAX_DATAGRAM_SIZE;
+      this.#pump(peer, path);
+    }
   }
 
   /** Data was sent at or after `peer.pathDue`. */
   due(peer: Peer, now: number): void {
-    if (peer.path !== undefined) this.#measure(peer, peer.path, now);
-    else peer.pathDue = NEVER;
+    const { path } = peer;
+    if (path === undefined) {
+      peer.pathDue = NEVER;
+      return;
+    }
+    const { search, roundTrip } = path;
+    const large = peer.largestSent > NARROW_MTU + MESSAGE_OVERHEAD;
+    const answers = search.state !== 'unanswered';
+    peer.pathDue = now + (answers ? CONFIRM_INTERVAL : RETRY_INTERVAL);
+    peer.largestSent = 0;
+    if (search.isSearching || search.raise(now, roundTrip.wait)) {
+      // It asks by itself.
+    } else if (large || !answers) {
+      search.confirm(now, roundTrip.wait);
+    } else if (now - path.measuredAt >= MEASURE_INTERVAL && path.nextSize === 0) {
+      path.want(PATH_FRAME_SIZE);
+    }
+    this.#pump(peer, path);
+  }
+
+  handleTimer(peer: Peer, now: number): void {
+    const { path } = peer;
+    if (path === undefined) return;
+    path.search.handleTimeout(now, path.roundTrip.wait);
+    this.#pump(peer, path);
   }
 
   /** The link is down, or the peer is removed. */
   clear(peer: Peer): void {
+    const { path } = peer;
     peer.pathDue = NEVER;
-    peer.path?.forget();
     this.#state.statistics.setRoundTrip(peer.number, 0);
+    if (path === undefined) return;
+    path.forget();
+    path.search.reset(this.#top());
+    this.#pump(peer, path);
   }
 
   /** A frame of the peer, from record `source` of `words`. */
@@ -98,12 +155,39 @@ export class Paths {
       return;
     }
     this.#state.statistics.setRoundTrip(peer.number, path.roundTrip.smoothed);
+    path.search.handleAnswer(size, now, path.roundTrip.wait);
+    this.#pump(peer, path);
   }
 
-  #measure(peer: Peer, path: Path, now: number): void {
-    peer.pathDue = now + MEASURE_INTERVAL;
-    if (path.nextSize !== 0) return;
-    path.want(PATH_FRAME_SIZE);
-    this.#state.enqueue(peer);
+  /** Has what the search wants sent, and its timer set; what is in force may be another MTU now. */
+  #pump(peer: Peer, path: Path): void {
+    const { timers } = this.#state;
+    const { search } = path;
+    for (let size = search.pollProbe(); size > 0; size = search.pollProbe()) path.want(size);
+    if (path.nextSize > 0) this.#state.enqueue(peer);
+    if (search.deadline === NEVER) timers.disarm(peer.number, PATH_PROBE);
+    else timers.arm(peer.number, PATH_PROBE, search.deadline);
+    this.#publish(peer);
+  }
+
+  #publish(peer: Peer): void {
+    const { statistics } = this.#state;
+    const search = peer.path?.search;
+    const mtu = search?.mtu ?? 0;
+    peer.inspectAbove =
+      search === undefined || (mtu >= search.top && !search.isGuess)
+        ? NEVER
+        : search.isGuess
+          ? 0
+          : mtu + MESSAGE_OVERHEAD;
+    statistics.setPathMtu(peer.number, mtu, search?.state === 'confirmed');
+    if (mtu === peer.pathMtu) return;
+    peer.pathMtu = mtu;
+    this.#state.event('path-mtu', peer, mtu);
+  }
+
+  #top(): number {
+    const { mtu } = this.#state;
+    return mtu === 0 ? MOST_MTU : Math.min(mtu, MOST_MTU);
   }
 }

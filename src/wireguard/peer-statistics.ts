@@ -7,11 +7,11 @@
  * reader tries again until it has seen the same even number twice.
  *
  * Layout, n = maxPeers: rxBytes f64[n], txBytes f64[n], lastHandshake f64[n], roundTrip f64[n],
- * sequence i32[n], endpoint i32[12 n] (`EndpointTable` in vector.ts).
+ * pathMtu i32[n], sequence i32[n], endpoint i32[12 n] (`EndpointTable` in vector.ts).
  */
 import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
 
-const BYTES_PER_PEER = 4 * 8 + 4 + ENDPOINT_RECORD_WORDS * 4;
+const BYTES_PER_PEER = 4 * 8 + 2 * 4 + ENDPOINT_RECORD_WORDS * 4;
 
 /** What a reader gets; reuse one for many reads. */
 export interface PeerFigures {
@@ -23,6 +23,8 @@ export interface PeerFigures {
   lastHandshake: number;
   /** Round-trip time of the path in milliseconds, 0 = not measured. */
   roundTrip: number;
+  /** Bytes of the largest inner packet that the path carries; negative as long as it is looked for. */
+  pathMtu: number;
   /** One endpoint record; word 0 is 0 if there is none. */
   readonly endpoint: Int32Array;
 }
@@ -33,6 +35,7 @@ export function createPeerFigures(): PeerFigures {
     txBytes: 0,
     lastHandshake: 0,
     roundTrip: 0,
+    pathMtu: 0,
     endpoint: new Int32Array(ENDPOINT_RECORD_WORDS),
   };
 }
@@ -45,6 +48,7 @@ export class PeerStatistics {
   readonly txBytes: Float64Array;
   readonly #lastHandshake: Float64Array;
   readonly #roundTrip: Float64Array;
+  readonly #pathMtu: Int32Array;
   readonly #sequence: Int32Array;
   readonly #endpoints: Int32Array;
 
@@ -63,8 +67,9 @@ export class PeerStatistics {
     this.txBytes = new Float64Array(buffer, maxPeers * 8, maxPeers);
     this.#lastHandshake = new Float64Array(buffer, maxPeers * 16, maxPeers);
     this.#roundTrip = new Float64Array(buffer, maxPeers * 24, maxPeers);
-    this.#sequence = new Int32Array(buffer, maxPeers * 32, maxPeers);
-    this.#endpoints = new Int32Array(buffer, maxPeers * 36, maxPeers * ENDPOINT_RECORD_WORDS);
+    this.#pathMtu = new Int32Array(buffer, maxPeers * 32, maxPeers);
+    this.#sequence = new Int32Array(buffer, maxPeers * 36, maxPeers);
+    this.#endpoints = new Int32Array(buffer, maxPeers * 40, maxPeers * ENDPOINT_RECORD_WORDS);
   }
 
   /** Writer: a handshake has completed; `unix` in milliseconds. */
@@ -77,6 +82,11 @@ export class PeerStatistics {
   /** Writer: of the path in use; milliseconds, 0 = not measured. */
   setRoundTrip(peer: number, milliseconds: number): void {
     this.#roundTrip[peer] = milliseconds;
+  }
+
+  /** Writer: bytes, 0 = no path is looked after; whether probes have been answered at that size. */
+  setPathMtu(peer: number, mtu: number, confirmed: boolean): void {
+    this.#pathMtu[peer] = confirmed ? mtu : -mtu;
   }
 
   /** Writer: copies record `record` of `words`. */
@@ -95,6 +105,7 @@ export class PeerStatistics {
     this.txBytes[peer] = 0;
     this.#lastHandshake[peer] = 0;
     this.#roundTrip[peer] = 0;
+    this.#pathMtu[peer] = 0;
     const at = peer * ENDPOINT_RECORD_WORDS;
     this.#endpoints.fill(0, at, at + ENDPOINT_RECORD_WORDS);
     Atomics.add(this.#sequence, peer, 1);
@@ -109,6 +120,7 @@ export class PeerStatistics {
       into.txBytes = this.txBytes[peer]!;
       into.lastHandshake = this.#lastHandshake[peer]!;
       into.roundTrip = this.#roundTrip[peer]!;
+      into.pathMtu = this.#pathMtu[peer]!;
       for (let i = 0; i < ENDPOINT_RECORD_WORDS; i++) into.endpoint[i] = this.#endpoints[at + i]!;
       if ((before & 1) === 0 && Atomics.load(this.#sequence, peer) === before) return;
     }

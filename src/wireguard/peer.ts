@@ -59,6 +59,12 @@ export class Peer {
   path: Path | undefined = undefined;
   /** Data sent from this time on, monotonic, has the path looked at. */
   pathDue = Number.POSITIVE_INFINITY;
+  /** Bytes of the largest inner packet that the path is taken to carry; 0 = not looked for. */
+  pathMtu = 0;
+  /** Bytes of the longest message since the path was looked at. */
+  largestSent = 0;
+  /** Runs with a message longer than this are looked at before they are sent (oversize.ts). */
+  inspectAbove = Number.POSITIVE_INFINITY;
 
   /** Of an edge: how long its relay may be silent until it is told where we are, in ms. */
   probeAfter = RELAY_SILENCE;

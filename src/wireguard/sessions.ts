@@ -14,6 +14,7 @@ import {
   KEEPALIVE_TIMEOUT,
   MAX_HANDSHAKE_ATTEMPTS,
   NEW_HANDSHAKE,
+  PATH_PROBE,
   PERSISTENT_KEEPALIVE,
   REJECT_AFTER_MESSAGES,
   REJECT_AFTER_TIME,
@@ -253,6 +254,7 @@ export class Sessions {
       this.sendKeepalive(peer, now);
       this.#relayWatch.probed(peer, now);
     }
+    if (timers.take(p, PATH_PROBE, now)) this.paths.handleTimer(peer, now);
   }
 
   #armRetry(peer: Peer, since: number): void {

@@ -45,8 +45,10 @@ export const ZERO_KEY_MATERIAL = 3;
 export const PERSISTENT_KEEPALIVE = 4;
 /** Of an edge: tells it where we are when its relay has gone silent (relay-watch.ts). */
 export const RELAY_PROBE = 5;
+/** An answer to a PING is due (paths.ts). */
+export const PATH_PROBE = 6;
 
-export const TIMER_COUNT = 6;
+export const TIMER_COUNT = 7;
 
 const NEVER = Number.POSITIVE_INFINITY;
 

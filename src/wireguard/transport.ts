@@ -314,6 +314,8 @@ export class Transport {
     sessions.packetSent(peer, now);
     sessions.dataSent(peer, now);
     sessions.keepFreshSending(peer, keypair, now);
+    const size = count > 1 ? v.stride[i]! : v.lastSize[i]!;
+    if (size > peer.largestSent) peer.largestSent = size;
     if (now >= peer.pathDue) sessions.paths.due(peer, now);
   }
 

@@ -34,7 +34,7 @@ class Model {
   }
 
   start(): this {
-    this.search.start(this.top, this.now, WAIT);
+    this.search.start(this.now, WAIT);
     return this;
   }
 
@@ -117,6 +117,21 @@ describe('the search for a path MTU', () => {
     model.run(5_000);
     expect(model.search.mtu).toBe(1_280);
     expect(model.search.state).toBe('confirmed');
+  });
+
+  it('keeps what another path carried, until this one proves narrower', () => {
+    const model = new Model(1_420, 1_420).start().run(1_000);
+    model.mtu = 1_300;
+    model.start();
+    expect(model.search.mtu).toBe(1_420);
+    model.run(5_000);
+    expect(model.search.mtu).toBe(1_296);
+    model.mtu = 1_420;
+    model.start().run(RTT + 1);
+    expect(model.search.mtu).toBe(1_420);
+    model.search.reset(1_420);
+    expect(model.search.mtu).toBe(BASE_MTU);
+    expect(model.search.isGuess).toBe(true);
   });
 
   it('keeps what it has while the path carries nothing at all', () => {
