@@ -37,6 +37,7 @@ export const DROP_REASONS = {
   out_no_endpoint: 'peer has no endpoint yet',
   out_staged_full: 'more packets waiting for a session than are kept (oldest dropped)',
   out_staged_expired: 'no session within REKEY_ATTEMPT_TIME, or the peer was removed',
+  out_packet_too_big: 'longer than the path carries, and not to be fragmented: its sender was told',
   out_too_long: 'message longer than a datagram, or than the path takes (EMSGSIZE)',
   out_send_error: 'the socket refused the datagram',
   out_socket_closed: 'the datagram waited for room in a socket that was closed then',

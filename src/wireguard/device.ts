@@ -23,6 +23,7 @@ import { type DeviceOptions, DeviceState } from './device-state.ts';
 import { sameRemote } from './endpoint-record.ts';
 import type { DeviceEvent } from './events.ts';
 import { Handshakes } from './handshakes.ts';
+import { Oversize } from './oversize.ts';
 import { Sessions } from './sessions.ts';
 import { REKEY_TIMEOUT } from './timers.ts';
 import { Transmitter } from './transmitter.ts';
@@ -40,6 +41,7 @@ export class Device {
   readonly #sessions: Sessions;
   readonly #replies = new CookieReplies();
   readonly #handshakes: Handshakes;
+  readonly #oversize: Oversize;
   readonly #transport: Transport;
   readonly #transmitter: Transmitter;
   readonly #configuration: DeviceConfiguration;
@@ -48,8 +50,10 @@ export class Device {
     this.#state = new DeviceState(options);
     this.#sessions = new Sessions(this.#state);
     this.#handshakes = new Handshakes(this.#state, this.#sessions, this.#replies);
-    this.#transport = new Transport(this.#state, this.#sessions, this.#handshakes);
-    this.#transmitter = new Transmitter(this.#state, this.#sessions, this.#replies);
+    const oversize = new Oversize(this.#state);
+    this.#oversize = oversize;
+    this.#transport = new Transport(this.#state, this.#sessions, this.#handshakes, oversize);
+    this.#transmitter = new Transmitter(this.#state, this.#sessions, this.#replies, oversize);
     this.#configuration = new DeviceConfiguration(this.#state, this.#sessions);
   }
 
@@ -186,6 +190,14 @@ export class Device {
    */
   pollTransmit(v: OutboundVector, now: Instant): boolean {
     return this.#transmitter.poll(v, now);
+  }
+
+  /**
+   * Writes an IP packet for the TUN to `out`, which has room for 1280 bytes: the answer to a packet from
+   * there that was too long. Its size, 0 = there is none.
+   */
+  pollAnswer(out: Uint8Array): number {
+    return this.#oversize.shiftAnswer(out);
   }
 
   /** Monotonic milliseconds at which handleTimeout wants to be called, or Infinity. */

@@ -164,7 +164,9 @@ export class Paths {
     const { timers } = this.#state;
     const { search } = path;
     for (let size = search.pollProbe(); size > 0; size = search.pollProbe()) path.want(size);
-    if (path.nextSize > 0) this.#state.enqueue(peer);
+    // Packets that wait to learn what the path carries may go.
+    const waiting = peer.staged.length > 0 && peer.current !== undefined;
+    if (path.nextSize > 0 || waiting) this.#state.enqueue(peer);
     if (search.deadline === NEVER) timers.disarm(peer.number, PATH_PROBE);
     else timers.arm(peer.number, PATH_PROBE, search.deadline);
     this.#publish(peer);

@@ -14,50 +14,36 @@ import type { CookieReplies } from './cookie-replies.ts';
 import { type DeviceState, SCRATCH_ENDPOINTS } from './device-state.ts';
 import { createInitiation } from './handshake.ts';
 import type { Keypair } from './keypair.ts';
-import {
-  COOKIE_REPLY_SIZE,
-  INITIATION_SIZE,
-  PADDING,
-  readU32,
-  stampRelayId,
-  TYPE_TRANSPORT,
-} from './messages.ts';
+import { COOKIE_REPLY_SIZE, INITIATION_SIZE, readU32, stampRelayId } from './messages.ts';
+import { address, fits, paddedLength, reserve, reservePacket } from './outbound-messages.ts';
+import type { Oversize } from './oversize.ts';
 import { encodePathFrame, PATH_FRAME_SIZE, PATH_PING, PATH_PONG } from './path-frames.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
 import { RETRANSMIT_HANDSHAKE } from './timers.ts';
 
-/**
- * Length of a packet with its padding: a multiple of 16, but not beyond the MTU. A packet longer than
- * the MTU is padded as if only its part behind the last whole MTU were sent.
- */
-export function paddedLength(length: number, mtu: number): number {
-  if (mtu === 0) return Math.ceil(length / PADDING) * PADDING;
-  const last = length > mtu ? length % mtu : length;
-  const padded = Math.min(Math.ceil(last / PADDING) * PADDING, mtu);
-  return length - last + padded;
-}
-
 export class Transmitter {
   readonly #state: DeviceState;
   readonly #sessions: Sessions;
   readonly #replies: CookieReplies;
+  readonly #oversize: Oversize;
   /** The scratch record used last: they take turns, so one stays valid for 255 further replies. */
   #scratch = 0;
 
-  constructor(state: DeviceState, sessions: Sessions, replies: CookieReplies) {
+  constructor(state: DeviceState, sessions: Sessions, replies: CookieReplies, oversize: Oversize) {
     this.#state = state;
     this.#sessions = sessions;
     this.#replies = replies;
+    this.#oversize = oversize;
   }
 
   /** Appends as much as fits; true if more remains. */
   poll(v: OutboundVector, now: Instant): boolean {
     const state = this.#state;
     while (this.#replies.length > 0) {
-      const at = this.#reserve(v, COOKIE_REPLY_SIZE);
-      if (at < 0) return true;
+      if (!fits(v, COOKIE_REPLY_SIZE)) return true;
+      const at = reserve(v, COOKIE_REPLY_SIZE);
       this.#scratch = (this.#scratch + 1) % SCRATCH_ENDPOINTS;
       const record = state.maxPeers + this.#scratch;
       this.#replies.shift(v.arena, v.offset[at]!, state.endpoints.words, record);
@@ -97,6 +83,8 @@ export class Transmitter {
         this.#sessions.initiate(peer, now.monotonic, false);
         return !peer.wantsInitiation || this.#transmit(v, peer, now);
       }
+      // The first answer of its path says how it is to be sent.
+      if (this.#oversize.waits(peer)) return true;
       if (!this.#appendStaged(v, peer, keypair, now.monotonic)) return false;
     }
     return true;
@@ -138,8 +126,8 @@ export class Transmitter {
 
   /** Appends a handshake message to the peer's endpoint; false if it does not fit. */
   #append(v: OutboundVector, peer: Peer, message: Uint8Array): boolean {
-    const at = this.#reserve(v, message.length);
-    if (at < 0) return false;
+    if (!fits(v, message.length)) return false;
+    const at = reserve(v, message.length);
     v.arena.set(message, v.offset[at]!);
     this.#complete(v, at, peer.number);
     const { txBytes } = this.#state.statistics;
@@ -149,16 +137,19 @@ export class Transmitter {
 
   /** Appends the oldest staged packet, padded, to be sealed; false if it does not fit. */
   #appendStaged(v: OutboundVector, peer: Peer, keypair: Keypair, now: number): boolean {
+    const state = this.#state;
     const sessions = this.#sessions;
     const length = peer.staged.firstLength();
-    const size = paddedLength(length, this.#state.mtu) + MESSAGE_OVERHEAD;
-    const at = this.#reserve(v, size);
-    if (at < 0) return false;
-    const offset = v.offset[at]! + MESSAGE_HEADER_SIZE;
-    peer.staged.copyFirst(v.arena, offset);
+    const size = paddedLength(length, state.mtu) + MESSAGE_OVERHEAD;
+    if (size > peer.inspectAbove && length > peer.pathMtu) {
+      if (!this.#oversize.appendStaged(v, peer, keypair, now)) return false;
+    } else {
+      if (!fits(v, size)) return false;
+      const at = reservePacket(v, length, state.mtu);
+      peer.staged.copyFirst(v.arena, v.offset[at]! + MESSAGE_HEADER_SIZE);
+      address(state, v, at, keypair, peer.number);
+    }
     peer.staged.shift();
-    v.arena.fill(0, offset + length, offset + size - MESSAGE_OVERHEAD);
-    this.#address(v, at, keypair, peer.number);
     sessions.packetTraversed(peer, now);
     sessions.packetSent(peer, now);
     if (length > 0) sessions.dataSent(peer, now);
@@ -217,21 +208,9 @@ export class Transmitter {
     id1: number,
   ): void {
     const size = length + MESSAGE_OVERHEAD;
-    const at = this.#reserve(v, size);
+    const at = reserve(v, size);
     encodePathFrame(v.arena, v.offset[at]! + MESSAGE_HEADER_SIZE, length, type, id0, id1);
-    this.#address(v, at, keypair, record);
-  }
-
-  /** Has entry `at`, one message of plaintext, sealed with a keypair and sent to a record. */
-  #address(v: OutboundVector, at: number, keypair: Keypair, record: number): void {
-    const { number } = keypair.peer;
-    v.head[at] = TYPE_TRANSPORT | (this.#state.relayIdOf(record) << 8);
-    v.receiver[at] = keypair.remoteIndex;
-    v.slot[at] = keypair.slot;
-    v.endpoint[at] = record;
-    v.counter[at] = keypair.counter++;
-    const { txBytes } = this.#state.statistics;
-    txBytes[number] = txBytes[number]! + v.lastSize[at]!;
+    address(this.#state, v, at, keypair, record);
   }
 
   /** Marks entry `at` as ready to be sent to endpoint `record`, and stamps the relay id. */
@@ -245,26 +224,4 @@ export class Transmitter {
     v.endpoint[at] = record;
     v.counter[at] = 0;
   }
-
-  /** A new entry of one message of `size` bytes, or -1 if it does not fit. */
-  #reserve(v: OutboundVector, size: number): number {
-    if (!fits(v, size)) return -1;
-    const at = v.length++;
-    const offset = alignedEnd(v);
-    v.offset[at] = offset;
-    v.stride[at] = size;
-    v.count[at] = 1;
-    v.lastSize[at] = size;
-    v.used = offset + size;
-    return at;
-  }
-}
-
-/** Messages begin at multiples of 16: the ciphers like it. */
-function alignedEnd(v: OutboundVector): number {
-  return (v.used + 15) & ~15;
-}
-
-function fits(v: OutboundVector, size: number): boolean {
-  return v.length < v.capacity && alignedEnd(v) + size <= v.arena.length;
 }

@@ -21,6 +21,7 @@ import { sameRemote } from './endpoint-record.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Keypair } from './keypair.ts';
 import { handshakeMessageSize, KEEPALIVE_SIZE, TYPE_TRANSPORT } from './messages.ts';
+import type { Oversize } from './oversize.ts';
 import { isPathFrame } from './path-frames.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
@@ -31,13 +32,15 @@ export class Transport {
   readonly #state: DeviceState;
   readonly #sessions: Sessions;
   readonly #handshakes: Handshakes;
+  readonly #oversize: Oversize;
   /** Peer of each run of the inbound vector last opened, -1 = none. */
   #runPeers = new Int32Array(0);
 
-  constructor(state: DeviceState, sessions: Sessions, handshakes: Handshakes) {
+  constructor(state: DeviceState, sessions: Sessions, handshakes: Handshakes, oversize: Oversize) {
     this.#state = state;
     this.#sessions = sessions;
     this.#handshakes = handshakes;
+    this.#oversize = oversize;
   }
 
   peerOfRun(run: number): number {
@@ -259,7 +262,9 @@ export class Transport {
 
   handleOutbound(v: OutboundVector, now: number): void {
     const { allowedIps, peers } = this.#state;
-    for (let i = 0; i < v.length; i++) {
+    // What is cut is appended, ready to be sent.
+    const runs = v.length;
+    for (let i = 0; i < runs; i++) {
       v.slot[i] = SLOT_NONE;
       v.endpoint[i] = -1;
       const count = v.count[i]!;
@@ -282,12 +287,35 @@ export class Transport {
         const staged = peer.staged.length;
         // Behind packets that still wait to be polled, unless that would drop some of them.
         const inOrder = staged === 0 || staged + count > STAGED_PACKETS;
-        if (inOrder && keypair?.maySeal(count, now)) {
-          this.#address(v, i, peer, keypair, now);
-        } else {
-          this.#stageRun(v, i, peer, now);
-        }
+        const ready = inOrder && keypair?.maySeal(count, now) === true;
+        if (size > peer.inspectAbove) this.#inspectRun(v, i, peer, ready, now);
+        else if (ready) this.#address(v, i, peer, keypair, now);
+        else this.#stageRun(v, i, peer, now);
       }
+    }
+  }
+
+  /** A run to a peer whose path is not known yet, or with packets that may be too long for it. */
+  #inspectRun(v: OutboundVector, i: number, peer: Peer, ready: boolean, now: number): void {
+    const sessions = this.#sessions;
+    const isGuess = peer.path?.search.isGuess === true;
+    if (isGuess) this.#oversize.clampRun(v, i, peer.pathMtu);
+    const size = v.count[i]! > 1 ? v.stride[i]! : v.lastSize[i]!;
+    const keypair = peer.current;
+    if (!ready || keypair === undefined) {
+      this.#stageRun(v, i, peer, now);
+    } else if (size - MESSAGE_OVERHEAD <= peer.pathMtu) {
+      this.#address(v, i, peer, keypair, now);
+    } else if (isGuess) {
+      this.#stageRun(v, i, peer, now);
+    } else {
+      v.endpoint[i] = peer.number;
+      this.#oversize.cutRun(v, i, peer, keypair, now);
+      sessions.packetTraversed(peer, now);
+      sessions.packetSent(peer, now);
+      sessions.dataSent(peer, now);
+      sessions.keepFreshSending(peer, keypair, now);
+      if (now >= peer.pathDue) sessions.paths.due(peer, now);
     }
   }
 

@@ -24,8 +24,8 @@ import {
   SLOTS_PER_PEER,
 } from '../../src/wireguard/device.ts';
 import { noblePrimitives } from '../../src/wireguard/noble-primitives.ts';
+import { paddedLength } from '../../src/wireguard/outbound-messages.ts';
 import { PeerStatistics } from '../../src/wireguard/peer-statistics.ts';
-import { paddedLength } from '../../src/wireguard/transmitter.ts';
 import { fastCurve } from './fast-curve.ts';
 import { PlainAead } from './plain-aead.ts';
 

@@ -3,8 +3,8 @@ import { DROP_REASON_NAMES } from '../../../src/drops.ts';
 import { CausewayError } from '../../../src/errors.ts';
 import { SLOT_DROPPED } from '../../../src/vector.ts';
 import type { DeviceChange, PeerChange } from '../../../src/wireguard/configuration.ts';
+import { paddedLength } from '../../../src/wireguard/outbound-messages.ts';
 import { createPeerFigures } from '../../../src/wireguard/peer-statistics.ts';
-import { paddedLength } from '../../../src/wireguard/transmitter.ts';
 import { allow, endpointOf, packet, World } from '../../simulation/world.ts';
 
 const A = { ip: [192, 0, 2, 1], port: 51820 } as const;
