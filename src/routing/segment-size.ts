@@ -12,6 +12,18 @@ const OPTION_END = 0;
 const OPTION_NOTHING = 1;
 const OPTION_SEGMENT_SIZE = 2;
 
+/** Whether the packet of `length` bytes at `offset` is a TCP SYN. */
+export function announcesSegmentSize(bytes: Uint8Array, offset: number, length: number): boolean {
+  const v4 = packetVersion(bytes, offset) === 4;
+  const header = v4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE;
+  return (
+    bytes[offset + (v4 ? 9 : 6)] === TCP &&
+    (!v4 || (readU16(bytes, offset + 6) & 0x1fff) === 0) &&
+    header + TCP_HEADER_SIZE <= length &&
+    (bytes[offset + header + 13]! & SYN) !== 0
+  );
+}
+
 /** Whether the packet of `length` bytes at `offset` was a SYN with a larger one than fits the MTU. */
 export function clampSegmentSize(
   bytes: Uint8Array,
@@ -19,13 +31,10 @@ export function clampSegmentSize(
   length: number,
   mtu: number,
 ): boolean {
-  const v4 = packetVersion(bytes, offset) === 4;
-  if (v4 && (readU16(bytes, offset + 6) & 0x1fff) !== 0) return false;
-  if (bytes[offset + (v4 ? 9 : 6)] !== TCP) return false;
-  const header = v4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE;
+  if (!announcesSegmentSize(bytes, offset, length)) return false;
+  const header = packetVersion(bytes, offset) === 4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE;
   const tcp = offset + header;
   const end = offset + length;
-  if (header + TCP_HEADER_SIZE > length || (bytes[tcp + 13]! & SYN) === 0) return false;
   const most = mtu - header - TCP_HEADER_SIZE;
   const optionsEnd = Math.min(tcp + (bytes[tcp + 12]! >>> 4) * 4, end);
   for (let at = tcp + TCP_HEADER_SIZE; at + 1 < optionsEnd; ) {

@@ -2,8 +2,9 @@
  * Packets that are longer than the path to their peer carries (docs/mtu.md). The kernel knows the MTU of
  * each route and deals with nearly all of them; here are those that it does not see or not yet:
  *
- * - as long as nothing is known of a path, large packets wait for the first answer of its search, and
- *   a TCP SYN announces segments of the base;
+ * - as long as nothing is known of a path, packets that not every path carries wait for the first answers
+ *   of its search, and so does a TCP SYN, which announces how large packets are to be for the life of its
+ *   connection: on a narrow path it announces what that carries;
  * - what may be cut is cut: IPv4 without DF, and IPv6 up to 1280 bytes, which hosts need not make
  *   smaller;
  * - the rest is dropped, and its sender told so.
@@ -18,12 +19,13 @@ import {
   packetVersion,
 } from '../routing/packet.ts';
 import { encodePacketTooBig, IPV6_MIN_MTU, MOST_TOO_BIG_SIZE } from '../routing/packet-too-big.ts';
-import { clampSegmentSize } from '../routing/segment-size.ts';
+import { announcesSegmentSize, clampSegmentSize } from '../routing/segment-size.ts';
 import { MESSAGE_HEADER_SIZE, MESSAGE_OVERHEAD, type OutboundVector } from '../vector.ts';
 import type { DeviceState } from './device-state.ts';
 import type { Keypair } from './keypair.ts';
 import { PADDING } from './messages.ts';
 import { address, fits, reservePacket } from './outbound-messages.ts';
+import { NARROW_MTU } from './path-mtu.ts';
 import type { Peer } from './peer.ts';
 
 /** Answers that wait to be taken. */
@@ -34,7 +36,7 @@ const ANSWERS_PER_SECOND = 50;
 export class Oversize {
   readonly #fragments = new Fragmentation();
   /** A staged packet while it is cut. */
-  #packet: Uint8Array | undefined;
+  readonly #packet = new Uint8Array(1 << 16);
   readonly #state: DeviceState;
   readonly #answers = new Uint8Array(ANSWERS * MOST_TOO_BIG_SIZE);
   readonly #sizes = new Int32Array(ANSWERS);
@@ -47,24 +49,32 @@ export class Oversize {
     this.#state = state;
   }
 
-  /** Whether the peer's oldest staged packet is to wait until something is known of the path. */
+  /**
+   * Whether the peer's oldest staged packet is to wait until something is known of the path: one that
+   * not every path carries, or a SYN.
+   */
   waits(peer: Peer): boolean {
     const search = peer.path?.search;
+    if (search?.isGuess !== true || !search.isSearching || peer.staged.length === 0) return false;
+    const length = peer.staged.firstLength();
+    if (length > NARROW_MTU) return true;
+    peer.staged.copyFirst(this.#packet, 0);
+    return length > 0 && announcesSegmentSize(this.#packet, 0, length);
+  }
+
+  /** Whether a run is to wait as well. */
+  isToWait(v: OutboundVector, i: number): boolean {
+    const size = sizeOf(v, i, 0) - MESSAGE_OVERHEAD;
     return (
-      search?.isGuess === true &&
-      search.isSearching &&
-      peer.staged.length > 0 &&
-      peer.staged.firstLength() > search.mtu
+      size > NARROW_MTU || announcesSegmentSize(v.arena, v.offset[i]! + MESSAGE_HEADER_SIZE, size)
     );
   }
 
-  /** Has the SYNs of a run announce segments that the path is sure to carry. */
+  /** Has a SYN that is a run of its own announce segments that the path carries. */
   clampRun(v: OutboundVector, i: number, mtu: number): void {
-    for (let k = 0; k < v.count[i]!; k++) {
-      const offset = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;
-      const length = checkPacket(v.arena, offset, sizeOf(v, i, k) - MESSAGE_OVERHEAD);
-      if (length > 0) clampSegmentSize(v.arena, offset, length, mtu);
-    }
+    if (v.count[i]! > 1) return;
+    const length = v.lastSize[i]! - MESSAGE_OVERHEAD;
+    clampSegmentSize(v.arena, v.offset[i]! + MESSAGE_HEADER_SIZE, length, mtu);
   }
 
   /** Appends the packets of run `i` one by one, cut where they are too long; the run itself ends. */
@@ -82,7 +92,6 @@ export class Oversize {
 
   /** Appends the oldest staged packet, cut or dropped; false if there is no room. */
   appendStaged(v: OutboundVector, peer: Peer, keypair: Keypair, now: number): boolean {
-    this.#packet ??= new Uint8Array(1 << 16);
     peer.staged.copyFirst(this.#packet, 0);
     return this.#append(v, peer, keypair, this.#packet, 0, peer.staged.firstLength(), now);
   }
@@ -101,6 +110,7 @@ export class Oversize {
     const mtu = peer.pathMtu;
     const fragments = this.#fragments;
     if (length <= mtu) {
+      clampSegmentSize(bytes, offset, length, mtu);
       if (!fits(v, mtu + MESSAGE_OVERHEAD + PADDING)) return false;
       const at = reservePacket(v, length, state.mtu);
       v.arena.set(bytes.subarray(offset, offset + length), v.offset[at]! + MESSAGE_HEADER_SIZE);

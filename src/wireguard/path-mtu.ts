@@ -28,6 +28,8 @@ export const FIRST_RAISE = 10_000;
 /** Probes of one size until it counts as too long; each waits twice as long as the one before. */
 export const MAX_PROBES = 3;
 
+/** Milliseconds between the answers to probes that were sent together. */
+const SETTLE_TIME = 25;
 const LADDER = 4;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -50,6 +52,14 @@ export class PathMtu {
   /** Which of them is to be sent next. */
   #next = 0;
   #probes = 0;
+  /** In the first round, whose answers may still come in. */
+  #isFirst = false;
+  /** When answers of that round will not come any more, once some have. */
+  #settled = NEVER;
+  /** What the search began with as ceiling. */
+  #limit: number;
+  /** The last search got no answer at all, and none has come since. */
+  #isLost = false;
   #raiseAt = NEVER;
   #raiseAfter = FIRST_RAISE;
 
@@ -57,24 +67,26 @@ export class PathMtu {
   constructor(top: number) {
     this.#top = top;
     this.#ceiling = top + 1;
+    this.#limit = top + 1;
   }
 
   /** Bytes of the largest inner packet to be sent now. */
   get mtu(): number {
-    if (this.#floor >= this.#held) return this.#floor || Math.min(BASE_MTU, this.#top);
+    if (this.isGuess) return Math.min(BASE_MTU, this.#top);
+    if (this.#floor >= this.#held) return this.#floor;
     return this.#ceiling > this.#held || this.#floor === 0 ? this.#held : this.#floor;
   }
 
   /** `unanswered`: of no probe came an answer, the path is broken. */
   get state(): PathMtuState {
-    if (this.#searching)
-      return this.#held > 0 && this.mtu >= this.#held ? 'confirmed' : 'searching';
-    return this.#floor > 0 ? 'confirmed' : 'unanswered';
+    if (this.#isLost) return 'unanswered';
+    if (!this.#searching) return this.#held > 0 ? 'confirmed' : 'searching';
+    return this.#held > 0 && this.mtu >= this.#held ? 'confirmed' : 'searching';
   }
 
-  /** Nothing was answered by this path yet: what it carries is a guess. */
+  /** Nothing is known of this path, or the answers to the first probes are still coming in. */
   get isGuess(): boolean {
-    return this.#held === 0 && this.#floor === 0;
+    return this.#held === 0 && (this.#floor === 0 || this.#isFirst);
   }
 
   get isSearching(): boolean {
@@ -92,6 +104,8 @@ export class PathMtu {
     this.#ceiling = top + 1;
     this.#held = 0;
     this.#floor = 0;
+    this.#isFirst = false;
+    this.#isLost = false;
     this.#raiseAt = NEVER;
     this.#raiseAfter = FIRST_RAISE;
   }
@@ -103,6 +117,7 @@ export class PathMtu {
   start(now: number, wait: number): void {
     this.#raiseAfter = FIRST_RAISE;
     this.#begin(0, this.#top + 1, now, wait);
+    this.#isFirst = true;
   }
 
   /** Large packets are sent: whether they still get through. */
@@ -114,6 +129,7 @@ export class PathMtu {
     }
     this.#floor = 0;
     this.#ceiling = this.#held + 1;
+    this.#limit = this.#ceiling;
     this.#confirming = true;
     this.#sizes[0] = this.#held;
     this.#count = 1;
@@ -146,6 +162,7 @@ export class PathMtu {
 
   /** A probe of this size was answered, perhaps one of an earlier round. */
   handleAnswer(size: number, now: number, wait: number): void {
+    this.#isLost = false;
     // Measurements of the round trip are no probes.
     if (size > this.#top || size < MIN_MTU) return;
     if (!this.#searching) {
@@ -153,6 +170,8 @@ export class PathMtu {
       return;
     }
     if (size <= this.#floor) return;
+    // As long as nothing was answered the path may have been broken: that says nothing about sizes.
+    if (this.#floor === 0) this.#ceiling = this.#limit;
     this.#floor = size;
     // It only took longer than we waited.
     if (size >= this.#ceiling) this.#ceiling = this.#top + 1;
@@ -160,12 +179,19 @@ export class PathMtu {
       this.#nextRound(now, wait);
     } else if (this.#probes === 1) {
       // The others went at the same time: what is on its way takes no longer than this one did.
-      this.deadline = Math.min(this.deadline, now + wait);
+      this.#settled = Math.min(this.deadline, now + wait);
+      this.deadline = this.#isFirst ? now + SETTLE_TIME : this.#settled;
     }
   }
 
   handleTimeout(now: number, wait: number): void {
     if (!this.#searching || now < this.deadline) return;
+    if (this.#isFirst && this.#floor > 0) {
+      this.#isFirst = false;
+      this.deadline = this.#settled;
+      if (now < this.deadline) return;
+    }
+    this.#isFirst = false;
     if (this.#probes < MAX_PROBES) {
       // What gets through instead, if its size no longer does, is asked at the same time.
       if (this.#confirming) this.#count = this.#ladder(0, this.#ceiling);
@@ -184,10 +210,12 @@ export class PathMtu {
   #begin(floor: number, ceiling: number, now: number, wait: number): void {
     this.#floor = floor;
     this.#ceiling = ceiling;
+    this.#limit = ceiling;
     this.#nextRound(now, wait);
   }
 
   #nextRound(now: number, wait: number): void {
+    this.#isFirst = false;
     this.#confirming = false;
     this.#count = this.#ladder(this.#floor, this.#ceiling);
     if (this.#count > 0) this.#startRound(now, wait);
@@ -209,6 +237,7 @@ export class PathMtu {
     this.stop();
     if (this.#floor === 0) {
       this.#ceiling = this.#top + 1;
+      this.#isLost = true;
       return;
     }
     const another = this.#floor !== this.#held;

@@ -87,7 +87,7 @@ export class Paths {
       return;
     }
     const { search, roundTrip } = path;
-    const large = peer.largestSent > NARROW_MTU + MESSAGE_OVERHEAD;
+    const large = peer.largestSent >= Math.min(NARROW_MTU, search.mtu) + MESSAGE_OVERHEAD;
     const answers = search.state !== 'unanswered';
     peer.pathDue = now + (answers ? CONFIRM_INTERVAL : RETRY_INTERVAL);
     peer.largestSent = 0;
@@ -176,12 +176,8 @@ export class Paths {
     const { statistics } = this.#state;
     const search = peer.path?.search;
     const mtu = search?.mtu ?? 0;
-    peer.inspectAbove =
-      search === undefined || (mtu >= search.top && !search.isGuess)
-        ? NEVER
-        : search.isGuess
-          ? 0
-          : mtu + MESSAGE_OVERHEAD;
+    const isWide = search === undefined || (mtu >= search.top && !search.isGuess);
+    peer.inspectAbove = isWide ? NEVER : 0;
     statistics.setPathMtu(peer.number, mtu, search?.state === 'confirmed');
     if (mtu === peer.pathMtu) return;
     peer.pathMtu = mtu;

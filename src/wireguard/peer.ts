@@ -63,7 +63,7 @@ export class Peer {
   pathMtu = 0;
   /** Bytes of the longest message since the path was looked at. */
   largestSent = 0;
-  /** Runs with a message longer than this are looked at before they are sent (oversize.ts). */
+  /** Runs with a message longer than this are looked at before they are sent (oversize.ts). 0 = all. */
   inspectAbove = Number.POSITIVE_INFINITY;
 
   /** Of an edge: how long its relay may be silent until it is told where we are, in ms. */

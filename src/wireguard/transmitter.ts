@@ -141,7 +141,7 @@ export class Transmitter {
     const sessions = this.#sessions;
     const length = peer.staged.firstLength();
     const size = paddedLength(length, state.mtu) + MESSAGE_OVERHEAD;
-    if (size > peer.inspectAbove && length > peer.pathMtu) {
+    if (size > peer.inspectAbove) {
       if (!this.#oversize.appendStaged(v, peer, keypair, now)) return false;
     } else {
       if (!fits(v, size)) return false;

@@ -299,15 +299,13 @@ export class Transport {
   #inspectRun(v: OutboundVector, i: number, peer: Peer, ready: boolean, now: number): void {
     const sessions = this.#sessions;
     const isGuess = peer.path?.search.isGuess === true;
-    if (isGuess) this.#oversize.clampRun(v, i, peer.pathMtu);
     const size = v.count[i]! > 1 ? v.stride[i]! : v.lastSize[i]!;
     const keypair = peer.current;
-    if (!ready || keypair === undefined) {
+    if (!ready || keypair === undefined || (isGuess && this.#oversize.isToWait(v, i))) {
       this.#stageRun(v, i, peer, now);
     } else if (size - MESSAGE_OVERHEAD <= peer.pathMtu) {
+      this.#oversize.clampRun(v, i, peer.pathMtu);
       this.#address(v, i, peer, keypair, now);
-    } else if (isGuess) {
-      this.#stageRun(v, i, peer, now);
     } else {
       v.endpoint[i] = peer.number;
       this.#oversize.cutRun(v, i, peer, keypair, now);
