@@ -88,6 +88,8 @@ export interface SiteStatus {
     readonly mesh: { readonly ipv4: string; readonly ipv6: string };
     readonly path: { readonly kind: string; readonly edge: string | null };
     readonly lastHandshake: string | null;
+    readonly rtt: number | null;
+    readonly mtu: number | null;
   }[];
   readonly edges: readonly {
     readonly endpoint: string | null;

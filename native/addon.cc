@@ -198,6 +198,12 @@ napi_value set_socket_mark(napi_env env, napi_callback_info info) {
   return number(env, set_mark(a.integer(0), a.natural(1)));
 }
 
+// setDontFragment(fd, on) → errno
+napi_value set_socket_dont_fragment(napi_env env, napi_callback_info info) {
+  Arguments<2> a(env, info);
+  return number(env, set_dont_fragment(a.integer(0), a.boolean(1)));
+}
+
 // socketDrops(fd) → datagrams
 napi_value get_socket_drops(napi_env env, napi_callback_info info) {
   Arguments<1> a(env, info);
@@ -333,6 +339,7 @@ NAPI_MODULE_INIT() {
   add<tun_write>(env, exports, "tunWrite");
   add<open_udp_socket>(env, exports, "openUdp");
   add<set_socket_mark>(env, exports, "setMark");
+  add<set_socket_dont_fragment>(env, exports, "setDontFragment");
   add<get_socket_drops>(env, exports, "socketDrops");
   add<udp_receive>(env, exports, "udpReceive");
   add<udp_send>(env, exports, "udpSend");

@@ -104,6 +104,21 @@ int set_mark(int fd, uint32_t mark) {
   return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0 ? 0 : errno;
 }
 
+int set_dont_fragment(int fd, bool on) {
+  int family = 0;
+  socklen_t size = sizeof family;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return errno;
+  bool set;
+  if (family == AF_INET6) {
+    set = set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                     on ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT) &&
+          set_option(fd, IPPROTO_IPV6, IPV6_DONTFRAG, on ? 1 : 0);
+  } else {
+    set = set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT);
+  }
+  return set ? 0 : errno;
+}
+
 uint32_t socket_drops(int fd) {
   uint32_t values[SK_MEMINFO_VARS] = {0};
   socklen_t size = sizeof values;

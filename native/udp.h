@@ -25,6 +25,10 @@ struct UdpSocket {
 UdpSocket open_udp(int family, uint16_t port, uint32_t mark, int buffer, bool offload);
 // 0 or errno.
 int set_mark(int fd, uint32_t mark);
+
+// Whether datagrams that are longer than the interface's MTU are refused, and never fragmented on the
+// way (DF; what the kernel has learnt of the path is not heeded), or fragmented. Returns an errno or 0.
+int set_dont_fragment(int fd, bool on);
 // Datagrams that the kernel dropped because the receive buffer was full (SO_MEMINFO).
 uint32_t socket_drops(int fd);
 

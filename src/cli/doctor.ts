@@ -11,6 +11,7 @@ import {
   mergeSettings,
 } from '../gateway/mesh/settings.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
+import { chooseMtu } from '../tun/link.ts';
 import { givenOptions } from './given-options.ts';
 import { count, print } from './output.ts';
 import { wrap } from './table.ts';
@@ -46,7 +47,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const gateway = {
     interfaceName: settings.interface,
     stateDirectory: settings.stateDir,
-    mtu: settings.mtu,
+    mtu: settings.mtu === 'auto' ? await chooseMtu([]) : settings.mtu,
   };
   let examined = await examine(gateway);
   const fixed = fix ? await applyFixes(examined.findings) : [];

@@ -58,7 +58,7 @@ export function formatMesh(status: MeshStatus, now: number): string {
         peer.serving ? peer.connector : `${peer.connector} (standby)`,
         peer.mesh.ipv4,
         ...traffic(peer, now),
-        formatPath(peer),
+        formatPath(peer, status.mtu),
       ]),
     ),
     formatPolicy(status, now),
@@ -89,8 +89,10 @@ function formatFlowLog({ flows: { log } }: MeshStatus): [string, string][] {
   return [['flow log', `${log.target}, ${count(log.written, 'record')}${dropped}${lost}`]];
 }
 
-function formatPath({ path, rtt }: MeshPeer): string {
-  return `${describePath(path)}${rtt === null ? '' : `, ${rtt.toFixed(1)} ms`}`;
+/** The MTU only where it is less than that of the interface. */
+function formatPath({ path, rtt, mtu }: MeshPeer, most: number): string {
+  const time = rtt === null ? '' : `, ${rtt.toFixed(1)} ms`;
+  return `${describePath(path)}${time}${mtu === null || mtu >= most ? '' : `, MTU ${mtu}`}`;
 }
 
 function traffic(

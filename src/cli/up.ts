@@ -59,8 +59,8 @@ export function upCommand(): Command {
     .option('--state-dir <directory>', 'identity and last netmap', DEFAULT_SETTINGS.stateDir)
     .option(
       '--mtu <bytes>',
-      'MTU of the interface',
-      numberFrom(MTU_RANGE.least, MTU_RANGE.most),
+      'MTU of the interface; auto = what the way to the edges leaves',
+      mtuFrom,
       DEFAULT_SETTINGS.mtu,
     )
     .option(
@@ -175,4 +175,10 @@ function explainMissingToken(error: unknown, { tokenFile }: GatewaySettings): un
   if (!isIt || tokenFile === undefined) return error;
   const text = `The token file ${tokenFile} is not there, and this host is enrolled nowhere yet: write what \`connector create NAME\` on the edge prints into it.`;
   return new CausewayError('FILE_ACCESS', text, { cause: error });
+}
+
+const mtuNumber = numberFrom(MTU_RANGE.least, MTU_RANGE.most);
+
+function mtuFrom(text: string): number | 'auto' {
+  return text === 'auto' ? text : mtuNumber(text);
 }

@@ -36,6 +36,10 @@ export class TunnelError extends Error {
 export interface PathFigures {
   /** Milliseconds, 0 = not measured. */
   readonly roundTrip: number;
+  /** Bytes of the largest inner packet that gets through, 0 = not known. */
+  readonly mtu: number;
+  /** Whether probes of that size are answered, and larger ones not or not needed. */
+  readonly confirmed: boolean;
 }
 
 /** What changes by itself while packets flow. */
@@ -106,6 +110,8 @@ export interface Tunnel {
    * @throws CausewayError LIMIT_REACHED while another capture runs
    */
   capture(options: CaptureOptions): Promise<TunnelCapture>;
+  /** Called when the path to a peer carries other sizes: bytes, 0 = not known any more. */
+  watchPaths(listener: (publicKey: PublicKey, mtu: number) => void): void;
   /** Resolves, never rejects, when the interface vanished, the data plane failed, or `close()`. */
   readonly closed: Promise<TunnelEnd>;
   /** Removes the interface and frees everything. Harmless when called again. */

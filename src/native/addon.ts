@@ -98,6 +98,8 @@ export interface Addon {
     offload: boolean,
   ): OpenedUdp;
   setMark(fd: number, mark: number): number;
+  /** Returns an errno, 0 = done. */
+  setDontFragment(fd: number, on: boolean): number;
   socketDrops(fd: number): number;
   /** Results: error (EAGAIN = drained), runs, messages, datagrams dropped for want of room. */
   udpReceive(fd: number, vector: InboundHandle, maxBuffers: number): void;

@@ -3,7 +3,9 @@ import { ipJson, numberOf, objectsOf, stringOf } from './command.ts';
 
 /** IPv6 40 + UDP 8 + WireGuard 32: what a tunnel packet costs at most. */
 export const TUNNEL_OVERHEAD = 80;
-const ETHERNET_MTU = 1_500;
+export const ETHERNET_MTU = 1_500;
+/** Of jumbo frames: a loopback's 65,536 is no underlay. */
+const JUMBO_MTU = 9_000;
 /** The least that IPv6 works with (RFC 8200 § 5). */
 const LEAST_MTU = 1_280;
 
@@ -20,7 +22,7 @@ export async function chooseMtu(endpoints: readonly string[]): Promise<number> {
     smallest = await routeMtu(['route', 'show', 'default']);
   }
   if (smallest === Number.POSITIVE_INFINITY) smallest = ETHERNET_MTU;
-  return Math.max(smallest - TUNNEL_OVERHEAD, LEAST_MTU);
+  return Math.max(Math.min(smallest, JUMBO_MTU) - TUNNEL_OVERHEAD, LEAST_MTU);
 }
 
 /** MTU of the first route that `ip` shows: its own, or that of its interface; infinite if none. */

@@ -17,6 +17,8 @@ const HEADERS_V6 = 60;
 export interface Firewall {
   readonly interfaceName: string;
   readonly mtu: number;
+  /** Segments are clamped to the MTUs of routes too, where these are smaller. */
+  readonly byRoute?: boolean;
   /** With a default route: the tunnel's own addresses, not reachable but through it. */
   readonly shielded: readonly InterfaceAddress[];
   /** Mark of our datagrams to restore on their answers. */
@@ -55,6 +57,7 @@ export function firewallTable(firewall: Firewall): NftTable {
     chain('forward', 'filter hook forward priority mangle', [
       ...clamp('oifname'),
       ...clamp('iifname'),
+      ...(firewall.byRoute === true ? clampsByRoute(name) : []),
     ]),
   ];
   if (firewall.shielded.length > 0) {
@@ -100,6 +103,13 @@ export async function removeTable(name: string): Promise<void> {
   } catch {
     // Without nft there was never a table.
   }
+}
+
+/** By the smaller MTU of the routes to the destination and back to the source. Never raised. */
+function clampsByRoute(name: string): string[] {
+  return ['oifname', 'iifname'].map((direction) => {
+    return `${direction} ${name} tcp flags syn / syn,rst tcp option maxseg size set rt mtu`;
+  });
 }
 
 function clampRule(direction: string, name: string, family: string, size: number): string {

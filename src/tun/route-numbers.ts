@@ -30,6 +30,7 @@ export const RTA_DST = 1;
 export const RTA_OIF = 4;
 export const RTA_METRICS = 8;
 export const RTA_TABLE = 15;
+export const RTAX_LOCK = 1;
 export const RTAX_MTU = 2;
 export const RTN_UNICAST = 1;
 export const RTN_THROW = 9;

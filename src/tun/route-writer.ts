@@ -32,6 +32,7 @@ import {
   RTA_METRICS,
   RTA_OIF,
   RTA_TABLE,
+  RTAX_LOCK,
   RTAX_MTU,
   RTM_DELROUTE,
   RTM_DELRULE,
@@ -90,7 +91,10 @@ export class RouteWriter {
     this.#number(RTA_TABLE, table);
     if (kind === undefined) this.#number(RTA_OIF, interfaceIndex);
     if (kind === undefined && mtu !== undefined) {
-      this.#attribute(RTA_METRICS, ATTRIBUTE + 4);
+      // Of what it forwards over IPv6 the kernel heeds a route's MTU only when that is locked.
+      const locked = route.family === 6;
+      this.#attribute(RTA_METRICS, (locked ? 2 : 1) * (ATTRIBUTE + 4));
+      if (locked) this.#number(RTAX_LOCK, 1 << RTAX_MTU);
       this.#number(RTAX_MTU, mtu);
     }
     this.#finish();

@@ -2,6 +2,7 @@
  * A TUN device in vectors: super-packets in, cut into messages; opened packets out, gathered into
  * super-packets (virtio 1.2 § 5.1.6, `Documentation/networking/tuntap.rst` of the kernel).
  */
+import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { CausewayError } from '../errors.ts';
 import type { Addon, OpenedTun } from '../native/addon.ts';
@@ -10,6 +11,9 @@ import type { InboundVector, OutboundVector, PacketGroups } from '../vector.ts';
 
 const { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTTY, EPERM, EACCES, ENXIO } =
   constants.errno;
+
+/** struct virtio_net_hdr in front of each packet; all 0 = nothing is left to be done to it. */
+export const VNET_HEADER_SIZE = 10;
 
 export class TunDevice {
   readonly name: string;
@@ -75,6 +79,17 @@ export class TunDevice {
   /** Writes the gathered groups that still hold packets. Returns packets that were refused. */
   write(vector: InboundVector): number {
     return this.#addon.tunWrite(this.fd, bindInbound(this.#addon, vector), vector.groups.length);
+  }
+
+  /** Writes one IP packet of `length` bytes behind VNET_HEADER_SIZE bytes of 0; whether it was taken. */
+  writePacket(bytes: Uint8Array, length: number): boolean {
+    try {
+      writeSync(this.fd, bytes, 0, VNET_HEADER_SIZE + length);
+      return true;
+    } catch {
+      // Down, or out of memory.
+      return false;
+    }
   }
 
   close(): void {

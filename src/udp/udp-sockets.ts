@@ -146,6 +146,19 @@ export class UdpSockets {
     }
   }
 
+  /**
+   * Whether a datagram that is too long for its way is refused or lost, and never fragmented. A search
+   * for the path's MTU needs that; a tunnel without one had better not.
+   *
+   * @throws SocketError
+   */
+  setDontFragment(on: boolean): void {
+    for (const fd of [this.fd4, this.fd6]) {
+      const error = fd >= 0 ? this.#addon.setDontFragment(fd, on) : 0;
+      if (error !== 0) throw new SocketError(error);
+    }
+  }
+
   /** Datagrams that the kernel dropped since opening because a receive buffer was full. */
   kernelDrops(): number {
     let drops = 0;

@@ -58,6 +58,8 @@ export interface DeviceChange {
   readonly listenPort?: number;
   /** SO_MARK of the sockets; 0 removes it. */
   readonly fwmark?: number;
+  /** Whether datagrams are never fragmented on their way; the socket owner's. */
+  readonly dontFragment?: boolean;
   readonly replacePeers?: boolean;
   /**
    * Addresses of the relays, replacing those before: only messages from them may carry a relay id.

@@ -14,6 +14,7 @@
  *
  * Nothing that comes from the network makes it throw: it is dropped and counted.
  */
+import { MOST_TOO_BIG_SIZE } from '../routing/packet-too-big.ts';
 import type { Instant } from '../time.ts';
 import type { InboundVector, OutboundVector } from '../vector.ts';
 import type { DeviceChange } from './configuration.ts';
@@ -32,6 +33,9 @@ import { Transport } from './transport.ts';
 export type { DeviceOptions } from './device-state.ts';
 export { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from './device-state.ts';
 export type { DeviceEvent, DeviceEventType } from './events.ts';
+
+/** What `pollAnswer` writes at most. */
+export const MOST_ANSWER_SIZE = MOST_TOO_BIG_SIZE;
 
 /** Milliseconds in which an answer to an initiation comes, if it comes. */
 const ANSWER_TIME = 1_000;
@@ -193,7 +197,7 @@ export class Device {
   }
 
   /**
-   * Writes an IP packet for the TUN to `out`, which has room for 1280 bytes: the answer to a packet from
+   * Writes an IP packet for the TUN to `out`, which has room for MOST_ANSWER_SIZE: the answer to a packet from
    * there that was too long. Its size, 0 = there is none.
    */
   pollAnswer(out: Uint8Array): number {
@@ -254,6 +258,11 @@ export class Device {
     const asked = this.#state.peers[peer];
     if (asked?.initiationTo === undefined || !asked.answered) return false;
     return sameRemote(asked.initiationTo, 0, words, record);
+  }
+
+  /** A message was too long for its way: paths with traffic are looked at now. */
+  doubtPaths(now: number): void {
+    this.#sessions.paths.doubt(now);
   }
 
   /** Number of a peer, -1 if it is not configured. */

@@ -143,6 +143,13 @@ export class PathMtu {
     return true;
   }
 
+  /** The network has changed: it is time to look for more. */
+  raiseSoon(): void {
+    if (this.#held === 0 || this.#held === this.#top) return;
+    this.#raiseAt = Number.NEGATIVE_INFINITY;
+    this.#raiseAfter = FIRST_RAISE;
+  }
+
   /** Ends; what was found is kept. */
   stop(): void {
     this.#searching = false;

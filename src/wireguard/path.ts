@@ -16,6 +16,8 @@ const PING_BURST = 64;
 export class Path {
   readonly roundTrip = new RoundTrip();
   readonly search: PathMtu;
+  /** The MTU that was told last, 0 = not known. */
+  announced = 0;
   /** Monotonic time of the last answer. */
   measuredAt = Number.NEGATIVE_INFINITY;
   /** Bytes of plaintext of the PINGs to be sent. */

@@ -30,6 +30,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class Paths {
   readonly pongs = new Pongs();
   readonly #state: DeviceState;
+  #doubted = Number.NEGATIVE_INFINITY;
 
   constructor(state: DeviceState) {
     this.#state = state;
@@ -72,11 +73,19 @@ export class Paths {
       const { path } = peer;
       if (path === undefined) continue;
       if (path.search.top !== this.#top()) path.search.reset(this.#top());
+      path.search.raiseSoon();
       // With the next packet.
       peer.pathDue = Number.NEGATIVE_INFINITY;
       peer.largestSent = MAX_DATAGRAM_SIZE;
       this.#pump(peer, path);
     }
+  }
+
+  /** A message was too long for its way: a hint, no more, and heeded once in a while. */
+  doubt(now: number): void {
+    if (now - this.#doubted < CONFIRM_INTERVAL) return;
+    this.#doubted = now;
+    this.lookAgain();
   }
 
   /** Data was sent at or after `peer.pathDue`. */
@@ -174,14 +183,17 @@ export class Paths {
 
   #publish(peer: Peer): void {
     const { statistics } = this.#state;
-    const search = peer.path?.search;
+    const { path } = peer;
+    const search = path?.search;
     const mtu = search?.mtu ?? 0;
     const isWide = search === undefined || (mtu >= search.top && !search.isGuess);
     peer.inspectAbove = isWide ? NEVER : 0;
-    statistics.setPathMtu(peer.number, mtu, search?.state === 'confirmed');
-    if (mtu === peer.pathMtu) return;
     peer.pathMtu = mtu;
-    this.#state.event('path-mtu', peer, mtu);
+    const known = search?.isGuess === false ? mtu : 0;
+    statistics.setPathMtu(peer.number, known, search?.state === 'confirmed');
+    if (path === undefined || known === path.announced) return;
+    path.announced = known;
+    this.#state.event('path-mtu', peer, known);
   }
 
   #top(): number {

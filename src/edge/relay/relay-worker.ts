@@ -119,10 +119,17 @@ function onEvents(): void {
 const REOPEN_AFTER = 1_000;
 let reopening: NodeJS.Timeout | undefined;
 
+/** Never fragmented on the way: replicas search their paths, which lead through here, for the MTU. */
+function openSockets(udpPort: number): UdpSockets {
+  const sockets = UdpSockets.open(addon, udpPort, options.mark, endpoints);
+  sockets.setDontFragment(true);
+  return sockets;
+}
+
 /** Replicas know the relay by its port: no other will do. */
 function reopen(loop: RelayLoop, relayPort: number, isFirst = true): void {
   try {
-    loop.useSockets(UdpSockets.open(addon, relayPort, options.mark, endpoints));
+    loop.useSockets(openSockets(relayPort));
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
     if (isFirst) report({ kind: 'reopen-failed', errno: error.errno });
@@ -136,7 +143,7 @@ function reopen(loop: RelayLoop, relayPort: number, isFirst = true): void {
 function start(): void {
   let sockets: UdpSockets;
   try {
-    sockets = UdpSockets.open(addon, options.port, options.mark, endpoints);
+    sockets = openSockets(options.port);
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
     report({ kind: 'failed', errno: error.errno });

@@ -12,11 +12,11 @@
 import type { Clock } from '../../clock.ts';
 import type { DropCounters } from '../../drops.ts';
 import { type Addon, type PollHandle, READABLE, WRITABLE } from '../../native/addon.ts';
-import { DRAINED, type TunDevice } from '../../tun/tun-device.ts';
+import { DRAINED, type TunDevice, VNET_HEADER_SIZE } from '../../tun/tun-device.ts';
 import { ProtocolLoop } from '../../udp/protocol-loop.ts';
 import type { UdpSockets } from '../../udp/udp-sockets.ts';
 import { InboundVector, OutboundVector, type VectorAead } from '../../vector.ts';
-import type { Device } from '../../wireguard/device.ts';
+import { type Device, MOST_ANSWER_SIZE } from '../../wireguard/device.ts';
 import { HandshakeShare } from '../../wireguard/handshake-share.ts';
 import type { PacketTap } from '../capture/packet-tap.ts';
 
@@ -57,6 +57,7 @@ export class PacketLoop {
     INBOUND_BUFFERS,
     INBOUND_MESSAGES,
   );
+  readonly #answers = new Uint8Array(VNET_HEADER_SIZE + MOST_ANSWER_SIZE);
   readonly #share = new HandshakeShare();
   readonly #protocol: ProtocolLoop;
   readonly #tunPoll: PollHandle;
@@ -157,11 +158,21 @@ export class PacketLoop {
     if (vector.length > 0) {
       device.handleOutbound(vector, now);
       if (this.tap !== undefined) this.tap.outbound(vector, now);
+      this.#answer();
       aead.sealVector(vector);
       this.#send(false);
       this.#share.addPackets(performance.now() - started);
     }
     if (status !== 0 && status !== DRAINED) this.#gone();
+  }
+
+  /** Tells senders on this side whose packets were too long for their path. */
+  #answer(): void {
+    const { tun, device, drops } = this.#parts;
+    const out = this.#answers.subarray(VNET_HEADER_SIZE);
+    for (let size = device.pollAnswer(out); size > 0; size = device.pollAnswer(out)) {
+      if (!tun.writePacket(this.#answers, size)) drops.add('in_tun_error');
+    }
   }
 
   #onSocket(fd: number, events: number): void {
@@ -224,13 +235,16 @@ export class PacketLoop {
 
   /** Sends the outbound vector, or goes on with it; what a socket does not take now waits. */
   #send(resume: boolean): void {
-    const { addon, drops } = this.#parts;
+    const { addon, drops, device, clock } = this.#parts;
     const vector = this.#outbound;
     const sockets = this.#sockets;
     if (sockets === undefined) return;
     const family = sockets.send(vector, resume);
     if (sockets.refused > 0) drops.add('out_send_error', sockets.refused);
-    if (sockets.tooLong > 0) drops.add('out_too_long', sockets.tooLong);
+    if (sockets.tooLong > 0) {
+      drops.add('out_too_long', sockets.tooLong);
+      device.doubtPaths(clock.monotonic);
+    }
     if (sockets.unreachable > 0) drops.add('out_no_endpoint', sockets.unreachable);
     this.#blocked = family !== 0;
     if (!this.#blocked) return;

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { bytesToHex } from '../../bytes.ts';
 import { DropCounters } from '../../drops.ts';
 import { CausewayError } from '../../errors.ts';
+import type { PublicKey } from '../../keys.ts';
 import { type Addon, loadAddon, type OpenedTun } from '../../native/addon.ts';
 import { OpensslPrimitives } from '../../native/openssl-primitives.ts';
 import { LinkMonitor } from '../../tun/link-monitor.ts';
@@ -58,6 +59,7 @@ class TunnelProcess implements Tunnel {
   #applying: Promise<void> = Promise.resolve();
   #nextId = 1;
   #port = 0;
+  #onPath: (publicKey: PublicKey, mtu: number) => void = () => {};
   #socketOffloads: readonly string[] = [];
   #capturing = false;
   /** Called when the data plane captures; set as long as a capture runs. */
@@ -139,9 +141,10 @@ class TunnelProcess implements Tunnel {
       if (number === undefined) return undefined;
       const figures = this.#figures;
       this.#peers.read(number, figures);
-      const { rxBytes, txBytes, lastHandshake, roundTrip } = figures;
+      const { rxBytes, txBytes, lastHandshake, roundTrip, pathMtu } = figures;
       const endpoint = readEndpoint(figures.endpoint);
-      return { rxBytes, txBytes, lastHandshake, endpoint, path: { roundTrip } };
+      const path = { roundTrip, mtu: Math.abs(pathMtu), confirmed: pathMtu > 0 };
+      return { rxBytes, txBytes, lastHandshake, endpoint, path };
     });
   }
 
@@ -172,6 +175,10 @@ class TunnelProcess implements Tunnel {
         this.#post({ kind: 'capture-end' });
       },
     });
+  }
+
+  watchPaths(listener: (publicKey: PublicKey, mtu: number) => void): void {
+    this.#onPath = listener;
   }
 
   close(): Promise<void> {
@@ -209,7 +216,7 @@ class TunnelProcess implements Tunnel {
         this.#log.error(`${report.message}: set another listen port, or end what uses it.`);
         break;
       case 'events':
-        for (const event of report.events) this.#logEvent(event);
+        for (const event of report.events) this.#onEvent(event);
         break;
       case 'capturing':
         this.#onCapturing?.();
@@ -220,7 +227,8 @@ class TunnelProcess implements Tunnel {
     }
   }
 
-  #logEvent({ type, publicKey, detail }: DeviceEvent): void {
+  #onEvent({ type, publicKey, detail }: DeviceEvent): void {
+    if (type === 'path-mtu' && publicKey !== undefined) this.#onPath(publicKey, detail);
     const peer = publicKey === undefined ? undefined : Buffer.from(publicKey).toString('base64');
     if (type === 'under-load' || type === 'handshake-gave-up') {
       this.#log.warn({ peer, detail }, type);

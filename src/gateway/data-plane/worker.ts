@@ -86,6 +86,13 @@ let linkUp = false;
 let up = false;
 let listenPort = 0;
 let fwmark = 0;
+let dontFragment = false;
+
+function openSockets(port: number, mark: number): UdpSockets {
+  const sockets = UdpSockets.open(addon, port, mark, endpoints);
+  if (dontFragment) sockets.setDontFragment(true);
+  return sockets;
+}
 
 function reportEvents(): void {
   let events: DeviceEvent[] | undefined;
@@ -141,9 +148,13 @@ function applySockets(change: DeviceChange, now: Instant): void {
   const wantedPort = change.listenPort ?? listenPort;
   const wantedMark = change.fwmark ?? fwmark;
   const sockets = loop.sockets;
+  if (change.dontFragment !== undefined) {
+    dontFragment = change.dontFragment;
+    sockets?.setDontFragment(dontFragment);
+  }
   if (change.listenPort !== undefined && change.listenPort !== sockets?.port) {
     // While the link is down nothing is bound, but a port that is taken is said at once.
-    const opened = UdpSockets.open(addon, wantedPort, wantedMark, endpoints);
+    const opened = openSockets(wantedPort, wantedMark);
     if (linkUp) {
       useSockets(opened);
       device.clearStickySources();
@@ -191,7 +202,7 @@ function goUp(now: Instant): void {
 function bind(): void {
   const now = clock.read();
   try {
-    useSockets(UdpSockets.open(addon, listenPort, fwmark, endpoints));
+    useSockets(openSockets(listenPort, fwmark));
     listenPort = loop.sockets?.port ?? listenPort;
     goUp(now);
     loop.afterChange();

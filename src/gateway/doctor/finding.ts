@@ -29,6 +29,7 @@ export const CHECKS = {
   'firewall-own': "chains that see the tunnel's datagrams",
   conntrack: "table of the kernel's connections",
   mtu: 'MTU of the way out',
+  'path-mtu': 'MTU of the paths to peers',
   peers: 'other connectors',
   breakout: 'by whom Internet traffic leaves',
   'one-way': 'traffic that is not answered',

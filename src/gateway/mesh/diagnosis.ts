@@ -14,6 +14,7 @@ import { diagnoseBreakout } from './breakout-diagnosis.ts';
 import { diagnoseEdges } from './edge-diagnosis.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import type { MeshView } from './mesh-view.ts';
+import { diagnosePaths } from './path-diagnosis.ts';
 
 /** ms of clock difference worth a word: certificates and handshakes take more. */
 const MOST_CLOCK_OFFSET = 60_000;
@@ -43,6 +44,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     sayPolicy(view),
     ...sayKernel(view),
     ...sayPeers(view, status),
+    ...diagnosePaths(status),
     ...diagnoseBreakout(status, view.inForce.netmap),
     ...sayConflicts(view),
     ...sayAdvertised(view, status),

@@ -12,9 +12,11 @@ import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
+import { chooseMtu } from '../../tun/link.ts';
 import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
+import { splitHostAndPort } from '../endpoint-text.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import { type FlowOptions, MeshFlows } from '../flows/mesh-flows.ts';
 import type { Log } from '../log.ts';
@@ -37,6 +39,7 @@ import { Turns } from './turns.ts';
 export interface MeshOptions {
   readonly enrolled: Enrolled;
   readonly state: StateDirectory;
+  /** Bytes; of the interface. */
   readonly mtu: number;
   readonly listenPort: number;
   /** Whether kernel settings may be changed so that packets are forwarded. */
@@ -51,13 +54,18 @@ export interface MeshOptions {
   readonly onWarning: (message: string) => void;
 }
 
+/** `auto`: what the way to the edges leaves. */
+export type JoinOptions = Omit<MeshOptions, 'mtu'> & { readonly mtu: number | 'auto' };
+
 /** Brings the mesh up on an open tunnel; the attachment takes it all away. */
 export async function joinMesh(
   tunnel: Tunnel,
-  options: MeshOptions,
+  joining: JoinOptions,
   signal: AbortSignal,
 ): Promise<MeshGateway> {
-  const { mtu, forwarding, log } = options;
+  const mtu = joining.mtu === 'auto' ? await edgesMtu(joining.enrolled) : joining.mtu;
+  const options: MeshOptions = { ...joining, mtu };
+  const { forwarding, log } = options;
   const { interfaceName } = tunnel;
   const onMark = (fwmark: number): Promise<void> => tunnel.apply({ fwmark, peers: [] });
   const kernel = await MeshKernel.open({ interfaceName, mtu, forwarding, log, onMark });
@@ -71,6 +79,12 @@ export async function joinMesh(
     throw error;
   }
   return mesh;
+}
+
+/** The MTU that the ways to the edges leave, as far as their addresses are known. */
+function edgesMtu({ cached }: Enrolled): Promise<number> {
+  const addresses = Object.values(cached?.resolved ?? {}).flatMap((text) => text.split(' '));
+  return chooseMtu(addresses.map((address) => splitHostAndPort(address)?.host ?? address));
 }
 
 export class MeshGateway implements Attachment {
@@ -107,8 +121,9 @@ export class MeshGateway implements Attachment {
       kernel,
       endpoints: this.#endpoints,
       state,
+      mtu: options.mtu,
       device: {
-        ...{ privateKey: enrolled.privateKey, listenPort },
+        ...{ privateKey: enrolled.privateKey, listenPort, dontFragment: true },
         // It may become another (kernel-reconciler.ts).
         get fwmark() {
           return kernel.mark;

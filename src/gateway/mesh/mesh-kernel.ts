@@ -129,7 +129,10 @@ export class MeshKernel {
     const { interfaceName, mtu } = this.#options;
     if (this.#wanted.prefixes.length === 0) return [];
     // A default route is not for what this host sends: its own addresses and datagrams need no care.
-    const table = firewallTable({ interfaceName, mtu, shielded: [], mark: undefined });
+    const table = firewallTable({
+      ...{ interfaceName, mtu, byRoute: true },
+      ...{ shielded: [], mark: undefined },
+    });
     return [{ ...table, without: "TCP's segment size is not clamped to the mesh's MTU." }];
   }
 }

@@ -136,6 +136,7 @@ function describePeers(
         known?.path === undefined || known.path.roundTrip === 0
           ? null
           : round(known.path.roundTrip),
+      mtu: known?.path?.confirmed === true ? known.path.mtu : null,
       prefixes: peer.prefixes.map(({ prefix }) => prefix),
       ...trafficOf(known),
     };

@@ -37,6 +37,8 @@ export const meshPeerSchema = z.object({
   }),
   /** Round-trip time of the path in ms; null = not measured. */
   rtt: z.number().nullable(),
+  /** Bytes of the largest packet that the path carries; null = not found out yet. */
+  mtu: z.number().nullable(),
   prefixes: z.array(z.string()),
   ...traffic,
 });

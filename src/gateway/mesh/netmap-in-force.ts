@@ -26,6 +26,7 @@ import { KernelKeeper } from './kernel-keeper.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
 import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
 import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
+import { PathWatch } from './path-watch.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
 import {
@@ -49,6 +50,8 @@ export interface NetmapInForceOptions {
   readonly kernel: MeshKernel;
   readonly endpoints: EdgeEndpoints;
   readonly state: StateDirectory;
+  /** Bytes; of the interface. */
+  readonly mtu: number;
   /** Our own settings of the data plane. */
   readonly device: Omit<DeviceChange, 'peers'>;
   /** What starts here by itself, saving for example, takes its turn as well. */
@@ -73,6 +76,7 @@ export class NetmapInForce {
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
   #needs = NO_NEEDS;
+  readonly #pathWatch: PathWatch;
   #saving: NodeJS.Timeout | undefined;
   #closed = false;
   #breakout: BreakoutWish;
@@ -90,6 +94,11 @@ export class NetmapInForce {
       again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
     });
     this.#kernelKeeper = new KernelKeeper({ kernel, now: Date.now, random: Math.random, log });
+    this.#pathWatch = new PathWatch({
+      tunnel,
+      mtu: options.mtu,
+      act: () => turns.take(() => this.#followPaths()),
+    });
     this.#edgeWatch = new EdgeWatch({
       tunnel,
       endpoints,
@@ -204,6 +213,7 @@ export class NetmapInForce {
     this.#closed = true;
     this.#kernelKeeper.close();
     this.#edgeWatch.close();
+    this.#pathWatch.close();
     await this.policy.close();
     if (this.#saving !== undefined) await this.#save();
   }
@@ -258,7 +268,7 @@ export class NetmapInForce {
     const { tunnel, endpoints } = this.#options;
     const { interfaceName } = tunnel;
     const host = { interfaceName, exits: this.#exits, strict: this.#strict };
-    return wantedKernel(netmap, wanted, endpoints, host, this.#needs);
+    return wantedKernel(netmap, wanted, endpoints, host, this.#needs, this.#pathWatch.mtus);
   }
 
   /** Without a netmap nobody takes the Internet traffic that others are to take. */
@@ -269,6 +279,11 @@ export class NetmapInForce {
   async #findExits({ self }: Netmap): Promise<void> {
     const families = defaultFamilies(approvedPrefixes(self));
     this.#exits = families.length === 0 ? NO_INTERFACES : await readDefaultInterfaces(families);
+  }
+
+  async #followPaths(): Promise<void> {
+    if (this.netmap === undefined || this.wanted === undefined) return;
+    await this.#kernelKeeper.apply(this.#kernelOf(this.netmap, this.wanted));
   }
 
   /** The edges' addresses in use may be others. */

@@ -1,4 +1,5 @@
 /** What `connector up` runs: the state directory locked, this host enrolled, then the daemon's parts. */
+import { ETHERNET_MTU, TUNNEL_OVERHEAD } from '../../tun/link.ts';
 import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
@@ -41,7 +42,9 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
   if (settings.metrics !== undefined) checkListenAddress(settings.metrics);
   if (settings.flowLog !== undefined) checkFlowLog(settings.flowLog);
   const state = await openStateDirectory(settings.stateDir);
-  const opening = openTunnel({ interfaceName, mtu, crypto, log });
+  // Where it is to be chosen, what is known then is not known yet.
+  const firstMtu = mtu === 'auto' ? ETHERNET_MTU - TUNNEL_OVERHEAD : mtu;
+  const opening = openTunnel({ interfaceName, mtu: firstMtu, crypto, log });
   // Whoever awaits it gets the error.
   opening.catch(() => {});
   try {
@@ -73,7 +76,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     const mesh = { enrolled, state, ...net, flows, breakout, version, log, onWarning };
     return {
       interfaceName,
-      mtu,
+      mtu: firstMtu,
       crypto,
       log,
       openTunnel: () => opening,

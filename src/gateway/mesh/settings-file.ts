@@ -48,6 +48,7 @@ const numberIn = ({ least, most }: { readonly least: number; readonly most: numb
   const wanted = `a whole number from ${least} to ${most}, without quotes`;
   return z.int(wanted).min(least, wanted).max(most, wanted);
 };
+const mtuForm = `"auto", or a whole number from ${MTU_RANGE.least} to ${MTU_RANGE.most} without quotes`;
 const choice = <T extends string>(names: readonly T[]) =>
   z.enum(names, `one of ${names.map((name) => `"${name}"`).join(', ')}`);
 const truth = z.boolean('true or false, without quotes');
@@ -72,7 +73,7 @@ const schema = z.strictObject({
     .optional(),
   interface: z.string('a name in quotes, as "causeway0"').optional(),
   'state-dir': pathAs(DEFAULT_SETTINGS.stateDir).optional(),
-  mtu: numberIn(MTU_RANGE).optional(),
+  mtu: z.union([z.literal('auto'), numberIn(MTU_RANGE)], mtuForm).optional(),
   port: numberIn(PORT_RANGE).optional(),
   forwarding: truth.optional(),
   diagnosis: truth.optional(),

@@ -21,7 +21,8 @@ export interface GatewaySettings extends BreakoutSetting {
   readonly name?: string | undefined;
   readonly interface: string;
   readonly stateDir: string;
-  readonly mtu: number;
+  /** Bytes; `auto` = what the way to the edges leaves. */
+  readonly mtu: number | 'auto';
   /** UDP port, 0 = any. */
   readonly port: number;
   readonly forwarding: boolean;
@@ -43,7 +44,6 @@ export interface GatewaySettings extends BreakoutSetting {
 
 export type GivenSettings = { readonly [K in keyof GatewaySettings]?: GatewaySettings[K] };
 
-/** The default MTU is explained in decision 014: nothing is known of the path behind the edge. */
 export const DEFAULT_SETTINGS = {
   allowDefault: false,
   breakout: [],
@@ -51,7 +51,7 @@ export const DEFAULT_SETTINGS = {
   breakoutFallback: 'refuse',
   interface: 'causeway0',
   stateDir: DEFAULT_STATE_DIRECTORY,
-  mtu: 1_280,
+  mtu: 'auto',
   port: 0,
   forwarding: true,
   diagnosis: true,

@@ -26,6 +26,7 @@ import {
 } from './breakout-tables.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import type { Wanted } from './netmap-translation.ts';
+import { type PathMtus, withMtus } from './route-mtus.ts';
 
 export interface WantedKernel {
   readonly addresses: readonly InterfaceAddress[];
@@ -58,11 +59,14 @@ export const NOTHING: WantedKernel = {
 
 export function wantedKernel(
   netmap: Netmap,
-  { addresses, prefixes, breakout }: Wanted,
+  wanted: Wanted,
   endpoints: EdgeEndpoints,
   host: BreakoutHost,
   needs: HostNeeds = NO_NEEDS,
+  paths: PathMtus = new Map(),
 ): WantedKernel {
+  const { addresses, breakout } = wanted;
+  const prefixes = withMtus(netmap, wanted, paths);
   const outside = netmap.edges
     .flatMap(({ id }) => endpoints.of(id).all)
     .map(({ address }) => prefixOf(address, address.length * 8));

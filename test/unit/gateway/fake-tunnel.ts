@@ -59,6 +59,8 @@ export class FakeTunnel implements Tunnel {
     throw new Error('this tunnel has no packets');
   }
 
+  watchPaths(): void {}
+
   /** As if somebody ran `ip link delete`. */
   vanish(): void {
     this.#end({ cause: 'interface-removed' });

@@ -1,0 +1,44 @@
+/**
+ * Routes with the MTU of the path behind them (docs/mtu.md). The kernel does the rest: it fragments, says
+ * "too big" from its own address, and limits the segments of TCP. A path that carries as much as the
+ * interface needs nothing. Pure.
+ */
+import type { Netmap } from '../../control/netmap.ts';
+import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
+import type { WantedRoute } from '../../routing/route-plan.ts';
+import type { Wanted } from './netmap-translation.ts';
+
+/** What IPv6 asks of a link. With less the kernel drops what no host need make smaller (RFC 8200 § 5). */
+const IPV6_MIN_MTU = 1_280;
+
+/** Bytes of the largest packet that the path to a peer carries, by its public key in base64. */
+export type PathMtus = ReadonlyMap<string, number>;
+
+export function withMtus(
+  netmap: Netmap,
+  { prefixes, routes }: Pick<Wanted, 'prefixes' | 'routes'>,
+  paths: PathMtus,
+): WantedRoute[] {
+  if (paths.size === 0) return [...prefixes];
+  const mtus = new Map<Prefix, number>();
+  for (const { prefix, publicKey } of routes) {
+    const mtu = paths.get(publicKey);
+    if (mtu !== undefined) mtus.set(prefix, mtu);
+  }
+  const meshIps = netmap.peers.flatMap(({ serving, publicKey, mesh }): WantedRoute[] => {
+    const mtu = paths.get(publicKey);
+    if (!serving || mtu === undefined) return [];
+    return [mesh.ipv4, mesh.ipv6].map((text) => withMtu(parsePrefix(text)!, mtu));
+  });
+  return [
+    ...prefixes.map((prefix): WantedRoute => {
+      const mtu = mtus.get(prefix);
+      return mtu === undefined ? prefix : withMtu(prefix, mtu);
+    }),
+    ...meshIps,
+  ];
+}
+
+function withMtu(prefix: Prefix, mtu: number): WantedRoute {
+  return { ...prefix, mtu: prefix.family === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu };
+}

@@ -1,0 +1,97 @@
+/**
+ * Paths that carry less than they should, and nobody who says so: ICMP and ICMPv6 errors are dropped by
+ * every router and host, those of the LANs too (lab/mesh-lab.ts).
+ *
+ *   host a ── gateway a ── nat ──── internet ────── nat ── gateway b ── host b
+ *                                      │    1280
+ *                                     edge
+ *
+ * Traffic goes by the relay: a → edge → b passes the narrow link one way, b → edge → a the other way.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import type { Namespace } from '../../lab/namespace.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import { netnsSuite } from './suite.ts';
+
+const PORT = 7;
+
+/** Neighbours and routers are found as ever; all else of ICMP is gone. */
+const SILENT = ['input', 'output', 'forward'].map(
+  (hook) => `chain ${hook} {
+    type filter hook ${hook} priority -300;
+    icmp type { destination-unreachable, time-exceeded, parameter-problem } drop
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } drop
+  }`,
+);
+
+async function silence(...namespaces: Namespace[]): Promise<void> {
+  for (const one of namespaces) await one.nft(`table inet silent {\n${SILENT.join('\n')}\n}`);
+}
+
+/** As routers before narrow links do: the TCP of the control plane has no other help. */
+const CLAMP = `table inet clamp {
+  chain forward {
+    type filter hook forward priority mangle
+    tcp flags syn tcp option maxseg size set rt mtu
+  }
+}`;
+
+/** Both ends of the link between a site and the internet. */
+async function narrow(mesh: MeshLab, site: Site, mtu: number): Promise<void> {
+  await mesh.internet.ip(`link set dev site-${site.name} mtu ${mtu}`);
+  await site.nat.ip(`link set dev wan0 mtu ${mtu}`);
+}
+
+async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
+    await delay(20);
+  }
+}
+
+netnsSuite('path MTU', ['nft'], () => {
+  test('a narrow link that nobody speaks of', { timeout: 60_000 }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    const [a, b] = mesh.sites as [Site, Site];
+    await narrow(mesh, b, 1_280);
+    await silence(
+      mesh.internet,
+      ...mesh.sites.flatMap(({ nat, gateway, host }) => [nat, gateway, host]),
+    );
+    await Promise.all(mesh.sites.map(({ nat }) => nat.nft(CLAMP)));
+    await mesh.startEdge();
+    await mesh.joinAll();
+    // Of datagrams no larger than a link hosts ask not to be fragmented, unless they are told not to ask.
+    for (const { host } of mesh.sites) await host.sysctl({ 'net.ipv4.ip_no_pmtu_disc': 1 });
+    await Promise.all([startService(a.host, PORT), startService(b.host, PORT)]);
+    // The very first packets: a connection opened before anything is known of the path.
+    const v4 = new ServiceClient(a.host, b.address[4], PORT);
+    await v4.echo(2_000_000);
+    const v6 = new ServiceClient(b.host, a.address[6], PORT);
+    await v6.echo(2_000_000);
+    // 1280 of the link, 20 of IPv4, 8 of UDP, 32 of a message, in steps of 16.
+    await eventually(async () => (await a.status()).peers[0]?.mtu === 1_216, 'the MTU is found');
+    const routes = await a.gateway.run(['ip', 'route', 'show', 'table', 'all', 'dev', INTERFACE]);
+    expect(routes).toMatch(/^10\.2\.0\.0\/24 .*mtu 1216/m);
+    await v4.datagrams(1, 1_188, 1_189, 1_252, 1_392, 1_472, 1_473, 9_000, 65_507);
+    await v6.datagrams(1, 1_167, 1_168, 1_169, 1_232);
+    // Larger ones over IPv6 are the sender's to cut, if it may hear of it.
+    const lans = mesh.sites.flatMap(({ gateway, host }) => [gateway, host]);
+    await Promise.all(lans.map((one) => one.nft('delete table inet silent')));
+    for (let i = 0; i < 2; i++) await v6.datagrams(1_400).catch(() => {});
+    await v6.datagrams(1_233, 1_400, 1_452, 9_000, 65_507);
+    expect((await a.status()).problems.join()).toContain('at most 1216 bytes');
+    // The link becomes wide: seen at the next look, which a change of the network hurries.
+    await narrow(mesh, b, 1_500);
+    await a.gateway.ip('address add 192.0.2.1/32 dev lo');
+    await eventually(async () => {
+      await v4.echo(10_000);
+      return (await a.status()).peers[0]?.mtu === 1_420;
+    }, 'the MTU rises');
+    const whole = ['-M', 'do', '-s', String(1_420 - 28)];
+    await a.host.run(['ping', '-c', '1', '-W', '5', ...whole, b.address[4]]);
+  });
+});
