@@ -52,11 +52,11 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     // Each host learns from its gateway that its 1500 bytes are too many: one datagram is lost for it.
     for (let i = 0; i < 2; i++) await client.datagrams(1_400).catch(() => {});
     const small = Array.from({ length: 64 }, (_, i) => i + 1);
-    await client.datagrams(...small, 1_251, 1_252, 1_253, 1_472, 9_000, 40_001, 65_506, 65_507);
+    await client.datagrams(...small, 1_391, 1_392, 1_393, 1_472, 9_000, 40_001, 65_506, 65_507);
     // The whole of one packet, unfragmented, and not a byte more.
-    const whole = ['-M', 'do', '-s', String(1_280 - 28)];
+    const whole = ['-M', 'do', '-s', String(1_420 - 28)];
     await b.host.run(['ping', '-c', '1', '-W', '5', ...whole, a.address[4]]);
-    const more = ['-M', 'do', '-s', String(1_281 - 28)];
+    const more = ['-M', 'do', '-s', String(1_421 - 28)];
     const { code, stdout, stderr } = await b.host.attempt([
       'ping',
       '-c',
@@ -67,7 +67,7 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
       a.address[4],
     ]);
     expect(code).not.toBe(0);
-    expect(stdout + stderr).toMatch(/mtu ?[=:] ?1280/);
+    expect(stdout + stderr).toMatch(/mtu ?[=:] ?1420/);
     const status = await a.status();
     expect(status.peers).toMatchObject([
       { connector: 'b', path: { kind: 'relayed', edge: 'edge' }, rtt: expect.any(Number) },

@@ -108,8 +108,8 @@ netnsSuite('policy', ['nft', 'bash'], () => {
       expect(await answersUdp(a, b, family)).toBe(false);
     }
     // Errors about an allowed flow belong to it: the path's MTU is found.
-    const more = ['-c', '2', '-W', '2', '-M', 'do', '-s', '1300', b.address[4]];
-    expect((await a.host.attempt(['ping', ...more])).stdout).toMatch(/mtu ?[=:] ?1280/);
+    const more = ['-c', '2', '-W', '2', '-M', 'do', '-s', '1400', b.address[4]];
+    expect((await a.host.attempt(['ping', ...more])).stdout).toMatch(/mtu ?[=:] ?1420/);
 
     const { policy, problems } = await statusOf(b);
     expect(problems).toEqual([]);

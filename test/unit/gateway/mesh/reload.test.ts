@@ -106,7 +106,7 @@ test('all stays as it was when a prefix is refused', async () => {
 });
 
 test('what only a start changes is said each time, until it is as it was', async () => {
-  const reload = reloader({ mtu: 1_280, tokenFile: '/etc/causeway/token' });
+  const reload = reloader({ mtu: 'auto', tokenFile: '/etc/causeway/token' });
   await reload({ mtu: 1_400, port: 51_820 });
   await reload({ mtu: 1_400 });
   await reload({});
