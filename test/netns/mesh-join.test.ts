@@ -224,7 +224,7 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     const before = await state();
     await mesh.joinAll();
     const rules = await a.gateway.run(['nft', 'list', 'ruleset']);
-    expect(rules).toContain('maxseg size set 1240');
+    expect(rules).toContain('maxseg size set 1380');
     expect(rules).not.toMatch(/masquerade|snat|dnat/);
     expect(await a.gateway.run(forwarding)).toBe('1\n1\n');
     await a.down();
