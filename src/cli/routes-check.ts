@@ -27,6 +27,7 @@ async function run(prefix: string, options: Options): Promise<void> {
 }
 
 export function formatCheckAnswer({ prefix, answers }: CheckAnswer): string {
+  if (answers.length === 0) return `No route leads to ${prefix}, and none overlaps it.\n`;
   const parts = answers.map(({ vnet, reachedBy, overlapping }) => {
     const how =
       reachedBy === null

@@ -123,6 +123,9 @@ describe("on the edge's host", () => {
     expect(await local('routes', 'check', '10.1.0.0/24')).toMatch(
       /reached through berlin by 10\.1\.0\.0\/16/,
     );
+    expect(await local('routes', 'check', '10.3.0.0/16')).toBe(
+      'No route leads to 10.3.0.0/16, and none overlaps it.\n',
+    );
     expect(await local('routes', 'check', '10.0.0.1/8')).toMatch(/\[ROUTE_HOST_BITS\]$/);
     expect(await local('routes', 'overlaps')).toBe('No routes overlap.\n');
     await local('routes', 'add', '10.0.0.0/8', '--connector', 'paris');
