@@ -1,10 +1,11 @@
 /**
  * Gateways join an edge that knows them only by their token, and carry their sites' traffic
  * (lab/mesh-lab.ts): what works, what is refused with which code, and what is left of it in the kernel.
+ * One mesh grows from test to test: nobody, then a and b, then c in another virtual network, then d.
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONNECTOR, EDGE, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, ping, reach } from '../../lab/ping.ts';
 import { pingedBy, watchPings } from '../../lab/seen.ts';
@@ -15,13 +16,8 @@ import { netnsSuite } from './suite.ts';
 
 const PORT = 7;
 const SECONDS = 120_000;
+const FORWARDING = ['sysctl', '-n', 'net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
 const CALLBACK = join(import.meta.dirname, '../../lab/programs/callback.ts');
-
-async function twoSites(): Promise<MeshLab> {
-  const mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
-  await mesh.startEdge();
-  return mesh;
-}
 
 async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
   const deadline = Date.now() + 20_000;
@@ -32,11 +28,69 @@ async function eventually(holds: () => Promise<boolean>, what: string): Promise<
 }
 
 netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
+  let mesh: MeshLab;
+  let a: Site;
+  let b: Site;
+  /** With the addresses of b, for another virtual network. */
+  let c: Site;
+  let d: Site;
+  /** Of the gateway of a, before anything of ours ran there. */
+  let untouched: string;
+  const stateOf = async ({ gateway }: Site): Promise<string> =>
+    (await networkState(gateway)) + (await gateway.run(FORWARDING));
+  beforeAll(async () => {
+    mesh = await MeshLab.open(
+      { name: 'a', number: 1 },
+      { name: 'b', number: 2 },
+      { name: 'c', number: 3, lan: 2 },
+      { name: 'd', number: 4 },
+    );
+    [a, b, c, d] = mesh.sites as [Site, Site, Site, Site];
+    untouched = await stateOf(a);
+    await Promise.all([mesh.startEdge(), startService(a.host, PORT), startService(b.host, PORT)]);
+  });
+  afterAll(() => mesh?.[Symbol.asyncDispose]());
+
+  test('what is refused: each with its code, and nothing is left', {
+    timeout: SECONDS,
+  }, async () => {
+    const before = await networkState(a.gateway);
+    const refused = async (site: Site, ...options: string[]): Promise<string | undefined> => {
+      const command = [CONNECTOR, 'up', '--state-dir', site.stateDirectory, ...options];
+      const { code, stderr } = await site.gateway.attempt(command);
+      expect(code).toBe(1);
+      return /^connector: .*\[([A-Z_]+)\]\n$/.exec(stderr)?.[1];
+    };
+    expect(await refused(a)).toBe('NOT_ENROLLED');
+    const token = await mesh.create(a);
+    expect(await refused(a, '--token', token.slice(0, -6))).toBe('JOIN_TOKEN_DAMAGED');
+    const decoded = decodeJoinToken(token);
+    if (!decoded.ok) throw new Error(decoded.message);
+    const elsewhere = encodeJoinToken({ ...decoded.value, tlsPin: '0'.repeat(64) });
+    expect(await refused(a, '--token', elsewhere)).toBe('EDGE_UNTRUSTED');
+    const nowhere = encodeJoinToken({ ...decoded.value, urls: [`https://${EDGE[4]}:1`] });
+    expect(await refused(a, '--token', nowhere)).toBe('EDGE_UNREACHABLE');
+    const other = decoded.value.connector.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+    const foreign = encodeJoinToken({ ...decoded.value, connector: other as never });
+    expect(await refused(a, '--token', foreign)).toMatch(/^JOIN_TOKEN_WRONG|NOT_FOUND$/);
+    await mesh.connector('rotate-token', 'a');
+    expect(await refused(a, '--token', token)).toBe('JOIN_TOKEN_REVOKED');
+    expect(await networkState(a.gateway)).toBe(before);
+
+    const used = await mesh.create(b, '--max-replicas', '1');
+    await b.up('--token', used);
+    expect(await refused(a, '--token', used)).toBe('REPLICA_LIMIT');
+    const second = ['--interface', 'causeway1'];
+    expect(await refused(b, ...second)).toBe('DIRECTORY_IN_USE');
+    expect((await b.status()).stream.state).toBe('open');
+    expect(await networkState(a.gateway)).toBe(before);
+    const { joinToken } = JSON.parse(await mesh.connector('rotate-token', 'a', '--json')) as {
+      joinToken: string;
+    };
+    await a.up('--token', joinToken);
+  });
+
   test('traffic both ways with true sources, of every size', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await mesh.joinAll();
-    await Promise.all([startService(a.host, PORT), startService(b.host, PORT)]);
     for (const [from, to] of [
       [a, b],
       [b, a],
@@ -79,9 +133,6 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
   });
 
   test('a service calls a client back, as SIP does', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await mesh.joinAll();
     const service = b.host.start([process.execPath, CALLBACK, 'serve', '5060']);
     await service.line(/ready/);
     const register = [process.execPath, CALLBACK, 'register', b.address[4], '5060'];
@@ -94,47 +145,7 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     await client.line(new RegExp(`${b.address[4]} INVITE`));
   });
 
-  test('IPv6 between gateways and edge', { timeout: SECONDS }, async () => {
-    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
-    await mesh.startEdge(EDGE[6]);
-    const [a, b] = mesh.sites as [Site, Site];
-    for (const { gateway } of mesh.sites) await gateway.ip('route del default');
-    await mesh.joinAll();
-    await reach(a.host, b.address[4]);
-    await reach(b.host, a.address[6]);
-    const said = await a.gateway.run([CONNECTOR, 'status']);
-    expect(said).toContain(`[${EDGE[6]}]:51820`);
-  });
-
-  test('the same addresses in another virtual network are unreachable', {
-    timeout: SECONDS,
-  }, async () => {
-    await using mesh = await MeshLab.open(
-      { name: 'a', number: 1 },
-      { name: 'b', number: 2 },
-      { name: 'c', number: 3, lan: 2 },
-    );
-    await mesh.startEdge();
-    const [a, b, c] = mesh.sites as [Site, Site, Site];
-    await mesh.connector('vnets', 'add', 'other');
-    await Promise.all([b, c].map(({ host }) => watchPings(host)));
-    await a.up('--token', await mesh.create(a));
-    await b.up('--token', await mesh.create(b));
-    await c.up('--token', await mesh.create(c, '--vnet', 'other'));
-    await reach(a.host, b.address[4]);
-    expect(await isSilent(c.host, a.address[4])).toBe(true);
-    const { mesh: own } = await a.status();
-    expect(await isSilent(c.gateway, own!.ipv4)).toBe(true);
-    expect(await pingedBy(b.host, 4)).toEqual([a.address[4]]);
-    expect(await pingedBy(c.host, 4)).toEqual([]);
-    expect((await c.status()).peers).toEqual([]);
-  });
-
   test('a delta changes what it names, and nothing else', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await mesh.joinAll();
-    await startService(b.host, PORT);
     const connection = new ServiceClient(a.host, b.address[4], PORT).stream();
     await connection.line(/from/);
     const before = (await a.status()).peers[0]!.lastHandshake;
@@ -158,89 +169,58 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     connection.write('alive\n');
     await connection.line(/alive/);
     expect((await a.status()).peers[0]!.lastHandshake).toBe(before);
+    await mesh.connector('routes', 'rm', '192.168.0.0/16', '--connector', 'b');
+  });
+
+  test('the same addresses in another virtual network are unreachable', {
+    timeout: SECONDS,
+  }, async () => {
+    await mesh.connector('vnets', 'add', 'other');
+    await Promise.all([b, c].map(({ host }) => watchPings(host)));
+    await c.up('--token', await mesh.create(c, '--vnet', 'other'));
+    await reach(a.host, b.address[4]);
+    expect(await isSilent(c.host, a.address[4])).toBe(true);
+    const { mesh: own } = await a.status();
+    expect(await isSilent(c.gateway, own!.ipv4)).toBe(true);
+    expect(await pingedBy(b.host, 4)).toEqual([a.address[4]]);
+    expect(await pingedBy(c.host, 4)).toEqual([]);
+    expect((await c.status()).peers).toEqual([]);
   });
 
   test('advertised prefixes wait for approval; a pending one is said', {
     timeout: SECONDS,
   }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await b.up('--token', await mesh.create(b));
-    const created = await mesh.connector('create', 'a', '--json');
+    const created = await mesh.connector('create', 'd', '--json');
     const { joinToken } = JSON.parse(created) as { joinToken: string };
-    await a.up('--token', joinToken, '--advertise', ...a.prefixes);
-    expect((await a.status()).problems.join()).toContain('10.1.0.0/24 waits for approval');
-    expect(await isSilent(b.host, a.address[4])).toBe(true);
-    for (const prefix of a.prefixes) {
-      await mesh.connector('routes', 'approve', prefix, '--connector', 'a');
+    await d.up('--token', joinToken, '--advertise', ...d.prefixes);
+    expect((await d.status()).problems.join()).toContain('10.4.0.0/24 waits for approval');
+    expect(await isSilent(b.host, d.address[4])).toBe(true);
+    for (const prefix of d.prefixes) {
+      await mesh.connector('routes', 'approve', prefix, '--connector', 'd');
     }
-    await eventually(async () => (await a.status()).problems.length === 0, 'nothing is wrong');
-    await reach(b.host, a.address[4]);
-  });
-
-  test('what is refused: each with its code, and nothing is left', {
-    timeout: SECONDS,
-  }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    const before = await networkState(a.gateway);
-    const refused = async (site: Site, ...options: string[]): Promise<string | undefined> => {
-      const command = [CONNECTOR, 'up', '--state-dir', site.stateDirectory, ...options];
-      const { code, stderr } = await site.gateway.attempt(command);
-      expect(code).toBe(1);
-      return /^connector: .*\[([A-Z_]+)\]\n$/.exec(stderr)?.[1];
-    };
-    expect(await refused(a)).toBe('NOT_ENROLLED');
-    const token = await mesh.create(a);
-    expect(await refused(a, '--token', token.slice(0, -6))).toBe('JOIN_TOKEN_DAMAGED');
-    const decoded = decodeJoinToken(token);
-    if (!decoded.ok) throw new Error(decoded.message);
-    const elsewhere = encodeJoinToken({ ...decoded.value, tlsPin: '0'.repeat(64) });
-    expect(await refused(a, '--token', elsewhere)).toBe('EDGE_UNTRUSTED');
-    const nowhere = encodeJoinToken({ ...decoded.value, urls: [`https://${EDGE[4]}:1`] });
-    expect(await refused(a, '--token', nowhere)).toBe('EDGE_UNREACHABLE');
-    const other = decoded.value.connector.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
-    const foreign = encodeJoinToken({ ...decoded.value, connector: other as never });
-    expect(await refused(a, '--token', foreign)).toMatch(/^JOIN_TOKEN_WRONG|NOT_FOUND$/);
-    await mesh.connector('rotate-token', 'a');
-    expect(await refused(a, '--token', token)).toBe('JOIN_TOKEN_REVOKED');
-    expect(await networkState(a.gateway)).toBe(before);
-
-    const used = await mesh.create(b, '--max-replicas', '1');
-    await b.up('--token', used);
-    expect(await refused(a, '--token', used)).toBe('REPLICA_LIMIT');
-    const second = ['--interface', 'causeway1'];
-    expect(await refused(b, ...second)).toBe('DIRECTORY_IN_USE');
-    expect((await b.status()).stream.state).toBe('open');
-    expect(await networkState(a.gateway)).toBe(before);
+    await eventually(async () => (await d.status()).problems.length === 0, 'nothing is wrong');
+    await reach(b.host, d.address[4]);
   });
 
   test('the kernel: what is added, and that nothing is left', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a] = mesh.sites as [Site, Site];
-    const forwarding = ['sysctl', '-n', 'net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
-    const state = async (): Promise<string> =>
-      (await networkState(a.gateway)) + (await a.gateway.run(forwarding));
-    const before = await state();
-    await mesh.joinAll();
     const rules = await a.gateway.run(['nft', 'list', 'ruleset']);
     expect(rules).toContain('maxseg size set 1380');
     expect(rules).not.toMatch(/masquerade|snat|dnat/);
-    expect(await a.gateway.run(forwarding)).toBe('1\n1\n');
+    expect(await a.gateway.run(FORWARDING)).toBe('1\n1\n');
     await a.down();
-    expect(await state()).toBe(before);
+    expect(await stateOf(a)).toBe(untouched);
 
     await a.up('--no-forwarding');
-    expect(await a.gateway.run(forwarding)).toBe('0\n0\n');
+    expect(await a.gateway.run(FORWARDING)).toBe('0\n0\n');
     expect((await a.status()).problems.join()).toContain('net.ipv4.ip_forward is 0');
     process.kill((await a.status()).pid, 'SIGKILL');
     await eventually(
       async () => !(await a.gateway.run(['ip', '-o', 'link'])).includes(INTERFACE),
       'the interface is gone',
     );
-    expect(await state()).not.toBe(before);
+    expect(await stateOf(a)).not.toBe(untouched);
     await a.down();
-    expect(await state()).toBe(before);
+    expect(await stateOf(a)).toBe(untouched);
 
     await a.up();
     await a.gateway.nft(`
@@ -253,5 +233,17 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     );
     expect(await ping(a.gateway, '100.96.0.2', 3)).toHaveLength(3);
     await a.down();
+  });
+
+  test('IPv6 between gateways and edge', { timeout: SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    await mesh.startEdge(EDGE[6]);
+    const [a, b] = mesh.sites as [Site, Site];
+    for (const { gateway } of mesh.sites) await gateway.ip('route del default');
+    await mesh.joinAll();
+    await reach(a.host, b.address[4]);
+    await reach(b.host, a.address[6]);
+    const said = await a.gateway.run([CONNECTOR, 'status']);
+    expect(said).toContain(`[${EDGE[6]}]:51820`);
   });
 });
