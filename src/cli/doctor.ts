@@ -1,5 +1,6 @@
 /** `connector doctor`: all of this host that could stop the mesh's traffic, each with its remedy. */
 import { Command } from 'commander';
+import { CausewayError } from '../errors.ts';
 import type { AppliedFix } from '../gateway/doctor/apply-fixes.ts';
 import type { Examined } from '../gateway/doctor/examination.ts';
 import type { Finding } from '../gateway/doctor/finding.ts';
@@ -45,7 +46,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const { examine } = await import('../gateway/doctor/examination.ts');
   const { applyFixes } = await import('../gateway/doctor/apply-fixes.ts');
   const gateway = {
-    interfaceName: settings.interface,
+    interfaceName: await chosenInterface(given.interface, settings.interface),
     stateDirectory: settings.stateDir,
     mtu: settings.mtu === 'auto' ? await chooseMtu([]) : settings.mtu,
   };
@@ -54,6 +55,21 @@ async function run(options: Options, command: Command): Promise<void> {
   if (fixed.some(({ failure }) => failure === null)) examined = await examine(gateway);
   print(json ? { json } : {}, { ...examined, fixed }, () => formatExamined(examined, fixed));
   if (examined.findings.some(({ status }) => status === 'problem')) process.exitCode = 1;
+}
+
+/**
+ * The one that was named; else of those that run here the one of the settings, or the only one; else
+ * the one of the settings, which does not run.
+ */
+async function chosenInterface(given: string | undefined, usual: string): Promise<string> {
+  if (given !== undefined) return given;
+  const { requestMeshesHere } = await import('../gateway/local-client.ts');
+  const running = await requestMeshesHere().catch(() => []);
+  const names = running.map(({ interface: name }) => name);
+  if (names.includes(usual) || names.length === 0) return usual;
+  if (names.length === 1) return names[0]!;
+  const message = `Several gateways run here: say which one with --interface (${names.join(', ')}).`;
+  throw new CausewayError('USAGE', message);
 }
 
 const MARKS = { ok: 'ok', warning: 'WARNING', problem: 'PROBLEM', skipped: 'skipped' } as const;

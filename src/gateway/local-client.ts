@@ -135,10 +135,16 @@ export async function requestAllMeshes(): Promise<MeshStatus[]> {
   return askAll(requestMesh);
 }
 
+/** Those in our own network namespace. */
+export async function requestMeshesHere(): Promise<MeshStatus[]> {
+  return askAll(requestMesh, [runtimeDirectory()]);
+}
+
 async function askAll<T extends { readonly interface: string }>(
   ask: (name: string, directories: readonly string[]) => Promise<T | undefined>,
+  among: readonly string[] = knownDirectories(),
 ): Promise<T[]> {
-  const asked = knownDirectories().flatMap((directory) =>
+  const asked = among.flatMap((directory) =>
     socketsIn(directory).map((name) => ask(name, [directory])),
   );
   const found = (await Promise.all(asked)).filter((status) => status !== undefined);

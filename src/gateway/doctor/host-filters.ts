@@ -21,32 +21,33 @@ const OURS = tableName('');
 
 export async function readHostFilters(): Promise<HostFilters> {
   const unread: string[] = [];
-  const read = async (file: string, ...args: string[]): Promise<string> => {
+  const read = async (needed: boolean, file: string, ...args: string[]): Promise<string> => {
     const done = await tryCommand(file, args).catch(() => undefined);
     if (done?.code === 0) return done.stdout;
     const why = done === undefined ? 'it is not installed' : done.stderr.trim().split('\n')[0];
-    unread.push(`\`${[file, ...args].join(' ')}\`: ${why || 'it failed'}`);
+    if (needed) unread.push(`\`${[file, ...args].join(' ')}\`: ${why || 'it failed'}`);
     return '';
   };
   // Without the elements of sets: those of a policy may be many.
-  const { chains: all, compatible } = parseNftRuleset(
-    parseJson(await read('nft', '-j', '-t', 'list', 'ruleset')),
+  const ruleset = parseNftRuleset(
+    parseJson(await read(true, 'nft', '-j', '-t', 'list', 'ruleset')),
   );
-  const chains = all.filter(
-    ({ family, table }) => !table.startsWith(OURS) && !compatible.has(`${family} ${table}`),
-  );
+  let chains = ruleset.chains.filter(({ table }) => !table.startsWith(OURS));
   for (const family of [4, 6] as const) {
     const name = family === 4 ? 'ip' : 'ip6';
-    const own = [...compatible].filter((table) => table.split(' ')[0] === name);
-    if (own.length > 0) {
-      const text = await read(`${name}tables-nft-save`);
+    const needed = [...ruleset.compatible].some((table) => table.startsWith(`${name} `));
+    if (needed || [...ruleset.customary].some((table) => table.startsWith(`${name} `))) {
+      const text = await read(needed, `${name}tables-nft-save`);
       const parsed = parseIptablesSave(text, family, 'iptables');
-      chains.push(...parsed.filter(({ table }) => own.includes(`${name} ${table}`)));
+      // Where the tool is not here, what nft makes of its rules is better than nothing.
+      const known = new Set(parsed.map(({ table }) => `${name} ${table}`));
+      chains = chains.filter(({ family: of, table }) => !known.has(`${of} ${table}`));
+      chains.push(...parsed);
     }
     // Asked only where there are some: the question itself would load the modules.
     const legacy = await readFile(`/proc/net/${name}_tables_names`, 'utf8').catch(() => '');
     if (legacy.trim() === '') continue;
-    const text = await read(`${name}tables-legacy-save`);
+    const text = await read(true, `${name}tables-legacy-save`);
     chains.push(...parseIptablesSave(text, family, 'iptables-legacy'));
   }
   return { chains, unread: unread.length === 0 ? undefined : unread.join('; ') };

@@ -41,10 +41,15 @@ const WITHOUT_EFFECT = new Set([
   'reset',
 ]);
 
+/** Chains of iptables. */
+const CUSTOMARY = /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/;
+
 export interface NftRuleset {
   readonly chains: readonly FilterChain[];
-  /** Tables of iptables-nft, whose rules have words that only `iptables-save` knows. */
+  /** `FAMILY TABLE` of those that have words in them which only `iptables-save` knows. */
   readonly compatible: ReadonlySet<string>;
+  /** Of those that look like tables of iptables-nft, by the names of their base chains. */
+  readonly customary: ReadonlySet<string>;
 }
 
 interface Chain extends Omit<FilterChain, 'rules'> {
@@ -56,12 +61,14 @@ export function parseNftRuleset(value: unknown): NftRuleset {
   const objects = objectsOf((value as { nftables?: unknown } | null)?.nftables);
   const chains = new Map<string, Chain>();
   const compatible = new Set<string>();
+  const customary = new Set<string>();
   for (const { chain } of objects) {
     for (const one of objectsOf([chain])) {
       const [family = '', table = '', name = ''] = ['family', 'table', 'name'].map((key) =>
         stringOf(one, key),
       );
       if (name === '') continue;
+      if (CUSTOMARY.test(name) && family !== 'inet') customary.add(`${family} ${table}`);
       chains.set(`${family} ${table} ${name}`, {
         tool: 'nft',
         family,
@@ -87,7 +94,7 @@ export function parseNftRuleset(value: unknown): NftRuleset {
       chains.get(`${table} ${stringOf(one, 'chain')}`)?.rules.push(...parseRule(expressions));
     }
   }
-  return { chains: [...chains.values()], compatible };
+  return { chains: [...chains.values()], compatible, customary };
 }
 
 /** A verdict map becomes a rule for each of its elements. */
