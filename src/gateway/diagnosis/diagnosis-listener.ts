@@ -1,22 +1,30 @@
 /**
  * Keeps the diagnosis listening on the mesh IPs that are in force, and nowhere else. What the kernel refuses,
  * an address that is not there yet or a port that somebody has, is tried again.
+ *
+ * Who comes is looked up by the address it comes from before a byte is read, and has its time for all of
+ * question and answer. HTTP is loaded for the first one who may ask: a gateway that nobody asks has no
+ * memory for it.
  */
-import type { Server } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
+import { createServer, type Socket } from 'node:net';
 import type { Log } from '../log.ts';
 import { Backoff } from '../mesh/backoff.ts';
-import type { DiagnosisAnswers, DiagnosisCounts, Patience } from './diagnosis-server.ts';
+import type { DiagnosisAnswers, DiagnosisCounts } from './diagnosis-server.ts';
 import { DIAGNOSIS_PORT } from './port.ts';
+
+const MAX_CONNECTIONS = 16;
+/** ms that a connection may last. */
+export const ANSWER_WITHIN = 6_000;
 
 export interface ListenerOptions extends DiagnosisAnswers {
   readonly log: Log;
   /** For tests. */
   readonly port?: number;
-  readonly patience?: Patience;
+  readonly patience?: number;
 }
 
 interface Listening {
-  readonly server: Server;
   /** Resolves when nothing is open any more. */
   close(): Promise<void>;
 }
@@ -28,6 +36,7 @@ export class DiagnosisListener {
   readonly #options: ListenerOptions;
   readonly #backoff = new Backoff(Math.random);
   readonly #open = new Map<string, Listening>();
+  #http: HttpServer | undefined;
   #wanted: readonly string[] = [];
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -84,21 +93,47 @@ export class DiagnosisListener {
   }
 
   async #listen(host: string): Promise<Listening> {
-    const { createDiagnosisServer } = await import('./diagnosis-server.ts');
-    const server = createDiagnosisServer(this.#options, this.counts, this.#options.patience);
+    const { log, port = DIAGNOSIS_PORT } = this.#options;
+    const sockets = new Set<Socket>();
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      this.#take(socket).catch((error: unknown) => {
+        log.warn({ err: error }, 'diagnosis');
+        socket.destroy();
+      });
+    });
+    server.maxConnections = MAX_CONNECTIONS;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject);
-    server.listen({ host, port: this.#options.port ?? DIAGNOSIS_PORT, backlog: 16 }, resolve);
+    server.listen({ host, port, backlog: MAX_CONNECTIONS }, resolve);
     await promise;
     server.removeListener('error', reject);
     // A connection that cannot be accepted, for want of descriptors: the next one may be.
-    server.on('error', (error) => this.#options.log.warn({ err: error }, 'diagnosis'));
+    server.on('error', (error) => log.warn({ err: error }, 'diagnosis'));
     server.unref();
-    const close = async (): Promise<void> => {
-      const closed = new Promise<void>((done) => server.close(() => done()));
-      server.closeAllConnections();
-      await closed;
+    return {
+      close: async () => {
+        const closed = new Promise<void>((done) => server.close(() => done()));
+        for (const socket of sockets) socket.destroy();
+        await closed;
+      },
     };
-    return { server, close };
+  }
+
+  async #take(socket: Socket): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    if (this.#options.askerAt(socket.remoteAddress ?? '') === undefined) {
+      this.counts.stranger++;
+      socket.destroy();
+      return;
+    }
+    const timer = setTimeout(() => socket.destroy(), this.#options.patience ?? ANSWER_WITHIN);
+    socket.once('close', () => clearTimeout(timer));
+    const { createDiagnosisServer } = await import('./diagnosis-server.ts');
+    if (socket.destroyed) return;
+    this.#http ??= createDiagnosisServer(this.#options, this.counts);
+    this.#http.emit('connection', socket);
+    socket.resume();
   }
 }

@@ -1,11 +1,10 @@
 /**
- * The HTTP server behind the diagnosis: who asks is looked up by the address it comes from before a byte is
- * read, and what is asked is bounded in size, time and number. It knows no flows; `answer` does.
+ * The HTTP behind the diagnosis, loaded when somebody asks: what is asked is bounded in size and number. It
+ * listens nowhere; connections, of askers that are known, are given to it. It knows no flows; `answer` does.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { AskLimits } from './ask-limits.ts';
 import {
-  ANSWER_WITHIN,
   FACTS_PATH,
   type FlowAnswer,
   type FlowRequest,
@@ -13,16 +12,8 @@ import {
   MAX_REQUEST,
 } from './protocol.ts';
 
-const MAX_CONNECTIONS = 16;
 /** Bytes of the head of a request. */
 const MAX_HEAD = 4_096;
-
-/** ms that an asker has for the head of its request, and the whole of it for request and answer. */
-export interface Patience {
-  readonly head: number;
-  readonly all: number;
-}
-const PATIENCE: Patience = { head: 3_000, all: ANSWER_WITHIN };
 
 export interface Asker {
   /** Id of its connector. */
@@ -40,34 +31,16 @@ export const REFUSALS = ['stranger', 'wrong', 'limited'] as const;
 /** Questions since the start: answered, of strangers, that made no sense, that were too many. */
 export type DiagnosisCounts = Record<'answered' | (typeof REFUSALS)[number], number>;
 
-/** Not listening yet. `counts` is written to. */
-export function createDiagnosisServer(
-  answers: DiagnosisAnswers,
-  counts: DiagnosisCounts,
-  patience = PATIENCE,
-): Server {
+/** For `emit('connection', socket)`. `counts` is written to. */
+export function createDiagnosisServer(answers: DiagnosisAnswers, counts: DiagnosisCounts): Server {
   const limits = new AskLimits();
   const server = createServer(
-    {
-      maxHeaderSize: MAX_HEAD,
-      headersTimeout: patience.head,
-      requestTimeout: patience.all,
-      connectionsCheckingInterval: patience.head / 3,
-      keepAlive: false,
-    },
+    { maxHeaderSize: MAX_HEAD, keepAlive: false },
     (request, response) => {
       void serve(request, response, answers, limits, counts).catch(() => request.socket.destroy());
     },
   );
-  server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 1;
-  server.setTimeout(patience.all, (socket) => socket.destroy());
-  server.on('connection', (socket) => {
-    socket.on('error', () => socket.destroy());
-    if (answers.askerAt(socket.remoteAddress ?? '') !== undefined) return;
-    counts.stranger++;
-    socket.destroy();
-  });
   server.on('clientError', (_error, socket) => {
     counts.wrong++;
     socket.destroy();

@@ -33,7 +33,7 @@ beforeEach(async () => {
   listener = new DiagnosisListener({
     log: pino({ level: 'silent' }),
     port,
-    patience: { head: 300, all: 2_000 },
+    patience: 1_000,
     askerAt: (address) => (address === PEER ? { id: 'peer' } : undefined),
     answer: async ({ id }, flow) => {
       asked.push({ id, flow });
