@@ -144,6 +144,8 @@ async function strangers(a: Site, b: Site): Promise<void> {
   expect(own).toContain('{"refused":"not-ours"');
   expect(host).toBe('');
   expect(far).toBe('');
+  const { diagnosis } = (await b.status()) as unknown as MeshStatus;
+  expect(diagnosis).toMatchObject({ stranger: 2, wrong: 0, limited: 0, fault: null });
   // On the addresses of its LAN and its way out nobody listens.
   expect(await opens(b.host, '10.2.0.1')).toBe(false);
   expect(await opens(b.nat, '192.168.2.2')).toBe(false);

@@ -34,6 +34,7 @@ export const CHECKS = {
   breakout: 'by whom Internet traffic leaves',
   'one-way': 'traffic that is not answered',
   'flow-log': 'records of connections',
+  diagnosis: 'questions of other gateways',
 } as const;
 
 export type CheckName = keyof typeof CHECKS;

@@ -5,7 +5,8 @@
  */
 import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
 import type { RouteConflict } from '../../routing/route-plan.ts';
-import { type Finding, ok, problem, warning } from '../doctor/finding.ts';
+import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
+import { type Finding, ok, problem, skipped, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
 import { checkSpace } from '../doctor/state-check.ts';
@@ -48,6 +49,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     ...diagnoseBreakout(status, view.inForce.netmap),
     ...sayConflicts(view),
     ...sayAdvertised(view, status),
+    sayDiagnosis(status),
   ];
 }
 
@@ -165,4 +167,13 @@ function sayPending(routes: MeshStatus['routes']): Finding[] {
         `connector routes approve ${prefix}`,
       ),
     );
+}
+
+function sayDiagnosis({ diagnosis }: Pick<MeshStatus, 'diagnosis'>): Finding {
+  if (diagnosis === null) return skipped('diagnosis', 'They are not answered (--no-diagnosis).');
+  if (diagnosis.fault !== null) {
+    const text = `Other gateways cannot ask this one about flows (TCP port ${DIAGNOSIS_PORT} on its mesh IPs): ${diagnosis.fault}. It is tried again.`;
+    return warning('diagnosis', text, `ss -tlnp sport = :${DIAGNOSIS_PORT}`);
+  }
+  return ok('diagnosis', `Answered on the mesh IPs, TCP port ${DIAGNOSIS_PORT}.`);
 }

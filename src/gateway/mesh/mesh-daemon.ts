@@ -281,6 +281,7 @@ export class MeshGateway implements Attachment {
       clockOffset: enrolled.client.clockOffset,
       announceFault: this.#announcer.fault,
       silence: this.#silence,
+      diagnosis: this.#diagnosis,
       flows: this.#flows,
     };
   }

@@ -66,9 +66,14 @@ export function reportMesh(view: MeshView): MeshStatus {
     }),
     policy: describePolicy(view),
     flows: describeFlows(view),
+    diagnosis: describeDiagnosis(view),
     findings: [],
     problems: [],
   };
+}
+
+function describeDiagnosis({ diagnosis }: MeshView): MeshStatus['diagnosis'] {
+  return diagnosis === undefined ? null : { ...diagnosis.counts, fault: diagnosis.fault ?? null };
 }
 
 function describeFlows({ flows }: MeshView): MeshStatus['flows'] {

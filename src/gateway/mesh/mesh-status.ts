@@ -161,6 +161,18 @@ export const meshStatusSchema = z.object({
       }),
     ),
   }),
+  /** Questions of other gateways about flows since the start; null = it answers none (--no-diagnosis). */
+  diagnosis: z
+    .object({
+      answered: z.number(),
+      /** Connections from addresses that are no gateway's. */
+      stranger: z.number(),
+      wrong: z.number(),
+      limited: z.number(),
+      /** Why it does not listen. */
+      fault: z.string().nullable(),
+    })
+    .nullable(),
   /** What every check of the gateway and its host found (doctor/finding.ts). */
   findings: z.array(
     z.object({

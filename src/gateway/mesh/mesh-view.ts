@@ -1,4 +1,5 @@
 /** What there is to tell of a running gateway: `status`, the diagnosis and the summary read this. */
+import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import type { MeshFlows } from '../flows/mesh-flows.ts';
 import type { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { TunnelSnapshot } from '../tunnel.ts';
@@ -36,5 +37,7 @@ export interface MeshView {
   /** Why the edge does not know what is advertised. */
   readonly announceFault: Announcer['fault'];
   readonly silence: Pick<SilenceWatch, 'since'>;
+  /** Undefined: it answers no questions of others. */
+  readonly diagnosis: Pick<DiagnosisListener, 'counts' | 'fault'> | undefined;
   readonly flows: Pick<MeshFlows, 'state' | 'describe'>;
 }

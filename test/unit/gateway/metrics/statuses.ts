@@ -48,6 +48,7 @@ export function status(more: Partial<MeshStatus> = {}): MeshStatus {
     breakout: null,
     findings: [],
     flows: { log: null, fault: null, oneWay: [] },
+    diagnosis: null,
     problems: [],
     ...more,
   } as MeshStatus;
