@@ -10,7 +10,7 @@ import type { Netmap } from '../../control/netmap.ts';
 import type { Family } from '../../routing/address.ts';
 import { AllowedIps, NO_VALUE } from '../../routing/allowed-ips.ts';
 import { readIpv4 } from '../../routing/packet.ts';
-import { parsePrefix } from '../../routing/prefix.ts';
+import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
 import type { Tuple } from '../../tun/conntrack-messages.ts';
 import type { Wanted } from '../mesh/netmap-translation.ts';
 
@@ -33,44 +33,55 @@ export interface Ends {
   readonly destination: Side | undefined;
 }
 
+/** A side in the table, and the netmap that it was seen in last. */
+interface Entry extends Side {
+  readonly bytes: Prefix;
+  seen: number;
+}
+
 export class FlowSides {
   readonly #table = new AllowedIps();
-  readonly #sides: Side[] = [];
+  readonly #entries: (Entry | undefined)[] = [];
+  /** Places in `#entries`, by the text of the prefix. */
+  readonly #places = new Map<string, number>();
+  readonly #free: number[] = [];
+  #updates = 0;
 
-  constructor(netmap: Netmap, { routes }: Pick<Wanted, 'routes'>) {
+  /** From now on so. What is as before costs a look: of 100,000 prefixes few change at a time. */
+  update(netmap: Netmap, { routes }: Pick<Wanted, 'routes'>): void {
+    this.#updates++;
     const { self, peers } = netmap;
     const own = new Map(
       self.routes.flatMap(({ prefix, priority, approved }) =>
         approved ? [[prefix, priority]] : [],
       ),
     );
-    const ours = { connector: self.name, remote: false, publicKey: '' };
-    for (const prefix of [self.mesh.ipv4, self.mesh.ipv6, ...own.keys()]) {
-      this.#add(prefix, ours);
+    for (const text of [self.mesh.ipv4, self.mesh.ipv6, ...own.keys()]) {
+      this.#put(text, undefined, self.name, false, '');
     }
     for (const { mesh, name, serving, publicKey } of peers) {
       if (!serving) continue;
-      for (const prefix of [mesh.ipv4, mesh.ipv6]) {
-        this.#add(prefix, { connector: name, remote: true, publicKey });
-      }
+      this.#put(mesh.ipv4, undefined, name, true, publicKey);
+      this.#put(mesh.ipv6, undefined, name, true, publicKey);
     }
-    for (const { text, connector, priority, publicKey } of routes) {
+    for (const { text, prefix, connector, priority, publicKey } of routes) {
       if ((own.get(text) ?? Number.POSITIVE_INFINITY) <= priority) continue;
-      this.#add(text, { connector, remote: true, publicKey });
+      this.#put(text, prefix, connector, true, publicKey);
     }
+    this.#sweep();
   }
 
   /** Whose exactly this prefix is. */
   get(prefix: string): Side | undefined {
-    const value = this.#table.get(parsePrefix(prefix)!);
-    return value === NO_VALUE ? undefined : this.#sides[value];
+    const place = this.#places.get(prefix);
+    return place === undefined ? undefined : this.#entries[place];
   }
 
   /** @param address its first 4 or 16 bytes count */
   of(family: Family, address: Uint8Array): Side | undefined {
     const value =
       family === 4 ? this.#table.lookup4(readIpv4(address, 0)) : this.#table.lookup6(address, 0);
-    return value === NO_VALUE ? undefined : this.#sides[value];
+    return value === NO_VALUE ? undefined : this.#entries[value];
   }
 
   /** Whose the two ends are; undefined = the connection does not cross the mesh. */
@@ -82,10 +93,39 @@ export class FlowSides {
     return crosses(source, destination) ? { source, destination } : undefined;
   }
 
-  #add(text: string, side: Omit<Side, 'prefix' | 'whole'>): void {
-    const prefix = parsePrefix(text)!;
-    this.#table.insert(prefix, this.#sides.length);
-    this.#sides.push({ ...side, prefix: text, whole: prefix.length === 0 });
+  #put(
+    text: string,
+    parsed: Prefix | undefined,
+    connector: string,
+    remote: boolean,
+    publicKey: string,
+  ): void {
+    const place = this.#places.get(text);
+    const before = place === undefined ? undefined : this.#entries[place];
+    const isSame = before?.connector === connector && before.publicKey === publicKey;
+    if (before !== undefined && isSame && before.remote === remote) {
+      before.seen = this.#updates;
+      return;
+    }
+    const bytes = before?.bytes ?? parsed ?? parsePrefix(text)!;
+    const value = place ?? this.#free.pop() ?? this.#entries.length;
+    const seen = this.#updates;
+    const side = { connector, prefix: text, remote, whole: bytes.length === 0, publicKey };
+    this.#entries[value] = { ...side, bytes, seen };
+    if (place !== undefined) return;
+    this.#places.set(text, value);
+    this.#table.insert(bytes, value);
+  }
+
+  #sweep(): void {
+    for (const [text, place] of this.#places) {
+      const { seen, bytes } = this.#entries[place]!;
+      if (seen === this.#updates) continue;
+      this.#table.remove(bytes);
+      this.#places.delete(text);
+      this.#entries[place] = undefined;
+      this.#free.push(place);
+    }
   }
 }
 

@@ -34,6 +34,8 @@ const LOG_INTERVAL = 30_000;
 const EVENT_BUFFER = 16 << 20;
 /** ms that a netmap that keeps changing has to itself before the prefixes are read anew. */
 const SIDES_INTERVAL = 1_000;
+/** That, at least so many times as long as reading them took: of 100,000 it takes a while. */
+const SIDES_REST = 50;
 /** ms that the last look may take when the log ends. */
 const LAST_LOOK = 2_000;
 
@@ -69,9 +71,10 @@ export class FlowWatch {
   #looks: ConnectionLooks | undefined;
   #events: ConntrackSocket | undefined;
   #sides: FlowSides | undefined;
-  /** What the sides were made of, and when. */
+  /** What the sides were made of. */
   #sidesOf: Wanted | undefined;
-  #sidesAt = 0;
+  /** From when on they may be made of another. */
+  #sidesNext = 0;
   #loggedAt = 0;
   #logging = false;
   #found = '';
@@ -232,12 +235,14 @@ export class FlowWatch {
     const wanted = this.#options.wanted();
     if (wanted === this.#sidesOf) return this.#sides;
     const now = performance.now();
-    if (this.#sides !== undefined && now - this.#sidesAt < SIDES_INTERVAL) return this.#sides;
+    if (this.#sides !== undefined && now < this.#sidesNext) return this.#sides;
     const netmap = this.#options.netmap();
-    const sides = netmap && wanted && new FlowSides(netmap, wanted);
+    const sides = netmap && wanted && (this.#sides ?? new FlowSides());
+    if (netmap !== undefined && wanted !== undefined) sides?.update(netmap, wanted);
     this.#sides = sides;
     this.#sidesOf = wanted;
-    this.#sidesAt = now;
+    const took = performance.now() - now;
+    this.#sidesNext = now + Math.max(SIDES_INTERVAL, took * SIDES_REST);
     this.#detector?.retain((direction, { prefix, connector }) => {
       const side = sides?.get(prefix);
       return side?.connector === connector && side.remote === (direction === 'out');

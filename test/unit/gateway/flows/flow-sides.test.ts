@@ -9,7 +9,15 @@ import type { Tuple } from '../../../../src/tun/conntrack-messages.ts';
 
 const own = (prefix: string, approved = true, priority = 100) => ({ prefix, approved, priority });
 
-function sides(...routes: [prefix: string, connector: string, priority?: number][]): FlowSides {
+type RouteText = [prefix: string, connector: string, priority?: number];
+
+function sides(...routes: RouteText[]): FlowSides {
+  const made = new FlowSides();
+  update(made, ...routes);
+  return made;
+}
+
+function update(made: FlowSides, ...routes: RouteText[]): void {
   const netmap = {
     self: {
       name: 'a',
@@ -24,7 +32,7 @@ function sides(...routes: [prefix: string, connector: string, priority?: number]
   const wanted = routes.map(([text, connector, priority = 100]) => {
     return { text, prefix: parsePrefix(text)!, connector, priority, publicKey: `key ${connector}` };
   });
-  return new FlowSides(netmap as unknown as Netmap, { routes: wanted } as unknown as Wanted);
+  made.update(netmap as unknown as Netmap, { routes: wanted } as unknown as Wanted);
 }
 
 function peer(name: string, ipv4: string, ipv6: string, serving: boolean) {
@@ -79,6 +87,18 @@ describe('sides of a flow', () => {
       const shared = sides(['10.50.0.0/16', 'b', priority]);
       expect(ends(shared, '10.1.0.1', '10.50.0.1')).toBeUndefined();
     }
+  });
+
+  test('another netmap: prefixes that come, go and change hands', () => {
+    const table = sides(['10.2.0.0/16', 'b'], ['10.3.0.0/16', 'b'], ['10.4.0.0/16', 'b']);
+    update(table, ['10.2.0.0/16', 'c'], ['10.4.0.0/16', 'b'], ['10.5.0.0/16', 'c']);
+    const owner = (last: number) => ends(table, '10.1.0.1', `10.${last}.0.1`)?.[1];
+    expect([2, 3, 4, 5].map(owner)).toEqual(['c', undefined, 'b', 'c']);
+    update(table, ['10.3.0.0/16', 'b'], ['10.50.0.0/16', 'c', 1]);
+    expect([2, 3, 4, 5, 50].map(owner)).toEqual([undefined, 'b', undefined, undefined, 'c']);
+    update(table);
+    expect(owner(50)).toBeUndefined();
+    expect(table.get('10.50.0.0/16')).toMatchObject({ connector: 'a', remote: false });
   });
 
   test('a default route takes what a host of the site sends, and not our own datagrams', () => {
