@@ -7,6 +7,7 @@
  *   fd01::10                       edge                         fd02::10
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
@@ -131,7 +132,10 @@ netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
     const token = await mesh.create(a);
     const [log] = await Promise.all([
       LoggedGateway.up(a, token),
-      mesh.create(b).then((joinToken) => b.up('--token', joinToken)),
+      mesh.create(b).then((joinToken) => {
+        const file = b.gateway.file('connector.toml', '');
+        return b.up('--config', file, '--token', joinToken);
+      }),
     ]);
     await reach(a.host, b.address[4], 20);
     await eventually(async () => (await statusOf(a)).flows.log ?? undefined, 'a flow log');
@@ -239,7 +243,26 @@ netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
       await eventually(async () => (await healthOf(name)).state === 'HEALTHY' || undefined, name);
     }
     expect((await statusOf(b)).flows.oneWay).toEqual([]);
-    await Promise.all(asking.map((process) => process.stop('SIGINT')));
+    await Promise.all(asking.map((ping) => ping.stop('SIGINT')));
+
+    // Gateway b gets its log by SIGHUP; what goes on when it ends is told as open.
+    const later = join(b.gateway.folder, 'flows.jsonl');
+    b.gateway.file('connector.toml', `flow-log = "${later}"`);
+    process.kill((await statusOf(b)).pid, 'SIGHUP');
+    await eventually(async () => (await statusOf(b)).flows.log ?? undefined, 'a log at b');
+    await reach(b.host, a.address[4]);
+    await b.down();
+    const open = readFileSync(later, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(open).toContainEqual(
+      expect.objectContaining({
+        ...{ event: 'open', protocol: 'icmp', end: null },
+        source: { address: b.address[4], port: null },
+        connectors: { source: 'b', destination: 'a' },
+      }),
+    );
 
     await a.down();
     expect(await networkState(a.gateway)).toBe(before);

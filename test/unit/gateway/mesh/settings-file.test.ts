@@ -47,6 +47,10 @@ port = 51820
 forwarding = false
 crypto = "noble"
 metrics = "[::1]:9780"
+flow-log = "syslog"
+flow-log-size = 16
+flow-log-files = 3
+one-way-detector = false
 log-level = "debug"
 `;
 
@@ -77,6 +81,10 @@ describe('what it says', () => {
         forwarding: false,
         crypto: 'noble',
         metrics: '[::1]:9780',
+        flowLog: 'syslog',
+        flowLogSize: 16,
+        flowLogFiles: 3,
+        oneWayDetector: false,
         logLevel: 'debug',
       },
       mistakes: [],
@@ -146,6 +154,8 @@ name = "x"
     ['a default route', 'advertise = ["::/0"]', /add allow-default = true/],
     ['no connector', 'breakout = ["10.0.0.1"]', /"10\.0\.0\.1" cannot be a connector: breakout/],
     ['no family', 'breakout-family = 4', /breakout-family is to be one of "both", "4", "6"/],
+    ['a relative path', 'flow-log = "flows"', /flow-log is to be an absolute path or "syslog"/],
+    ['a size', 'flow-log-size = 0', /flow-log-size is to be a whole number from 1/],
     ['no list', 'advertise = "10.1.0.0/16"', /to be a list of prefixes, as \["10/],
     ['an interface', 'interface = "sixteen-bytes-xx"', /it has more than 15 bytes/],
     ['a name', 'name = "two words"', /name is to be a name in quotes/],
