@@ -25,7 +25,7 @@ export function manPage(program: Command, date: string): string {
       ]),
     ...trailer(program),
     '.SH SEE ALSO',
-    'The pages in /usr/share/doc/causeway: quickstart, cli, errors, drops, packaging.',
+    'The pages in /usr/share/doc/causeway: quickstart, cli, operations, troubleshooting, errors, drops, packaging.',
   ];
   return `${lines.filter((line) => line !== '').join('\n')}\n`;
 }

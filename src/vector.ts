@@ -25,6 +25,8 @@ export const SLOT_NONE = -1;
 /** `slot` of an entry that is sent as it stands: a handshake message or a cookie reply. */
 export const SLOT_COMPLETE = -2;
 
+/** `slot` of a run whose packets follow as runs of their own. */
+export const SLOT_REPLACED = -3;
 /**
  * `slot` of a run that was dropped: this less the reason's number in `DROP_REASON_NAMES`, for who looks
  * at what becomes of packets. Like every other negative slot it is not sealed, opened or sent.

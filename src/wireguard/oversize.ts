@@ -20,7 +20,13 @@ import {
 } from '../routing/packet.ts';
 import { encodePacketTooBig, IPV6_MIN_MTU, MOST_TOO_BIG_SIZE } from '../routing/packet-too-big.ts';
 import { announcesSegmentSize, clampSegmentSize } from '../routing/segment-size.ts';
-import { MESSAGE_HEADER_SIZE, MESSAGE_OVERHEAD, type OutboundVector } from '../vector.ts';
+import {
+  MESSAGE_HEADER_SIZE,
+  MESSAGE_OVERHEAD,
+  type OutboundVector,
+  SLOT_DROPPED,
+  SLOT_REPLACED,
+} from '../vector.ts';
 import type { DeviceState } from './device-state.ts';
 import type { Keypair } from './keypair.ts';
 import { PADDING } from './messages.ts';
@@ -40,6 +46,8 @@ export class Oversize {
   readonly #state: DeviceState;
   readonly #answers = new Uint8Array(ANSWERS * MOST_TOO_BIG_SIZE);
   readonly #sizes = new Int32Array(ANSWERS);
+  /** Packets dropped for being too long. */
+  #tooBig = 0;
   #first = 0;
   #count = 0;
   #tokens = ANSWERS_PER_SECOND;
@@ -77,10 +85,16 @@ export class Oversize {
     clampSegmentSize(v.arena, v.offset[i]! + MESSAGE_HEADER_SIZE, length, mtu);
   }
 
-  /** Appends the packets of run `i` one by one, cut where they are too long; the run itself ends. */
+  /**
+   * Appends the packets of run `i` one by one, cut where they are too long. What is left of the run
+   * itself are those that are dropped: packets of one run differ in nothing but the length of the last,
+   * so they are the first ones.
+   */
   cutRun(v: OutboundVector, i: number, peer: Peer, keypair: Keypair, now: number): void {
     const { drops } = this.#state;
-    for (let k = 0; k < v.count[i]!; k++) {
+    const count = v.count[i]!;
+    const tooBig = this.#tooBig;
+    for (let k = 0; k < count; k++) {
       const offset = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;
       const length = checkPacket(v.arena, offset, sizeOf(v, i, k) - MESSAGE_OVERHEAD);
       if (length < 0) drops.add(length === PACKET_MALFORMED ? 'out_malformed' : 'out_options');
@@ -88,6 +102,11 @@ export class Oversize {
         drops.add('out_staged_full');
       }
     }
+    const dropped = this.#tooBig - tooBig;
+    v.slot[i] = dropped === 0 ? SLOT_REPLACED : SLOT_DROPPED - drops.numberOf('out_packet_too_big');
+    if (dropped === 0 || dropped === count) return;
+    v.count[i] = dropped;
+    v.lastSize[i] = v.stride[i]!;
   }
 
   /** Appends the oldest staged packet, cut or dropped; false if there is no room. */
@@ -123,6 +142,7 @@ export class Oversize {
     }
     if (fragments.count === 0) {
       state.drops.add('out_packet_too_big');
+      this.#tooBig++;
       this.#answer(bytes, offset, length, mtu, now);
       return true;
     }

@@ -267,7 +267,11 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
       writeFileSync(join(tools, tool), `#!/bin/sh\ncat <<'END'\n${text}\nEND\n`, { mode: 0o755 });
     }
     await a.gateway.nft(`
-      add rule inet causeway-causeway0 forward counter comment "${key}"
+      table inet causeway-of-another {
+        chain c {
+          counter comment "${key}"
+        }
+      }
       table inet others {
         chain c {
           comment "${password}"
@@ -276,7 +280,7 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
       }`);
     const environment = { PATH: `${tools}:${process.env.PATH}`, OTHER_TOKEN: password };
     const { said, files } = await report(a, environment, '--config', configuration);
-    await a.gateway.nft('delete table inet others');
+    await a.gateway.nft('delete table inet others; delete table inet causeway-of-another');
 
     const all = [...files.values()].join('\n');
     const secrets = { key, credential, token, api, pem, password };

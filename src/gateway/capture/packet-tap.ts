@@ -17,6 +17,7 @@ import {
   MESSAGE_OVERHEAD,
   type OutboundVector,
   SLOT_DROPPED,
+  SLOT_REPLACED,
 } from '../../vector.ts';
 import type { Device } from '../../wireguard/device.ts';
 import {
@@ -80,6 +81,7 @@ export class PacketTap {
       const peer = v.endpoint[i]!;
       if (this.#peers !== undefined && !this.#peers.has(peer)) continue;
       const slot = v.slot[i]!;
+      if (slot === SLOT_REPLACED) continue;
       const isSent = slot >= 0;
       const verdict = isSent
         ? VERDICT_ACCEPTED

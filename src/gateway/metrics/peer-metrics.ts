@@ -49,6 +49,14 @@ export function addPeerMetrics(table: MetricsTable): void {
   ofPeers('gauges', 'serving', "Whether the peer carries its connector's prefixes", (peer) => {
     return Number(peer.serving);
   });
+  ofPeers(
+    'gauges',
+    'path_mtu_bytes',
+    'Largest packet that the path carries; absent = not known',
+    (peer) => {
+      return peer.mtu ?? undefined;
+    },
+  );
   ofPeers('gauges', 'rtt_seconds', 'Round-trip time of the path; absent = not known', (peer) => {
     return peer.rtt === null ? undefined : peer.rtt / 1_000;
   });

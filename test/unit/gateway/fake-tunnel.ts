@@ -5,7 +5,7 @@
 import { x25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex } from '../../../src/bytes.ts';
 import type { DropReason } from '../../../src/drops.ts';
-import type { TunnelCapture } from '../../../src/gateway/capture/tunnel-capture.ts';
+import type { CaptureOptions, TunnelCapture } from '../../../src/gateway/capture/tunnel-capture.ts';
 import {
   type PeerStatistics,
   type Tunnel,
@@ -55,7 +55,7 @@ export class FakeTunnel implements Tunnel {
     );
   }
 
-  async capture(): Promise<TunnelCapture> {
+  async capture(_options: CaptureOptions): Promise<TunnelCapture> {
     throw new Error('this tunnel has no packets');
   }
 

@@ -101,3 +101,38 @@ test('only the peer, only what the filter means, only the first bytes', () => {
   a.send(packet([10, 1, 0, 1], [10, 2, 9, 1], 1, 44));
   expect(atA()).toEqual([expect.stringMatching(/^out 0 - waiting 30\/64/)]);
 });
+
+test('what is too long for the path: cut packets are those that are sent, the others say so', () => {
+  for (const [node, other, second] of [
+    [a, b, 2],
+    [b, a, 1],
+  ] as const) {
+    node.device.mtu = 1_420;
+    node.configurePeers({
+      publicKey: other.publicKey,
+      pathFrames: true,
+      allowedIps: allow([10, second, 0, 0], 16),
+    });
+  }
+  // The way to b carries packets of 1,300 bytes.
+  world.tap = ({ to, bytes }) => to[0]! >>> 16 !== B.port || bytes.length <= 1_332;
+  a.send(from(1, 2, 1));
+  world.run(5_000);
+  const atA = tapped(a);
+  const large = (length: number, dontFragment: boolean): Uint8Array => {
+    const bytes = packet([10, 1, 0, 1], [10, 2, 0, 1], 5, length - 20);
+    if (dontFragment) bytes[6] = 0x40;
+    return bytes;
+  };
+  a.send(large(1_400, true), large(1_400, true), large(400, true));
+  a.send(large(1_400, false));
+  const words = atA().map((line) => line.split(' ').slice(3, 5).join(' '));
+  expect(words).toEqual([
+    'out_packet_too_big 1400/1400',
+    'out_packet_too_big 1400/1400',
+    'accepted 400/400',
+    expect.stringMatching(/^accepted 12[89]\d\//),
+    expect.stringMatching(/^accepted 1[123]\d\//),
+  ]);
+  expect(a.drops.get('out_packet_too_big')).toBe(2);
+});

@@ -72,7 +72,11 @@ test('every drop reason of the list, also those that never happened', async () =
 
 test('a peer with its path, session and bytes; what is not known is not there', async () => {
   const peers = [
-    peer(1, { rtt: 12.5, path: { kind: 'direct', edge: null, endpoint: '198.51.100.1:1' } }),
+    peer(1, {
+      rtt: 12.5,
+      mtu: 1_380,
+      path: { kind: 'direct', edge: null, endpoint: '198.51.100.1:1' },
+    }),
     peer(2, { lastHandshake: null, serving: false }),
     peer(3, { lastHandshake: ago(181) }),
   ];
@@ -81,6 +85,8 @@ test('a peer with its path, session and bytes; what is not known is not there', 
   const two = { connector: 'site-2', replica: 'replica-2' };
   expect(read.value('causeway_gateway_peer_rtt_seconds', one)).toBe(0.0125);
   expect(read.value('causeway_gateway_peer_rtt_seconds', two)).toBeUndefined();
+  expect(read.value('causeway_gateway_peer_path_mtu_bytes', one)).toBe(1_380);
+  expect(read.value('causeway_gateway_peer_path_mtu_bytes', two)).toBeUndefined();
   expect(read.value('causeway_gateway_peer_path', { ...one, path: 'direct' })).toBe(1);
   expect(read.value('causeway_gateway_peer_path', { ...one, path: 'relayed' })).toBe(0);
   expect(read.value('causeway_gateway_peer_receive_bytes_total', two)).toBe(2_000);

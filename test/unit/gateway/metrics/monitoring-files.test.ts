@@ -25,7 +25,7 @@ async function gatewayMetrics(): Promise<Exposition> {
   const source = {
     report: async () =>
       status({
-        peers: [peer(1, { rtt: 1 })],
+        peers: [peer(1, { rtt: 1, mtu: 1_420 })],
         routes: ROUTE_STATES.map((state) => {
           return { prefix: `for ${state}`, connector: 'a', priority: 1, state, path: '' };
         }),

@@ -16,6 +16,7 @@ export function peer(n: number, more: Partial<MeshPeer> = {}): MeshPeer {
     mesh: { ipv4: `100.96.0.${n}`, ipv6: `fd00::${n}` },
     path: { kind: 'relayed', edge: 'one', endpoint: '192.0.2.1:51820' },
     rtt: null,
+    mtu: null,
     prefixes: [],
     lastHandshake: ago(10),
     rxBytes: n * 1_000,
