@@ -14,6 +14,7 @@
  *   a rule of nftables drops them on their way out.
  * - `rp_filter` of our interface is not strict: a prefix may be local here and in the mesh in parts.
  */
+import { open } from 'node:fs/promises';
 import type { Prefix } from '../../routing/prefix.ts';
 import { type NftTable, tableName } from '../../tun/nftables.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
@@ -88,7 +89,9 @@ export class HostSettings {
     this.#quiet = [];
     const keep = async (path: string, value: string, unless: () => Promise<boolean>) => {
       if ((await readSysctl(path)) === undefined) return;
-      if (before.get(path) === value || !(await unless())) this.#kept.set(path, value);
+      if (before.get(path) === value) this.#kept.set(path, value);
+      // In a container they may be read-only: packets flow without, and `connector doctor` says it.
+      else if (!(await unless()) && (await isWritable(path))) this.#kept.set(path, value);
     };
     const is = async (path: string, value: string): Promise<boolean> =>
       (await readSysctl(path)) === value;
@@ -125,7 +128,8 @@ export class HostSettings {
         if (name === this.#interfaceName) continue;
         await keep(path, '1', async () => !first || !(await is(path, '1')));
       }
-      await keep(switched, '1', async () => false);
+      // Without this one nothing is forwarded: that it cannot be set is an error.
+      if ((await readSysctl(switched)) !== undefined) this.#kept.set(switched, '1');
     }
   }
 
@@ -134,6 +138,17 @@ export class HostSettings {
       ['all', this.#interfaceName].map((name) => readSysctl(settingsOf(name).reversePath)),
     );
     return Math.max(...values.map(Number)) === 1;
+  }
+}
+
+/** By opening it: what access(2) says does not heed capabilities. */
+async function isWritable(path: string): Promise<boolean> {
+  try {
+    const file = await open(`/proc/sys/${path}`, 'r+');
+    await file.close();
+    return true;
+  } catch {
+    return false;
   }
 }
 
