@@ -30,7 +30,8 @@ async function run(target: string, options: Options): Promise<void> {
   const gateways = await runningGateways(options.interface);
   const { peer, gateway, address } = find(gateways, target, options[6] === true);
   const rtt = peer.rtt === null ? '' : `, ${peer.rtt.toFixed(1)} ms by its own measure`;
-  process.stdout.write(`${peer.connector} ${address}: ${describePath(peer.path)}${rtt}\n`);
+  const mtu = peer.mtu === null ? '' : `, MTU ${peer.mtu}`;
+  process.stdout.write(`${peer.connector} ${address}: ${describePath(peer.path)}${rtt}${mtu}\n`);
   process.exitCode = await ping(address, gateway.interface, options.count);
 }
 

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { PROTOCOL_NAMES, type ProtocolName } from '../control/policy/services.ts';
 import { CausewayError } from '../errors.ts';
-import type { Explanation, Question, Step } from '../gateway/explain/explanation.ts';
+import type { Explanation, Question, Remedy, Step } from '../gateway/explain/explanation.ts';
 import { numberFrom } from './number-argument.ts';
 import { print } from './output.ts';
 import { wrap } from './table.ts';
@@ -94,14 +94,18 @@ function formatStep({ step, state, text, remedy }: Step, width: number): string[
   if (remedy === null) return said;
   const arrow = `${' '.repeat(mark.length)}-> `;
   const under = ' '.repeat(arrow.length);
-  const todo = wrap(remedy.text, WIDTH - arrow.length);
-  const where =
-    remedy.at === null ? '' : ` (${remedy.at === 'edge' ? 'on the edge' : `at ${remedy.at}`})`;
+  const todo = wrap(`${placeOf(remedy)}${remedy.text}`, WIDTH - arrow.length);
   return [
     ...said,
     ...todo.map((line, i) => `${i === 0 ? arrow : under}${line}`),
-    ...remedy.commands.map((command) => `${under}$ ${command}${where}`),
+    // Whole and with nothing behind them, to be copied.
+    ...remedy.commands.map((command) => `${under}$ ${command}`),
   ];
+}
+
+function placeOf({ at }: Remedy): string {
+  if (at === null) return '';
+  return at === 'edge' ? 'On the edge: ' : `At ${at}: `;
 }
 
 function summaryOf(steps: readonly Step[]): string {

@@ -132,15 +132,17 @@ function canMeet({ policy, self, peers, ...rest }: Netmap, other: string): boole
 }
 
 function sessionOf(view: MeshView, replica: string | undefined): Session {
+  const interfaceMtu = view.mtu;
   const peer = reportMesh(view).peers.find((one) => one.replica === replica);
   if (peer === undefined) {
-    return { kind: 'none', path: 'none', rtt: null, mtu: view.mtu, handshake: null };
+    return { kind: 'none', path: 'none', rtt: null, mtu: null, interfaceMtu, handshake: null };
   }
   return {
     kind: peer.path.kind,
     path: describePath(peer.path),
     rtt: peer.rtt,
-    mtu: view.mtu,
+    mtu: peer.mtu,
+    interfaceMtu,
     handshake: handshakeAge(peer),
   };
 }

@@ -19,8 +19,10 @@ export interface Session {
   readonly path: string;
   /** ms; null = not measured. */
   readonly rtt: number | null;
-  /** Of the inner packets, in bytes. */
-  readonly mtu: number;
+  /** Bytes of the largest packet that it carries; null = not found out yet. */
+  readonly mtu: number | null;
+  /** Of the mesh's interface. */
+  readonly interfaceMtu: number;
   /** Seconds ago; null = never. */
   readonly handshake: number | null;
 }

@@ -1,6 +1,7 @@
 /** What this gateway knows of a flow between its site and another: from the netmap in force and the kernel. */
 import type { Netmap } from '../../control/netmap.ts';
 import { numericAddress } from '../../control/policy/address-set.ts';
+import { reportMesh } from '../mesh/mesh-report.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
 import { type NearAndFar, readKernelFacts } from './kernel-facts.ts';
 import { farOf, nearOf, policyOf, type RoutesHere } from './netmap-facts.ts';
@@ -10,7 +11,7 @@ import type { SideFacts } from './side-facts.ts';
  * @param always whether the kernel is asked about what the policy denies, too: for ourselves
  */
 export async function readOwnSide(
-  view: Pick<MeshView, 'kernel' | 'policy' | 'inForce'>,
+  view: MeshView,
   netmap: Netmap,
   interfaceName: string,
   own: NearAndFar,
@@ -18,6 +19,10 @@ export async function readOwnSide(
 ): Promise<SideFacts> {
   const { near, far, flow } = own;
   const policy = policyOf(netmap, view.policy, flow);
+  const farFacts = farOf(netmap, numericAddress(far)!, routesHere(view));
+  const peer = reportMesh(view).peers.find(
+    ({ connector, serving }) => serving && connector === farFacts.chosen?.connector,
+  );
   const isTold = always || policy.verdict === 'allow';
   return {
     connector: netmap.self.name,
@@ -26,8 +31,9 @@ export async function readOwnSide(
     revision: netmap.revision,
     serving: netmap.self.serving,
     near: nearOf(netmap, numericAddress(near)!),
-    far: farOf(netmap, numericAddress(far)!, routesHere(view)),
+    far: farFacts,
     policy,
+    path: peer === undefined ? null : { kind: peer.path.kind, mtu: peer.mtu },
     kernel: isTold ? await readKernelFacts(own, interfaceName) : null,
   };
 }

@@ -123,6 +123,14 @@ export const sideFactsSchema = z.object({
     /** It is not in force as it is: an earlier one is, or nothing passes. */
     fault: z.enum(['earlier', 'closed']).nullable(),
   }),
+  /** To the connector of `far`; null = there is none. */
+  path: z
+    .object({
+      kind: z.enum(['direct', 'relayed', 'none']),
+      /** Bytes of the largest packet that it carries; null = not found out yet. */
+      mtu: z.int().min(0).max(65_535).nullable(),
+    })
+    .nullable(),
   /** Null: not looked at, because the policy denies the flow. */
   kernel: kernelFactsSchema.nullable(),
 });

@@ -39,7 +39,7 @@ test('what failed has its remedy below it, and the commands where to type them',
     "  FAILED  forwarding     net.ipv4.ip_forward is 0: the packets of the site's\n",
   );
   expect(text).toContain(
-    '          -> Switch it on.\n             $ sysctl -w net.ipv4.ip_forward=1 (at b)\n',
+    '          -> At b: Switch it on.\n             $ sysctl -w net.ipv4.ip_forward=1\n',
   );
   expect(text).toContain('It does not pass: forwarding at b, destination at b.\n');
 });
@@ -49,7 +49,9 @@ test('the edge’s commands are the edge’s, long rules are broken at their spa
   const near = { kind: 'pending', prefix: '10.1.0.0/24' } as const;
   const steps = stepsOf({ a: { policy, near }, b: { policy, kernel: null } });
   const text = narrow(formatExplanation(explanation(steps)));
-  expect(text).toContain('$ connector routes approve 10.1.0.0/24 --connector a (on the edge)');
+  expect(text).toContain(
+    '-> On the edge: Approve it.\n             $ connector routes approve 10.1.0.0/24 --connector a\n',
+  );
   expect(text).toContain('  -       return policy  Answers belong to the flow, which is denied.');
 });
 

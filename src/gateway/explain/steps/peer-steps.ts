@@ -9,6 +9,7 @@ import {
   type Silence,
   uncheckedStep,
 } from '../flow-case.ts';
+import type { SideFacts } from '../side-facts.ts';
 
 /** REJECT_AFTER_TIME (WireGuard whitepaper § 6.2) in seconds. */
 const SESSION_LASTS = 180;
@@ -17,7 +18,7 @@ type Other = NonNullable<FlowCase['other']>;
 
 export function pathStep(at: string, { name, told }: Other, session: Session): Step {
   const step = 'path';
-  const { kind, path, rtt, mtu, handshake } = session;
+  const { kind, path, rtt, handshake } = session;
   if (kind === 'none') {
     const text = `There is no path to ${name}: no edge is known by an address that could relay.`;
     const remedy = '`connector status` says what is wrong with the edge.';
@@ -31,12 +32,26 @@ export function pathStep(at: string, { name, told }: Other, session: Session): S
   const parts = [
     path,
     ...(rtt === null ? [] : [`RTT ${rtt.toFixed(1)} ms`]),
-    `MTU ${mtu}`,
+    describeMtu(session),
     `last handshake ${handshake} s ago`,
   ];
-  const text = `To ${name} ${parts.join(', ')}.`;
+  const text = `To ${name} ${parts.join(', ')}.${'facts' in told ? describeBack(told.facts, session) : ''}`;
   if (handshake <= SESSION_LASTS || 'facts' in told) return okStep(step, at, text);
   return failedStep({ step, at, text: `${text} That session is over.` }, remedy, 'edge');
+}
+
+function describeMtu({ mtu, interfaceMtu }: Session): string {
+  return mtu === null ? `MTU not known yet, ${interfaceMtu} at most` : `MTU ${mtu}`;
+}
+
+/** Each direction has its own path; what is the same is not said twice. */
+function describeBack({ path: back }: SideFacts, { kind, mtu }: Session): string {
+  if (back === null || back.kind === 'none') return '';
+  const differs = [
+    ...(back.kind === kind ? [] : [back.kind]),
+    ...(back.mtu === null || back.mtu === mtu ? [] : [`MTU ${back.mtu}`]),
+  ];
+  return differs.length === 0 ? '' : ` The way back is another: ${differs.join(', ')}.`;
 }
 
 /**

@@ -60,6 +60,7 @@ export function sideFacts(n: number, far: number, more: Partial<SideFacts> = {})
       local: null,
     },
     policy: { version: 0, verdict: 'allow', rule: null, fault: null },
+    path: { kind: 'relayed', mtu: 1_280 },
     kernel: kernelFacts(n, far),
     ...more,
   });
@@ -104,6 +105,7 @@ export function stepsOf(plan: CasePlan = {}): Step[] {
       path: 'relayed via edge (192.0.2.1:51820)',
       rtt: 12.34,
       mtu: 1_280,
+      interfaceMtu: 1_420,
       handshake: 9,
       ...plan.session,
     },

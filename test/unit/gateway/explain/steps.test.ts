@@ -1,7 +1,16 @@
 /** Each fault that facts can show: just its step fails, in words that say what to do. */
 import { describe, expect, test } from 'vitest';
 import type { KernelFacts } from '../../../../src/gateway/explain/side-facts.ts';
-import { DESTINATION, failedOf, fault, kernelFacts, refused, sent, stepsOf } from './facts.ts';
+import {
+  type CasePlan,
+  DESTINATION,
+  failedOf,
+  fault,
+  kernelFacts,
+  refused,
+  sent,
+  stepsOf,
+} from './facts.ts';
 
 /** Site b with another kernel. */
 function atB(more: Partial<KernelFacts>) {
@@ -24,6 +33,14 @@ describe('nothing is wrong', () => {
     expect(steps.find(({ step }) => step === 'path')?.text).toBe(
       'To b relayed via edge (192.0.2.1:51820), RTT 12.3 ms, MTU 1280, last handshake 9 s ago.',
     );
+  });
+
+  test('the way back may be another, and an MTU may not be known yet', () => {
+    const path = (plan: CasePlan) => stepsOf(plan).find(({ step }) => step === 'path')?.text;
+    expect(path({ b: { path: { kind: 'direct', mtu: 1_400 } } })).toContain(
+      's ago. The way back is another: direct, MTU 1400.',
+    );
+    expect(path({ session: { mtu: null } })).toContain('MTU not known yet, 1420 at most');
   });
 
   test('in mirror, the path is seen from here', () => {
