@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { DEFAULT_DATA_DIRECTORY } from '../edge/paths.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
@@ -50,6 +51,7 @@ async function run(options: Options, command: Command): Promise<void> {
     version: packageVersion(),
     interfaceName: settings.interface,
     stateDirectory: settings.stateDir,
+    edgeDirectory: DEFAULT_DATA_DIRECTORY,
     configuration: config === undefined ? undefined : resolve(config),
     secretFiles: [tokenFile, TOKEN_FILE].filter((name) => name !== '-'),
     environment: process.env,

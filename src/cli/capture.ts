@@ -87,10 +87,12 @@ async function record(client: CaptureClient, sink: Sink, options: Options): Prom
   let written = 0;
   try {
     process.stderr.write(`capturing on ${client.interfaceName}; end with Ctrl-C\n`);
-    for await (const packet of client.packets()) {
+    for await (const packets of client.packets()) {
       if (written >= most) continue;
-      await sink.packet(packet);
-      if (++written === most) stop();
+      const wanted = packets.slice(0, most - written);
+      await sink.packets(wanted);
+      written += wanted.length;
+      if (written >= most) stop();
     }
     const { captured = written, lost = 0 } = client.totals ?? {};
     await sink.end({ start, end: Date.now(), received: captured + lost, lost, written });
@@ -114,7 +116,7 @@ async function record(client: CaptureClient, sink: Sink, options: Options): Prom
 
 /** Where packets go. */
 interface Sink {
-  packet(packet: NamedPacket): Promise<void>;
+  packets(packets: readonly NamedPacket[]): Promise<void>;
   end(totals: Parameters<typeof pcapngStatistics>[0]): Promise<void>;
 }
 
@@ -122,14 +124,22 @@ async function openSink(options: Options, interfaceName: string): Promise<Sink> 
   const { write, json } = options;
   if (write === undefined) {
     return {
-      packet: (packet) => output(`${json ? jsonLine(packet) : packetLine(packet)}\n`),
+      packets: (packets) => {
+        const line = json ? jsonLine : packetLine;
+        return output(packets.map((packet) => `${line(packet)}\n`).join(''));
+      },
       end: async () => {},
     };
   }
   const file = write === '-' ? undefined : (await openPrivateOutput(write)).file;
   const put = async (bytes: Uint8Array): Promise<void> => {
-    if (file === undefined) await output(bytes);
-    else await file.write(bytes);
+    if (file === undefined) return output(bytes);
+    try {
+      await file.writeFile(bytes);
+    } catch (error) {
+      const message = `${write} takes no more: ${(error as Error).message}. It has what came before.`;
+      throw new CausewayError('FILE_ACCESS', message, { cause: error });
+    }
   };
   const about: CaptureDescription = {
     application: `connector ${packageVersion()}`,
@@ -141,7 +151,15 @@ async function openSink(options: Options, interfaceName: string): Promise<Sink> 
   };
   await put(pcapngHeader(about));
   return {
-    packet: (packet) => put(pcapngPacket({ ...packet, comment: commentOf(packet) })),
+    packets: (packets) => {
+      return put(
+        Buffer.concat(
+          packets.map((packet) => {
+            return pcapngPacket({ ...packet, comment: commentOf(packet) });
+          }),
+        ),
+      );
+    },
     end: async (totals) => {
       await put(pcapngStatistics(totals));
       await file?.close();

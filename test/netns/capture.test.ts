@@ -165,7 +165,11 @@ netnsSuite('capture and metrics', ['nft', 'tcpdump'], () => {
     await first.stop('SIGKILL');
     const link = await attempt('--write', '/proc/self/exe', '--duration', '1');
     expect(link.stderr).toContain('[FILE_ACCESS]');
-    const after = await attempt('--duration', '1');
+    const pinging = a.host.start(['ping', '-n', '-i', '0.1', b.address[4]]);
+    const full = await attempt('--write', '/dev/full');
+    await pinging.stop('SIGINT');
+    expect([full.code, full.stderr]).toEqual([1, expect.stringMatching(/ENOSPC.*\[FILE_ACCESS\]/)]);
+    const after = await attempt('--duration', '1', '--filter', 'port 1');
     expect([after.code, after.stdout]).toEqual([0, '']);
   });
 

@@ -38,7 +38,7 @@ export async function writeBugreport(options: BugreportOptions): Promise<Bugrepo
   const { stateDirectory, secretFiles, environment, version } = options;
   const secrets = await ownSecrets({
     stateDirectory,
-    files: secretFiles,
+    files: [...secretFiles, join(options.edgeDirectory, 'edge.key')],
     configurations: [`/etc/wireguard/${options.interfaceName}.conf`],
     environment,
   });

@@ -1,5 +1,5 @@
 /** What a report has: commands and files by name, of the mesh, of the kernel, of the service. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULT_CONFIGURATION_FILE } from '../mesh/settings.ts';
 import { RUNTIME_ROOT } from '../runtime-directory.ts';
@@ -18,6 +18,8 @@ export type ReportItem =
 export interface ReportScope {
   readonly interfaceName: string;
   readonly stateDirectory: string;
+  /** Of an edge on this host; need not be there. */
+  readonly edgeDirectory: string;
   /** Undefined = the one at the default place. */
   readonly configuration: string | undefined;
   /** How this program is started: for its own commands. */
@@ -28,7 +30,14 @@ export interface ReportScope {
 const LOG_LINES = '2000';
 
 export function reportItems(scope: ReportScope): ReportItem[] {
-  return [...ofMesh(scope), ...ofKernel(scope), ...ofFirewall(scope), ...ofServices(), ...ofHost()];
+  return [
+    ...ofMesh(scope),
+    ...ofEdge(scope),
+    ...ofKernel(scope),
+    ...ofFirewall(scope),
+    ...ofServices(),
+    ...ofHost(),
+  ];
 }
 
 function ofMesh(scope: ReportScope): ReportItem[] {
@@ -48,9 +57,25 @@ function ofMesh(scope: ReportScope): ReportItem[] {
     { name: 'mesh/connector.toml', file: configuration ?? DEFAULT_CONFIGURATION_FILE },
     { name: 'mesh/identity.json', file: join(stateDirectory, 'identity.json') },
     { name: 'mesh/netmap.json', file: join(stateDirectory, 'netmap.json') },
-    { name: 'mesh/state-directory.txt', command: ['ls', '-la', stateDirectory] },
-    { name: 'mesh/runtime-directory.txt', command: ['ls', '-laR', RUNTIME_ROOT] },
+    { name: 'mesh/state-directory.txt', command: ['ls', '-la', `${stateDirectory}/`] },
+    { name: 'mesh/runtime-directory.txt', command: ['ls', '-laR', `${RUNTIME_ROOT}/`] },
     ...notesOfSetups(),
+  ];
+}
+
+/** Where there is one on this host. Nothing of its registry but what its commands show. */
+function ofEdge({ edgeDirectory, program }: ReportScope): ReportItem[] {
+  if (!existsSync(edgeDirectory)) return [];
+  const own = (name: string, ...args: string[]): ReportItem => {
+    return { name: `edge/${name}`, command: [...program, ...args, '--edge', edgeDirectory] };
+  };
+  return [
+    own('status.txt', 'edge', 'status'),
+    own('connectors.txt', 'ls'),
+    own('routes.txt', 'routes', 'ls'),
+    { name: 'edge/edge.json', file: join(edgeDirectory, 'edge.json') },
+    { name: 'edge/options.txt', file: '/etc/default/causeway-edge' },
+    { name: 'edge/directory.txt', command: ['ls', '-la', `${edgeDirectory}/`] },
   ];
 }
 

@@ -62,8 +62,11 @@ export class CaptureClient {
     this.#socket.destroy();
   }
 
-  /** Until the capture has ended. What is not read waits in the data plane, as far as there is room. */
-  async *packets(): AsyncGenerator<NamedPacket> {
+  /**
+   * Packets as they come, some at a time, until the capture has ended. What is not read waits in the data
+   * plane, as far as there is room.
+   */
+  async *packets(): AsyncGenerator<readonly NamedPacket[]> {
     yield* this.#read();
     try {
       for await (const bytes of this.#socket) {
@@ -77,16 +80,16 @@ export class CaptureClient {
     }
   }
 
-  *#read(): Generator<NamedPacket> {
+  *#read(): Generator<readonly NamedPacket[]> {
     for (let frame = this.#frames.next(); frame !== undefined; frame = this.#frames.next()) {
       if (frame.kind === FRAME_JSON) {
         const news = JSON.parse(frame.payload.toString()) as CaptureNews;
         if ('peer' in news) this.#names.set(news.peer, news.name);
         else this.totals = news;
       } else if (frame.kind === FRAME_RECORDS) {
-        for (const packet of packetsIn(frame.payload)) {
-          yield { ...packet, peerName: this.#names.get(packet.peer) };
-        }
+        yield Array.from(packetsIn(frame.payload), (packet) => {
+          return { ...packet, peerName: this.#names.get(packet.peer) };
+        });
       }
     }
   }
