@@ -4,9 +4,11 @@
  *   host a ── gateway a ── nat ── internet ── nat ── gateway b ── host b
  *   10.1.0.10                        │                          10.2.0.10
  *                                  edge
+ *
+ * One mesh from the first test to the last: each puts its own policy into force.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import type { Process } from '../../lab/process.ts';
@@ -30,8 +32,11 @@ const OFFICE_TO_PLANT = `{
   ],
 }`;
 
-async function setPolicy(mesh: MeshLab, text: string, ...options: string[]): Promise<void> {
-  await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text), ...options);
+/** Sets a policy; its version. */
+async function setPolicy(mesh: MeshLab, text: string): Promise<number> {
+  const file = mesh.edge.file('policy.json', text);
+  const answer = await mesh.connector('policy', 'set', file, '--json');
+  return (JSON.parse(answer) as { version: number }).version;
 }
 
 async function statusOf(site: Site): Promise<MeshStatus> {
@@ -78,27 +83,29 @@ async function echoes(stream: Process, seconds = 20): Promise<void> {
   await back;
 }
 
-async function twoSites(): Promise<MeshLab> {
-  const mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
-  await mesh.startEdge();
-  await Promise.all(mesh.sites.map(({ host }) => startService(host, PORT)));
-  return mesh;
-}
-
 netnsSuite('policy', ['nft', 'bash'], () => {
+  let mesh: MeshLab;
+  let a: Site;
+  let b: Site;
+  /** Of the gateway of a, before anything of ours ran there. */
+  let untouched: string;
+  beforeAll(async () => {
+    mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    [a, b] = mesh.sites as [Site, Site];
+    untouched = await networkState(a.gateway);
+    await Promise.all([mesh.startEdge(), ...[a, b].map(({ host }) => startService(host, PORT))]);
+    await mesh.joinAll();
+  });
+  afterAll(() => mesh?.[Symbol.asyncDispose]());
+
   test('allows, denies and lets answers through, with true sources', {
     timeout: SECONDS,
   }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    const before = await networkState(a.gateway);
-    await mesh.joinAll();
     await reach(a.host, b.address[4]);
     expect(await opensTcp(b, a, 4)).toBe(true);
     expect((await statusOf(a)).policy).toBeNull();
 
-    await setPolicy(mesh, OFFICE_TO_PLANT);
-    await enforced(mesh, 1);
+    await enforced(mesh, await setPolicy(mesh, OFFICE_TO_PLANT));
     for (const family of [4, 6] as const) {
       const there = new ServiceClient(a.host, b.address[family], PORT);
       expect((await there.who('tcp')).from).toBe(a.address[family]);
@@ -113,7 +120,7 @@ netnsSuite('policy', ['nft', 'bash'], () => {
 
     const { policy, problems } = await statusOf(b);
     expect(problems).toEqual([]);
-    expect(policy).toMatchObject({ version: 1, default: 'deny', rules: 2 });
+    expect(policy).toMatchObject({ default: 'deny', rules: 2 });
     expect(policy!.counters.denied).toBeGreaterThan(0);
     const flow = { source: b.address[4], destination: a.address[4], protocol: 'tcp', port: PORT };
     expect(policy!.recent).toContainEqual(expect.objectContaining({ ...flow, rule: null }));
@@ -121,63 +128,58 @@ netnsSuite('policy', ['nft', 'bash'], () => {
     expect(explained).toMatch(/verdict: +deny\n/);
 
     await a.down();
-    expect(await networkState(a.gateway)).toBe(before);
+    expect(await networkState(a.gateway)).toBe(untouched);
+    await a.up();
+    await reach(a.host, b.address[4]);
   });
 
   test('a change is in force at once, also for what is open', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await mesh.joinAll();
     const stream = new ServiceClient(a.host, b.address[4], PORT).stream();
     await stream.line(/from/);
-    await setPolicy(mesh, OFFICE_TO_PLANT);
-    await enforced(mesh, 1);
+    const first = await setPolicy(mesh, OFFICE_TO_PLANT);
+    await enforced(mesh, first);
     await echoes(stream);
     // Other rules, and the connection goes on.
     const other = OFFICE_TO_PLANT.replace('[7, "8000-8010"]', '7').replace(
       '"rules": [',
       '"rules": [ { "action": "deny", "from": "10.1.0.0/24", "protocol": "tcp", "ports": 22 }, { "action": "log", "to": "b" },',
     );
-    await setPolicy(mesh, other);
-    await enforced(mesh, 2);
+    await enforced(mesh, await setPolicy(mesh, other));
     await echoes(stream);
     // Denied: neither new nor open connections pass.
     const none = '{ "default": "deny", "rules": [{ "action": "allow", "protocol": "icmp" }] }';
-    await setPolicy(mesh, none);
-    await enforced(mesh, 3);
+    const denying = await setPolicy(mesh, none);
+    await enforced(mesh, denying);
     expect(await opensTcp(a, b, 4)).toBe(false);
     await expect(echoes(stream, 2)).rejects.toThrow();
     expect(await isSilent(a.host, b.address[4])).toBe(false);
-    await mesh.connector('policy', 'rollback', '1');
-    await enforced(mesh, 4);
+    await mesh.connector('policy', 'rollback', `${first}`);
+    await enforced(mesh, denying + 1);
     // What was lost meanwhile is sent again.
     await stream.line(new RegExp(`^line ${lines}$`), 20);
     await echoes(stream);
     // A gateway that starts from its cache enforces before anything passes.
     await b.down();
     await b.up();
-    expect((await statusOf(b)).policy).toMatchObject({ version: 4 });
+    expect((await statusOf(b)).policy).toMatchObject({ version: denying + 1 });
     expect(await opensTcp(b, a, 4)).toBe(false);
     expect(await opensTcp(a, b, 4)).toBe(true);
   });
 
   test('what the policy denies is logged with its true source', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await a.up('--token', await mesh.create(a));
-    const token = await mesh.create(b);
-    const up = [CONNECTOR, 'up', '--foreground', '--state-dir', b.stateDirectory, '--token', token];
+    await b.down();
+    const up = [CONNECTOR, 'up', '--foreground', '--state-dir', b.stateDirectory];
     const gateway = b.gateway.start(up, { LOG_LEVEL: 'info' });
     await gateway.line(/netmap in force/, 20);
-    await reach(a.host, b.address[4], 20);
-    await setPolicy(
+    const version = await setPolicy(
       mesh,
       `{ "default": "allow", "rules": [
            { "action": "log", "to": "b", "protocol": "tcp" },
            { "action": "deny", "from": "b", "to": "10.1.0.0/24", "protocol": "udp", "ports": "1-100" },
          ] }`,
     );
-    await enforced(mesh, 1);
+    await enforced(mesh, version);
+    await reach(a.host, b.address[4], 20);
     const denied = gateway.line(/^.*denied by the policy.*$/, 20);
     expect(await answersUdp(b, a, 4)).toBe(false);
     expect(JSON.parse((await denied)[0])).toMatchObject({
@@ -186,15 +188,13 @@ netnsSuite('policy', ['nft', 'bash'], () => {
     const logged = gateway.line(/^.*logged by the policy.*$/, 20);
     expect(await opensTcp(a, b, 4)).toBe(true);
     expect(JSON.parse((await logged)[0])).toMatchObject({ source: a.address[4], rules: [1] });
+    await gateway.stop();
+    await b.up();
   });
 
   test('without nft a gateway under a policy lets nothing pass', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await mesh.joinAll();
     await reach(a.host, b.address[4]);
-    await setPolicy(mesh, OFFICE_TO_PLANT);
-    await enforced(mesh, 1);
+    await enforced(mesh, await setPolicy(mesh, OFFICE_TO_PLANT));
     await b.down();
     const up = `mount --bind /bin/false /usr/sbin/nft && exec ${CONNECTOR} up --state-dir ${b.stateDirectory}`;
     await b.gateway.run(['sh', '-c', up]);
