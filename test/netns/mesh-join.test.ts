@@ -127,6 +127,9 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
       { connector: 'b', path: { kind: 'relayed', edge: 'edge' }, rtt: expect.any(Number) },
     ]);
     expect(status.problems).toEqual([]);
+    const printed = JSON.parse(await a.gateway.run([CONNECTOR, 'status', '--json']));
+    const { pid, mesh: own, routes } = status;
+    expect(printed).toMatchObject([{ pid, mesh: own, routes }]);
     const said = await a.gateway.run([CONNECTOR, 'ping', 'b', '-c', '1']);
     expect(said).toContain(`relayed via edge (${EDGE[4]}:51820)`);
     expect(said).toContain('1 received');
