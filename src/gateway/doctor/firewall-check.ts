@@ -3,7 +3,7 @@
  * tunnel's own datagrams to the edges and their answers back. Pure.
  */
 import { formatAddress } from '../../routing/address.ts';
-import { type Prefix, prefixOf } from '../../routing/prefix.ts';
+import { containsAddress, type Prefix, prefixOf } from '../../routing/prefix.ts';
 import { parseEndpoint } from '../endpoint-text.ts';
 import type { FilterChain, ProbePacket } from './filter-model.ts';
 import { FilterWalk, type Passage } from './filter-verdict.ts';
@@ -15,6 +15,8 @@ import type { GatewayScope } from './scope.ts';
 
 const TCP = 6;
 const UDP = 17;
+/** ICMP and ICMPv6. */
+const ICMP = { 4: 1, 6: 58 } as const;
 /** Interfaces of a site that are tried, for each family. */
 const MOST_LINKS = 8;
 
@@ -38,12 +40,20 @@ export function checkForwardFilters(scope: GatewayScope, facts: HostFacts): Find
   const said = asked.flatMap((chain) => {
     const stopped = probes
       .filter(({ packet }) => concerns(chain, packet.family))
-      .map((probe) => ({ probe, passage: walk.passage(chain, probe.packet) }))
+      .map((probe) => ({ probe, passage: passageOf(walk, chain, probe.packet) }))
       .filter(({ passage }) => passage !== 'passes');
     return stopped.length === 0 ? [] : describe(chain, stopped, chains, scope.interfaceName);
   });
   if (unread !== undefined) said.push(skipped('firewall', `Not all could be read: ${unread}.`));
   return said.length > 0 ? said : [ok('firewall', 'Every chain lets them pass.')];
+}
+
+/** Of TCP; where that passes and UDP or ICMP do not, it is a part that does. */
+function passageOf(walk: FilterWalk, chain: FilterChain, packet: ProbePacket): Passage {
+  const passage = walk.passage(chain, packet);
+  if (passage !== 'passes') return passage;
+  const others = [UDP, ICMP[packet.family]].map((protocol) => ({ ...packet, protocol }));
+  return others.every((other) => walk.passage(chain, other) === 'passes') ? 'passes' : 'partly';
 }
 
 function concerns({ family }: FilterChain, version: 4 | 6): boolean {
@@ -56,7 +66,11 @@ function describe(
   chains: readonly FilterChain[],
   interfaceName: string,
 ): Finding[] {
-  const { product, commands, fixes } = forwardRemedy(chain, chains, interfaceName);
+  const links = stopped.map(({ probe: { packet } }) =>
+    chain.hook === 'postrouting' ? packet.out : packet.in,
+  );
+  const known = [...new Set(links)].filter((link) => link !== undefined);
+  const { product, commands, fixes } = forwardRemedy(chain, chains, interfaceName, known);
   const partly = stopped.every(({ passage }) => passage === 'partly');
   const what = partly ? 'lets only some of the packets pass' : 'drops what it does not accept';
   const ways = [...new Set(stopped.map(({ probe }) => probe.says))];
@@ -131,9 +145,9 @@ export function checkOwnFilters({ relays }: GatewayScope, facts: HostFacts): Fin
   for (const { name, endpoint } of relays) {
     const to = parseEndpoint(endpoint, () => 0);
     if (to === undefined) continue;
-    const out = facts.routes.find(
-      ({ prefix }) => prefix.family === to.family && prefix.length === 0,
-    )?.interfaceName;
+    const out = facts.routes
+      .filter(({ prefix }) => containsAddress(prefix, to.address))
+      .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.interfaceName;
     const nothing = { source: undefined, destination: undefined };
     const common = { ...nothing, family: to.family, protocol: UDP } as const;
     const there: ProbePacket = {

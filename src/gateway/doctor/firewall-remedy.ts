@@ -11,32 +11,57 @@ export interface FirewallRemedy {
 }
 
 /**
- * @param chain a base chain at the forward hook that drops
+ * @param chain a base chain on the way of forwarded packets that drops
  * @param chains all of the host
+ * @param interfaceName of the mesh
+ * @param links by which the packets that it drops come, or leave
  */
 export function forwardRemedy(
   chain: FilterChain,
   chains: readonly FilterChain[],
   interfaceName: string,
+  links: readonly string[] = [interfaceName],
 ): FirewallRemedy {
   const beside = chains.filter(
     ({ tool, family, table }) =>
       tool === chain.tool && family === chain.family && table === chain.table,
   );
+  const isForward = chain.hook === 'forward';
   if (chain.tool === 'nft') {
-    return chain.table === 'firewalld' ? firewalld(interfaceName) : plainNft(chain, interfaceName);
+    const isTheirs = isForward && chain.table === 'firewalld';
+    return isTheirs ? firewalld(interfaceName) : plainNft(chain, interfaceName, links);
   }
-  const program = iptablesProgram(chain);
+  if (!isForward) return plainIptables(chain, interfaceName, links);
   if (beside.some(({ name }) => name === 'DOCKER-USER')) {
-    return docker(program, interfaceName);
+    return docker(iptablesProgram(chain), interfaceName);
   }
   if (beside.some(({ name }) => name.startsWith('ufw'))) return ufw(interfaceName);
   if (beside.some(({ name }) => name === 'FORWARD_direct')) return firewalld(interfaceName);
-  return {
-    product: 'iptables',
-    commands: ways(interfaceName).map((way) => `${program} -I ${chain.name} ${way} -j ACCEPT`),
-    fixes: [],
-  };
+  return plainIptables(chain, interfaceName, links);
+}
+
+/**
+ * Where a rule at that hook meets the packets: before the routing only the interface that they come by
+ * is known, after it the one that they leave by says enough.
+ */
+function placesOf({ hook }: FilterChain, interfaceName: string, links: readonly string[]) {
+  if (hook === 'prerouting') return links.map((link) => ['in', link] as const);
+  if (hook === 'postrouting') return links.map((link) => ['out', link] as const);
+  return [['in', interfaceName] as const, ['out', interfaceName] as const];
+}
+
+/** A rule for a table that is not the filter's must say so. */
+function plainIptables(
+  chain: FilterChain,
+  interfaceName: string,
+  links: readonly string[],
+): FirewallRemedy {
+  const table = chain.table === 'filter' ? '' : ` -t ${chain.table}`;
+  const rule = `${iptablesProgram(chain)}${table} -I ${chain.name}`;
+  const commands = placesOf(chain, interfaceName, links).map(
+    ([way, link]) => `${rule} ${way === 'in' ? '-i' : '-o'} ${link} -j ACCEPT`,
+  );
+  return { product: 'iptables', commands, fixes: [] };
 }
 
 function ways(interfaceName: string): [string, string] {
@@ -94,12 +119,14 @@ function firewalld(interfaceName: string): FirewallRemedy {
   };
 }
 
-function plainNft({ family, table, name }: FilterChain, interfaceName: string): FirewallRemedy {
-  return {
-    product: 'nftables',
-    commands: ['iifname', 'oifname'].map(
-      (way) => `nft insert rule ${family} ${table} ${name} ${way} ${interfaceName} accept`,
-    ),
-    fixes: [],
-  };
+function plainNft(
+  chain: FilterChain,
+  interfaceName: string,
+  links: readonly string[],
+): FirewallRemedy {
+  const rule = `nft insert rule ${chain.family} ${chain.table} ${chain.name}`;
+  const commands = placesOf(chain, interfaceName, links).map(
+    ([way, link]) => `${rule} ${way === 'in' ? 'iifname' : 'oifname'} ${link} accept`,
+  );
+  return { product: 'nftables', commands, fixes: [] };
 }

@@ -8,6 +8,7 @@ import {
   type HostLink,
   settingsOf,
 } from '../../../../src/gateway/doctor/host-facts.ts';
+import { parseIptablesSave } from '../../../../src/gateway/doctor/iptables-save.ts';
 import { isOlder } from '../../../../src/gateway/doctor/programs-check.ts';
 import type { GatewayScope } from '../../../../src/gateway/doctor/scope.ts';
 import { settingName } from '../../../../src/gateway/doctor/setting-fix.ts';
@@ -176,6 +177,22 @@ describe('packet filters', () => {
           /FORWARD of iptables .* from lan0 \(10\.1\.0\.1\) to causeway0 .* from causeway0 /,
         ),
         fixable: true,
+      },
+    ]);
+  });
+
+  test('a chain that lets TCP alone pass lets some pass; before the routing only the way in is known', () => {
+    const text = ['*raw', ':PREROUTING DROP [0:0]', '-A PREROUTING -p tcp -j ACCEPT', 'COMMIT'];
+    const chains = parseIptablesSave(text.join('\n'), 6, 'iptables');
+    expect(faults({ filters: { chains, unread: undefined } })).toMatchObject([
+      {
+        check: 'firewall',
+        status: 'warning',
+        says: expect.stringContaining('lets only some of the packets pass'),
+        remedy: [
+          'ip6tables -t raw -I PREROUTING -i lan0 -j ACCEPT',
+          'ip6tables -t raw -I PREROUTING -i causeway0 -j ACCEPT',
+        ],
       },
     ]);
   });
