@@ -70,6 +70,7 @@ async function follow(mesh: MeshLab, explanation: Explanation, ...more: string[]
 interface Fault {
   readonly what: string;
   readonly steps: readonly string[];
+  readonly flow?: readonly [string, string];
   readonly break: (mesh: MeshLab) => Promise<void>;
   /** After the remedy, what the test itself has to put back. */
   readonly tidy?: (mesh: MeshLab) => Promise<void>;
@@ -81,6 +82,12 @@ const FAULTS: readonly Fault[] = [
     what: 'forwarding is off at the far side',
     steps: ['forwarding at b'],
     break: (mesh) => b(mesh).sysctl({ 'net.ipv4.ip_forward': 0 }),
+  },
+  {
+    what: 'the same for IPv6',
+    steps: ['forwarding at b'],
+    flow: ['fd01::10', 'fd02::10'],
+    break: (mesh) => b(mesh).sysctl({ 'net.ipv6.conf.all.forwarding': 0 }),
   },
   {
     what: 'a firewall of the far side drops what it does not know',
@@ -202,17 +209,35 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
     await strangers(siteA, siteB);
 
     // Addresses of nobody, of this site, of the others.
-    expect(failed(await explain(siteA, SOURCE, '10.99.0.1'))).toEqual(['route at a']);
-    expect(failed(await explain(siteA, SOURCE, '10.1.0.11'))).toEqual(['here at a']);
-    expect(failed(await explain(siteA, DESTINATION, '10.2.0.11'))).toEqual(['here at a']);
-    expect(failed(await explain(siteB, '10.99.0.1', DESTINATION))).toContain('accept at b');
+    const others = await Promise.all([
+      explain(siteA, SOURCE, '10.99.0.1'),
+      explain(siteA, SOURCE, '10.1.0.11'),
+      explain(siteA, DESTINATION, '10.2.0.11'),
+      explain(siteB, '10.99.0.1', DESTINATION),
+      // Of the far site, and no host.
+      explain(siteA, SOURCE, '10.2.0.99'),
+    ]);
+    expect(others.map((other) => failed(other).join())).toEqual([
+      ...['route at a', 'here at a', 'here at a', 'accept at b,return route at b'],
+      'destination at b',
+    ]);
 
-    for (const { what, steps: wanted, break: breakIt, tidy } of FAULTS) {
+    // A firewall where questions come in: the daemon is there all the same.
+    await siteB.gateway.nft(`table inet shut {
+      chain input { type filter hook input priority 0; tcp dport ${DIAGNOSIS_PORT} drop; }
+    }`);
+    const shut = await explain(siteA, SOURCE, DESTINATION);
+    expect(failed(shut)).toEqual(['gateway at b']);
+    expect(stepOf(shut, 'gateway', 'b').text).toContain('Its daemon is there');
+    await siteB.gateway.nft('delete table inet shut');
+
+    for (const { what, steps: wanted, flow = [SOURCE, DESTINATION], ...fault } of FAULTS) {
+      const { break: breakIt, tidy } = fault;
       await breakIt(mesh);
-      const broken = await explains(siteA, wanted);
+      const broken = await explains(siteA, wanted, ...flow);
       await follow(mesh, broken);
-      await explains(siteA, []);
-      await reach(siteA.host, DESTINATION).catch((error: unknown) => {
+      await explains(siteA, [], ...flow);
+      await reach(siteA.host, flow[1]).catch((error: unknown) => {
         throw new Error(what, { cause: error });
       });
       await tidy?.(mesh);

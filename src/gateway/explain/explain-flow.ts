@@ -17,7 +17,7 @@ import type { FlowCase, Session, Side, Silence } from './flow-case.ts';
 import { farOf, whoseIs } from './netmap-facts.ts';
 import { readOwnSide, routesHere } from './own-side.ts';
 import { flowSteps } from './steps/flow-steps.ts';
-import { bothHere, nobodyHere, nothingKnown } from './steps/here-steps.ts';
+import { bothHere, nobodyHere, nothingKnown, standingBy } from './steps/here-steps.ts';
 
 /**
  * @param view the gateway as it is when it is called
@@ -45,6 +45,7 @@ export async function explainFlow(view: () => MeshView, input: unknown): Promise
     ok: steps.every(({ state }) => state === 'ok'),
     steps: [...steps],
   });
+  if (!netmap.self.serving) return answer(true, [standingBy(netmap)]);
   if (source.here && destination.here) return answer(true, [bothHere(netmap, asked)]);
   if (!source.here && !destination.here) {
     return answer(false, [nobodyHere(netmap, asked, source.others, destination.others)]);
@@ -68,6 +69,8 @@ async function explainEnds(
     routesHere(now),
   );
   const peer = netmap.peers.find(({ name, serving }) => serving && name === chosen?.connector);
+  const heard = (): number => receivedFrom(view(), peer?.replica);
+  const before = heard();
   const own = { near, far, flow: asked.flow, departs: isOrigin };
   const interfaceName = now.snapshot.interfaceName;
   const [facts, told] = await Promise.all([
@@ -85,7 +88,7 @@ async function explainEnds(
     other:
       peer === undefined || told === undefined
         ? undefined
-        : { name: peer.name, told: sideOf(told, peer, netmap, here) },
+        : { name: peer.name, told: sideOf(told, peer, { netmap, here, alive: heard() > before }) },
     session: sessionOf(view(), peer?.replica),
     ruleText: (number) => {
       const rule = netmap.policy?.rules[number - 1];
@@ -108,7 +111,14 @@ function ask({ self }: Netmap, peer: Peer, { source, destination, flow }: AskedF
   });
 }
 
-function sideOf(asked: Asked, peer: Peer, netmap: Netmap, here: Side): Side | Silence {
+interface Asking {
+  readonly netmap: Netmap;
+  readonly here: Side;
+  /** Something came from the peer since. */
+  readonly alive: boolean;
+}
+
+function sideOf(asked: Asked, peer: Peer, { netmap, here, alive }: Asking): Side | Silence {
   if ('facts' in asked) {
     const { facts } = asked;
     // It speaks for itself only.
@@ -117,7 +127,7 @@ function sideOf(asked: Asked, peer: Peer, netmap: Netmap, here: Side): Side | Si
   }
   const { kind } = asked;
   if (kind === 'not-yours' || kind === 'not-ours') return { kind, revision: asked.revision };
-  return kind === 'timeout' ? { kind, denied: !canMeet(netmap, peer.connector) } : { kind };
+  return kind === 'timeout' ? { kind, denied: !canMeet(netmap, peer.connector), alive } : { kind };
 }
 
 /** Whether the policy leaves anything that could pass between the two, so that an edge relays for them. */
@@ -129,6 +139,11 @@ function canMeet({ policy, self, peers, ...rest }: Netmap, other: string): boole
   const [a, b] = [pairs?.classes.get(self.connector), pairs?.classes.get(other)];
   const row = a === undefined ? undefined : pairs?.rows[a];
   return row === undefined || b === undefined || hasBit(row, b);
+}
+
+/** Bytes; a daemon that is there answers path frames at least. */
+function receivedFrom(view: MeshView, replica: string | undefined): number {
+  return reportMesh(view).peers.find((one) => one.replica === replica)?.rxBytes ?? 0;
 }
 
 function sessionOf(view: MeshView, replica: string | undefined): Session {

@@ -13,6 +13,13 @@ export function nothingKnown(at: string): Step {
   return failedStep({ step: STEP, at, text }, remedy, at);
 }
 
+/** Its mesh IP is the other replica's too, and so are the answers. */
+export function standingBy({ self }: Netmap): Step {
+  const { name: at } = self;
+  const text = `This replica of ${at} stands by: another one carries its prefixes and its mesh IP.`;
+  return failedStep({ step: STEP, at, text }, `Ask on the host of ${at} that serves.`, at);
+}
+
 export function bothHere({ self }: Netmap, { source, destination }: AskedFlow): Step {
   const text = `${source} and ${destination} are both of ${self.name}, this gateway's own site: nothing between them enters the mesh.`;
   const remedy =

@@ -1,4 +1,5 @@
 /** How the other gateway is reached, what it answered, and whether it takes the flow's source from there. Pure. */
+import { DIAGNOSIS_PORT } from '../../diagnosis/port.ts';
 import type { Step } from '../explanation.ts';
 import {
   type FlowCase,
@@ -73,20 +74,7 @@ function silenceStep(told: Silence, at: string, revision: number): Step {
   const found = (text: string) => ({ step: 'gateway', at, text });
   switch (told.kind) {
     case 'timeout':
-      return told.denied
-        ? failedStep(
-            found(
-              `The policy allows nothing at all between the two, so the edge relays nothing, and ${at} cannot be asked.`,
-            ),
-            'Allow what is to pass; then ask again.',
-            'edge',
-          )
-        : failedStep(
-            found(`It does not answer through the mesh: its gateway, or its way there, is down.`),
-            `Start it; \`connector status\` there says what is wrong.`,
-            at,
-            'connector up',
-          );
+      return timeoutStep(told, found, at);
     case 'refused':
       return failedStep(
         found(
@@ -120,6 +108,25 @@ function silenceStep(told: Silence, at: string, revision: number): Step {
         at,
       );
   }
+}
+
+function timeoutStep(
+  { denied, alive }: Silence & { readonly kind: 'timeout' },
+  found: (text: string) => Pick<Step, 'step' | 'at' | 'text'>,
+  at: string,
+): Step {
+  if (denied) {
+    const text = `The policy allows nothing at all between the two, so the edge relays nothing, and ${at} cannot be asked.`;
+    return failedStep(found(text), 'Allow what is to pass; then ask again.', 'edge');
+  }
+  if (alive) {
+    const text = `Its daemon is there, but TCP port ${DIAGNOSIS_PORT} does not answer: a firewall of that host drops what comes in there, or the answers.`;
+    const remedy = `Accept TCP port ${DIAGNOSIS_PORT} from the mesh's interface there, or run \`connector routes explain\` there.`;
+    return failedStep(found(text), remedy, at);
+  }
+  const text = 'It does not answer through the mesh: its gateway, or its way there, is down.';
+  const remedy = 'Start it; `connector status` there says what is wrong.';
+  return failedStep(found(text), remedy, at, 'connector up');
 }
 
 /** Cryptokey routing at the flow's end: a source is taken from its own connector only. */

@@ -286,8 +286,9 @@ describe('the policy', () => {
 
 describe('the other gateway', () => {
   test.each([
-    [{ kind: 'timeout', denied: false }, 'does not answer through the mesh'],
-    [{ kind: 'timeout', denied: true }, 'allows nothing at all between the two'],
+    [{ kind: 'timeout', denied: false, alive: false }, 'does not answer through the mesh'],
+    [{ kind: 'timeout', denied: false, alive: true }, 'TCP port 10096 does not answer'],
+    [{ kind: 'timeout', denied: true, alive: false }, 'allows nothing at all between the two'],
     [{ kind: 'refused' }, '--no-diagnosis'],
     [{ kind: 'busy' }, 'asked too often'],
     [{ kind: 'strange' }, 'another version'],
@@ -314,7 +315,7 @@ describe('the other gateway', () => {
 
   test('has no path, or never shook hands', () => {
     expect(fault({ session: { kind: 'none' } })).toMatchObject({ step: 'path' });
-    const silence = { kind: 'timeout', denied: false } as const;
+    const silence = { kind: 'timeout', denied: false, alive: false } as const;
     const never = failedOf(stepsOf({ silence, session: { handshake: null } }));
     expect(never).toEqual(['path at a', 'gateway at b']);
     const over = stepsOf({ silence, session: { handshake: 400 } });
