@@ -1,12 +1,13 @@
 /** The netmap of a replica from the registry, and its parts. */
 import { meshAddresses } from './mesh.ts';
-import type { Replica, ReplicaId } from './model.ts';
+import type { Connector, Replica, ReplicaId, VnetId } from './model.ts';
 import {
   NETMAP_FORMAT,
   type Netmap,
   type NetmapEdge,
   type NetmapPeer,
   type NetmapSelf,
+  type Reserved,
 } from './netmap.ts';
 import { policyInForce } from './registry/policy-in-force.ts';
 import type { RegistryView } from './registry/view.ts';
@@ -27,7 +28,29 @@ export function computeNetmap(view: RegistryView, id: ReplicaId): Netmap | undef
     self: selfOf(view, replica),
     peers: peers.sort(byReplica),
     edges: edgesOf(view),
-    ...(policy && { policy }),
+    ...(policy && { policy, ...reservedPart(reservedIn(view, replica.vnet)) }),
+  };
+}
+
+/** As a netmap has it: none is not there. */
+export function reservedPart(reserved: readonly Reserved[]): { reserved?: Reserved[] } {
+  return reserved.length === 0 ? {} : { reserved: [...reserved] };
+}
+
+/** Connectors of a virtual network that nobody has joined as. */
+export function reservedIn(view: RegistryView, vnet: VnetId): Reserved[] {
+  return [...view.connectorsIn(vnet).values()]
+    .filter(({ id }) => view.replicasOf(id).size === 0)
+    .map((connector) => reservedOf(view, connector))
+    .sort(byConnector);
+}
+
+export function reservedOf(view: RegistryView, { id, meshIndex }: Connector): Reserved {
+  const mesh = meshAddresses(view.head, meshIndex);
+  const approved = [...view.routesOf(id).values()].filter((route) => route.approved);
+  return {
+    connector: id,
+    prefixes: [mesh.ipv4, mesh.ipv6, ...approved.map(({ prefix }) => prefix).sort()],
   };
 }
 
@@ -82,6 +105,11 @@ export function edgesOf(view: RegistryView): NetmapEdge[] {
 /** Order of a netmap's peers. */
 export function byReplica(a: { replica: string }, b: { replica: string }): number {
   return a.replica < b.replica ? -1 : a.replica > b.replica ? 1 : 0;
+}
+
+/** Order of a netmap's reserved addresses. */
+export function byConnector(a: { connector: string }, b: { connector: string }): number {
+  return a.connector < b.connector ? -1 : a.connector > b.connector ? 1 : 0;
 }
 
 /** Order of a peer's prefixes. */

@@ -1,6 +1,6 @@
 /** The difference of two netmaps, and a netmap with a delta applied: what edge and replica agree on. */
 import { CausewayError } from '../errors.ts';
-import { byPrefix, byReplica } from './compute-netmap.ts';
+import { byConnector, byPrefix, byReplica, reservedPart } from './compute-netmap.ts';
 import {
   NETMAP_FORMAT,
   type Netmap,
@@ -8,6 +8,7 @@ import {
   type NetmapPeer,
   type PeerPatch,
   type PeerPrefix,
+  type Reserved,
 } from './netmap.ts';
 import { netmapFault, peerFault } from './netmap-text.ts';
 
@@ -53,7 +54,8 @@ export function diffNetmap(before: Netmap, after: Netmap): NetmapDelta | undefin
   const self = JSON.stringify(before.self) !== JSON.stringify(after.self);
   const edges = JSON.stringify(before.edges) !== JSON.stringify(after.edges);
   const policy = JSON.stringify(before.policy) !== JSON.stringify(after.policy);
-  if (!self && !edges && !policy && upsert.length + patch.length + remove.length === 0)
+  const reserved = JSON.stringify(before.reserved) !== JSON.stringify(after.reserved);
+  if (!self && !edges && !policy && !reserved && upsert.length + patch.length + remove.length === 0)
     return undefined;
   return {
     format: NETMAP_FORMAT,
@@ -64,6 +66,7 @@ export function diffNetmap(before: Netmap, after: Netmap): NetmapDelta | undefin
     ...(remove.length > 0 && { remove }),
     ...(edges && { edges: after.edges }),
     ...(policy && { policy: after.policy ?? null }),
+    ...(reserved && { reserved: { whole: true, holders: after.reserved ?? [] } }),
   };
 }
 
@@ -93,6 +96,7 @@ export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
     edges,
     ...(policy && { policy }),
     ...(laterPolicy !== undefined && { laterPolicy }),
+    ...(delta.policy !== null && reservedPart(applyToReserved(netmap, delta))),
   };
   // What was so before needs no second look, unless what it was measured by has changed.
   const sameMeasure =
@@ -105,6 +109,17 @@ export function applyDelta(netmap: Netmap, delta: NetmapDelta): Netmap {
     : netmapFault(next);
   if (fault !== undefined) throw invalid(fault);
   return next;
+}
+
+function applyToReserved({ reserved = [] }: Netmap, delta: NetmapDelta): Reserved[] {
+  if (delta.reserved === undefined) return reserved;
+  const { whole, holders } = delta.reserved;
+  const next = new Map((whole ? [] : reserved).map((one) => [one.connector, one]));
+  for (const holder of holders) {
+    if (holder.prefixes.length === 0) next.delete(holder.connector);
+    else next.set(holder.connector, holder);
+  }
+  return [...next.values()].sort(byConnector);
 }
 
 function applyToPeers({ self, peers }: Netmap, delta: NetmapDelta): NetmapPeer[] {

@@ -15,6 +15,8 @@ export interface Touched {
   readonly edges: boolean;
   /** Whether the virtual network's policy changed. */
   readonly policy: boolean;
+  /** Whether the addresses of its connectors without a replica did, perhaps. */
+  readonly reserved: boolean;
 }
 
 interface HistoryEntry {
@@ -28,6 +30,7 @@ export class NetmapHistory {
   #edges = 0;
   /** Revision of the last change by virtual network. */
   readonly #policies = new Map<VnetId, number>();
+  readonly #reserved = new Map<VnetId, number>();
   /** Changes up to here are not known any more. */
   #forgotten: number;
 
@@ -46,6 +49,8 @@ export class NetmapHistory {
         this.addPolicy(revision, vnet as VnetId);
         continue;
       }
+      // Whether it had a replica then is not known.
+      this.addReserved(revision, vnet as VnetId);
       // A replica that comes or goes may change which of the connector's others is serving.
       const touched = new Set(replicasOf(connector as ConnectorId));
       if (parsed?.kind === 'replica') touched.add(replica as ReplicaId);
@@ -64,6 +69,10 @@ export class NetmapHistory {
 
   addPolicy(revision: number, vnet: VnetId): void {
     this.#policies.set(vnet, revision);
+  }
+
+  addReserved(revision: number, vnet: VnetId): void {
+    this.#reserved.set(vnet, revision);
   }
 
   addEdges(revision: number): void {
@@ -85,6 +94,7 @@ export class NetmapHistory {
       if (entry.vnet === vnet) replicas.add(entry.replica);
     }
     const policy = (this.#policies.get(vnet) ?? 0) > revision;
-    return { replicas, edges: this.#edges > revision, policy };
+    const reserved = (this.#reserved.get(vnet) ?? 0) > revision;
+    return { replicas, edges: this.#edges > revision, policy, reserved };
   }
 }

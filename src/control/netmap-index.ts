@@ -6,7 +6,7 @@
  * touched connectors' own replicas get has their `self` in it as well. So a change of one route costs
  * one encoding however many replicas hear of it.
  */
-import { edgesOf, peerOf, selfOf } from './compute-netmap.ts';
+import { edgesOf, peerOf, reservedIn, reservedOf, selfOf } from './compute-netmap.ts';
 import type { ConnectorId, Replica, ReplicaId, VnetId } from './model.ts';
 import { NETMAP_FORMAT, type NetmapPeer } from './netmap.ts';
 import { changeOfPeer } from './netmap-delta.ts';
@@ -58,6 +58,8 @@ interface Shared {
   readonly selves: Set<ReplicaId>;
   /** The policy, if it changed; `null` = there is none any more. */
   readonly policy?: string;
+  /** Addresses of connectors without a replica: all of them, or those that changed. */
+  readonly reserved?: { readonly whole: boolean; readonly holders: string[] } | undefined;
 }
 
 export class NetmapIndex {
@@ -69,6 +71,8 @@ export class NetmapIndex {
   readonly #history: NetmapHistory;
   /** `null` for networks without one. */
   readonly #policyTexts = new Map<VnetId, string>();
+  /** Texts by connector; those of a network that is new are found when it is first asked for. */
+  readonly #reserved = new Map<VnetId, Map<ConnectorId, string>>();
   #edgesText: string;
   #revision: number;
 
@@ -84,6 +88,11 @@ export class NetmapIndex {
     this.#revision = view.revision;
     this.#edgesText = JSON.stringify(edgesOf(view));
     for (const replica of view.replicas.values()) this.#add(this.#memberOf(replica));
+    // As they are now: found later, a change would be compared with itself, and nobody told.
+    for (const vnet of view.vnets.keys()) {
+      this.#policyText(vnet);
+      this.#reservedOf(vnet);
+    }
     this.#history = new NetmapHistory(history.forgotten);
     this.#history.load(history.changes, (connector) => [
       ...(this.#ofConnector.get(connector)?.keys() ?? []),
@@ -112,7 +121,8 @@ export class NetmapIndex {
     const head = `{"format":${NETMAP_FORMAT},"revision":${this.#revision},"self":${own.selfText},"peers":[`;
     const peers = peerTexts(this.#inOrder(own.replica.vnet), own.replica.connector);
     const policy = this.#policyText(own.replica.vnet);
-    const rest = policy === NO_POLICY ? '' : `,"policy":${policy}`;
+    const rest =
+      policy === NO_POLICY ? '' : `,"policy":${policy}${this.#reservedPart(own.replica.vnet)}`;
     return list(head, peers, `],"edges":${this.#edgesText}${rest}}`);
   }
 
@@ -139,7 +149,8 @@ export class NetmapIndex {
       else self = members.get(id)!.selfText;
     }
     const { upsert } = shared;
-    const policy = touched.policy ? { policy: this.#policyText(vnet) } : {};
+    const all = touched.policy || touched.reserved ? this.#policyChange(vnet) : {};
+    const policy = touched.policy ? all : { reserved: all.reserved };
     const body = this.#body({ ...shared, ...policy, upsert: [] }, touched.edges);
     if (upsert.length === 0 && body === '' && self === undefined) return undefined;
     const rest = this.#delta(body, self);
@@ -151,14 +162,14 @@ export class NetmapIndex {
   /** Follows a change of the registry, as `Registry.onChange` tells it. */
   update(events: readonly RegistryEvent[], revision: number): NetmapUpdate {
     this.#revision = revision;
-    const touched = new Set<ConnectorId>();
+    const touched = new Map<ConnectorId, VnetId>();
     const revoked: ReplicaId[] = [];
     let edgesChanged = false;
     for (const { kind, before, after } of events) {
-      if (kind === 'connector') touched.add((after ?? before)!.id);
+      if (kind === 'connector') touched.set((after ?? before)!.id, (after ?? before)!.vnet);
       else if (kind === 'edge') edgesChanged = true;
       else if (kind === 'replica' || kind === 'route' || kind === 'serving') {
-        touched.add((after ?? before)!.connector);
+        touched.set((after ?? before)!.connector, (after ?? before)!.vnet);
       }
       if (kind === 'replica' && before && after && before.credentialHash !== after.credentialHash) {
         revoked.push(after.id);
@@ -172,7 +183,8 @@ export class NetmapIndex {
     if (edgesChanged) this.#history.addEdges(revision);
     const gone: ReplicaId[] = [];
     const vnets = new Map<VnetId, Shared>();
-    for (const connector of touched) this.#touch(connector, vnets, gone);
+    for (const connector of touched.keys()) this.#touch(connector, vnets, gone);
+    for (const [connector, vnet] of touched) this.#touchReserved(connector, vnet, vnets);
     for (const { kind, before, after } of events) {
       if (kind === 'policy') this.#touchPolicy((after ?? before)!.vnet, vnets);
     }
@@ -212,10 +224,54 @@ export class NetmapIndex {
   #touchPolicy(vnet: VnetId, vnets: Map<VnetId, Shared>): void {
     const before = this.#policyText(vnet);
     this.#policyTexts.delete(vnet);
-    const policy = this.#policyText(vnet);
-    if (policy === before) return;
-    vnets.set(vnet, { ...sharedOf(vnets, vnet), policy });
+    if (this.#policyText(vnet) === before) return;
+    vnets.set(vnet, { ...sharedOf(vnets, vnet), ...this.#policyChange(vnet) });
     this.#history.addPolicy(this.#revision, vnet);
+  }
+
+  /** A connector may have, or have had, no replica. */
+  #touchReserved(id: ConnectorId, vnet: VnetId, vnets: Map<VnetId, Shared>): void {
+    const connector = this.#view.connectors.get(id);
+    const isReserved = connector !== undefined && this.#view.replicasOf(id).size === 0;
+    const text = isReserved ? JSON.stringify(reservedOf(this.#view, connector)) : undefined;
+    const reserved = this.#reservedOf(vnet);
+    if (reserved.get(id) === text) return;
+    if (text === undefined) reserved.delete(id);
+    else reserved.set(id, text);
+    if (this.#policyText(vnet) === NO_POLICY) return;
+    const shared = sharedOf(vnets, vnet);
+    const before = shared.reserved ?? { whole: false, holders: [] };
+    before.holders.push(text ?? JSON.stringify({ connector: id, prefixes: [] }));
+    vnets.set(vnet, { ...shared, reserved: before });
+    this.#history.addReserved(this.#revision, vnet);
+  }
+
+  /** All that the policy needs, for who has another one or none. */
+  #policyChange(vnet: VnetId): Pick<Shared, 'policy' | 'reserved'> {
+    const policy = this.#policyText(vnet);
+    if (policy === NO_POLICY) return { policy };
+    return { policy, reserved: { whole: true, holders: this.#reservedTexts(vnet) } };
+  }
+
+  #reservedOf(vnet: VnetId): Map<ConnectorId, string> {
+    let reserved = this.#reserved.get(vnet);
+    if (reserved === undefined) {
+      const all = reservedIn(this.#view, vnet);
+      reserved = new Map(all.map((one) => [one.connector, JSON.stringify(one)]));
+      this.#reserved.set(vnet, reserved);
+    }
+    return reserved;
+  }
+
+  /** In order of connector id. */
+  #reservedTexts(vnet: VnetId): string[] {
+    const all = [...this.#reservedOf(vnet)].sort(([a], [b]) => (a < b ? -1 : 1));
+    return all.map(([, text]) => text);
+  }
+
+  #reservedPart(vnet: VnetId): string {
+    const texts = this.#reservedTexts(vnet);
+    return texts.length === 0 ? '' : `,"reserved":[${texts.join(',')}]`;
   }
 
   #policyText(vnet: VnetId): string {
@@ -241,13 +297,16 @@ export class NetmapIndex {
     }
   }
 
-  #body({ upsert, patch, remove, policy }: Shared, edges: boolean): string {
+  #body({ upsert, patch, remove, policy, reserved }: Shared, edges: boolean): string {
     let body = '';
     if (upsert.length > 0) body += `,"upsert":[${upsert.join(',')}]`;
     if (patch.length > 0) body += `,"patch":[${patch.join(',')}]`;
     if (remove.length > 0) body += `,"remove":[${remove.join(',')}]`;
     if (edges) body += `,"edges":${this.#edgesText}`;
     if (policy !== undefined) body += `,"policy":${policy}`;
+    if (reserved !== undefined) {
+      body += `,"reserved":{"whole":${reserved.whole},"holders":[${reserved.holders.join(',')}]}`;
+    }
     return body;
   }
 

@@ -31,12 +31,15 @@ export function decodeDelta(text: string): Decoded<NetmapDelta> {
 }
 
 /** What is wrong with a netmap whose parts are all valid; undefined if nothing is. */
-export function netmapFault({ self, peers, edges }: Netmap): string | undefined {
+export function netmapFault({ self, peers, edges, reserved }: Netmap): string | undefined {
   const { meshRanges } = self;
   if (!isHostIn(self.mesh, meshRanges)) return 'self.mesh is not in the mesh ranges';
   if (!isAscending(self.routes.map(({ prefix }) => prefix))) return 'self.routes is not in order';
   if (!isAscending(edges.map(({ id }) => id))) return 'edges is not in order';
   if (!isAscending(peers.map(({ replica }) => replica))) return 'peers is not in order';
+  if (!isAscending((reserved ?? []).map(({ connector }) => connector))) {
+    return 'reserved is not in order';
+  }
   for (const peer of peers) {
     const fault = peerFault(peer, self);
     if (fault !== undefined) return fault;

@@ -17,6 +17,7 @@ import {
   commentSchema,
   connectorIdSchema,
   edgeSchema,
+  MAX_CONNECTORS,
   MAX_EDGES,
   MAX_REPLICAS,
   MAX_ROUTES_PER_CONNECTOR,
@@ -87,6 +88,14 @@ export const netmapPeerSchema = z.object({
 });
 export type NetmapPeer = z.infer<typeof netmapPeerSchema>;
 
+/** A connector without a replica: nobody is reached by it, and the policy knows whose its addresses are. */
+export const reservedSchema = z.object({
+  connector: connectorIdSchema,
+  /** Mesh IPs and approved prefixes; in a delta none = it is no more, or not without a replica. */
+  prefixes: z.array(cidrSchema).max(MAX_ROUTES_PER_CONNECTOR + 2),
+});
+export type Reserved = z.infer<typeof reservedSchema>;
+
 export const netmapEdgeSchema = edgeSchema.omit({ created: true }).strip();
 export type NetmapEdge = z.infer<typeof netmapEdgeSchema>;
 
@@ -100,6 +109,8 @@ export const netmapSchema = z.object({
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES),
   /** Of the virtual network; undefined = everything is allowed. */
   policy: policySchema.optional(),
+  /** With a policy only, in order of connector id; absent = there are none. */
+  reserved: z.array(reservedSchema).max(MAX_CONNECTORS).optional(),
   /** A newer one, of a later build, that is not understood; `policy` is the one before it, if any. */
   laterPolicy: z.unknown().optional(),
 });
@@ -131,6 +142,10 @@ export const netmapDeltaSchema = z.object({
   edges: z.array(netmapEdgeSchema).max(MAX_EDGES).optional(),
   /** The whole policy, when it changed; null = there is none any more. */
   policy: policySchema.nullable().optional(),
+  /** `whole`: all there are; otherwise those that changed. */
+  reserved: z
+    .object({ whole: z.boolean(), holders: z.array(reservedSchema).max(MAX_CONNECTORS) })
+    .optional(),
   laterPolicy: z.unknown().optional(),
 });
 export type NetmapDelta = z.infer<typeof netmapDeltaSchema>;

@@ -44,7 +44,7 @@ export function compilePolicy(policy: Policy, owners: AddressOwners, own: string
 }
 
 /** Whose the addresses are, as a replica knows it. */
-export function ownersOfNetmap({ self, peers }: Netmap): AddressOwners {
+export function ownersOfNetmap({ self, peers, reserved = [] }: Netmap): AddressOwners {
   const own = self.routes.filter(({ approved }) => approved).map(({ prefix }) => prefix);
   const holders: AddressHolder[] = [
     { connector: self.connector, prefixes: [self.mesh.ipv4, self.mesh.ipv6, ...own] },
@@ -52,6 +52,7 @@ export function ownersOfNetmap({ self, peers }: Netmap): AddressOwners {
       const carried = prefixes.map(({ prefix }) => prefix);
       return { connector, prefixes: [mesh.ipv4, mesh.ipv6, ...carried] };
     }),
+    ...reserved,
   ];
   return new AddressOwners(holders);
 }

@@ -13,6 +13,9 @@ import type { Netmap } from '../../../src/control/netmap.ts';
 import { applyDelta, diffNetmap } from '../../../src/control/netmap-delta.ts';
 import { NetmapIndex } from '../../../src/control/netmap-index.ts';
 import { decodeDelta, decodeNetmap } from '../../../src/control/netmap-text.ts';
+import type { AddressOwners } from '../../../src/control/policy/address-owners.ts';
+import { contains, numericAddress } from '../../../src/control/policy/address-set.ts';
+import { ownersOfNetmap } from '../../../src/control/policy/compile.ts';
 import {
   createConnector,
   deleteConnector,
@@ -20,6 +23,7 @@ import {
 } from '../../../src/control/registry/connectors.ts';
 import { putEdge } from '../../../src/control/registry/edges.ts';
 import { setPolicy } from '../../../src/control/registry/policies.ts';
+import { ownersInVnet } from '../../../src/control/registry/policy-in-force.ts';
 import { Registry } from '../../../src/control/registry/registry.ts';
 import { chooseServing, removeReplica } from '../../../src/control/registry/replicas.ts';
 import {
@@ -336,6 +340,22 @@ test('any operations: accepted and refused as the model says; every prefix is a 
   );
 }, 60_000);
 
+/** The policy means the same to a gateway as to the edge: whose each address is. */
+function expectSameOwners(view: RegistryView, netmap: Netmap): void {
+  const there = ownersInVnet(view, netmap.self.vnet);
+  const here = ownersOfNetmap(netmap);
+  const mesh = Array.from({ length: 8 }, (_, i) => `100.96.0.${i + 1}`);
+  for (const text of ['10.0.0.1', '10.1.0.1', '10.1.2.1', '192.168.0.1', '192.0.2.1', ...mesh]) {
+    const address = numericAddress(text)!;
+    const sorted = (owners: AddressOwners): unknown[] => [
+      text,
+      ...owners.ownersOf(address).toSorted(),
+      contains(owners.internet, address),
+    ];
+    expect(sorted(here)).toEqual(sorted(there));
+  }
+}
+
 /** Without the revision, which a replica only hears of when something concerns it. */
 function withoutRevision(netmap: Netmap | undefined): unknown {
   return netmap && { ...netmap, revision: 0 };
@@ -391,6 +411,7 @@ test('any operations: a whole netmap is the sum of its deltas, also for who was 
           const whole = computeNetmap(world.view, id)!;
           expect(withoutRevision(received.get(id))).toEqual(withoutRevision(whole));
           expect(decoded(decodeNetmap([...index.full(id)!].join('')))).toEqual(whole);
+          if (whole.policy !== undefined) expectSameOwners(world.view, whole);
           const delta = before && diffNetmap(before, whole);
           const summed = delta ? applyDelta(before, delta) : (before ?? whole);
           expect(withoutRevision(summed)).toEqual(withoutRevision(whole));
@@ -427,4 +448,56 @@ test('who was away over a restart of the edge hears that it carries the prefixes
         : applyDelta(before, decoded(decodeDelta(text)));
     expect(withoutRevision(now)).toEqual(withoutRevision(computeNetmap(world.view, id)));
   }
+});
+
+/** One gateway of `a`, and what an index that is just made sends it for what it missed. */
+async function missedBy(
+  change: (
+    world: RegistryWorld,
+    b: Awaited<ReturnType<RegistryWorld['connector']>>,
+  ) => Promise<unknown>,
+): Promise<Netmap> {
+  const world = await RegistryWorld.open();
+  const b = await world.connector('b', { routes: [{ prefix: '10.1.0.0/16' }] });
+  const { id } = await world.replica(
+    await world.connector('a', { routes: [{ prefix: '10.0.0.0/8' }] }),
+    1,
+  );
+  const before = computeNetmap(world.view, id)!;
+  const anew = await Registry.open(world.store, () => {});
+  const index = new NetmapIndex(world.view, anew.takeHistory());
+  anew.close();
+  world.registry.onChange((events, revision) => void index.update(events, revision));
+  await change(world, b);
+  const start = index.start(id, before.revision);
+  const delta = decoded(decodeDelta([...start!.data].join('')));
+  const after = applyDelta(before, delta);
+  expect(withoutRevision(after)).toEqual(withoutRevision(computeNetmap(world.view, id)));
+  return after;
+}
+
+const DENY = JSON.stringify({ default: 'deny', rules: [{ action: 'allow', to: 'a' }] });
+const deny = (world: RegistryWorld): Promise<unknown> => {
+  const input = { vnet: 'default', text: DENY, author: 'local', connections: [] };
+  return world.change((view) => setPolicy(view, input, world.context));
+};
+
+// Found by chance: the text before was looked up when the change was there already.
+test('a policy that is set before anybody has asked an index that is new is told to who resumes', async () => {
+  expect((await missedBy(deny)).policy).toMatchObject({ version: 1, default: 'deny' });
+});
+
+test('addresses of a connector that nobody has joined as are its own, also inside those of another', async () => {
+  const address = numericAddress('10.1.2.3')!;
+  const netmap = await missedBy(deny);
+  const [inner, ...others] = ownersOfNetmap(netmap).ownersOf(address);
+  expect([inner, others]).toEqual([netmap.reserved![0]!.connector, []]);
+  expect(netmap.reserved).toHaveLength(1);
+  // Somebody joins: it is a peer now.
+  const joined = await missedBy(async (world, b) => {
+    await deny(world);
+    await world.replica(b, 2);
+  });
+  expect(joined.reserved).toBeUndefined();
+  expect(ownersOfNetmap(joined).ownersOf(address)).toEqual([joined.peers[0]!.connector]);
 });
