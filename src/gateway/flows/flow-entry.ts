@@ -80,14 +80,18 @@ export function entryOf(
     translated: translated
       ? { source: destinationOf(record, reply), destination: sourceOf(record, reply) }
       : null,
-    // A refused TCP connection has a packet back, but never the bit.
-    answered: (status & STATUS.seenReply) !== 0 || record.packetsBack > 0,
+    answered: wasAnswered(record),
     sent: counted ? { packets: record.packetsOut, bytes: record.bytesOut } : null,
     received: counted ? { packets: record.packetsBack, bytes: record.bytesBack } : null,
     start: start === 0 ? null : isoTime(start),
     end: event !== 'end' ? null : isoTime(stop === 0 ? now : stop),
     rule: null,
   };
+}
+
+/** A refused TCP connection has a packet back, but never the bit. */
+export function wasAnswered({ status, packetsBack }: ConntrackRecord): boolean {
+  return (status & STATUS.seenReply) !== 0 || packetsBack > 0;
 }
 
 /** A flow that the policy denied: the source and its first packets are all that there is. */

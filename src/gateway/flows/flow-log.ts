@@ -8,22 +8,34 @@
  * end is logged.
  */
 import { type ConntrackRecord, connectionKey } from '../../tun/conntrack-messages.ts';
-import { type Denied, deniedEntry, entryOf, type FlowEntry, isoTime } from './flow-entry.ts';
+import {
+  type Denied,
+  deniedEntry,
+  entryOf,
+  type FlowEntry,
+  isoTime,
+  wasAnswered,
+} from './flow-entry.ts';
 import type { Ends } from './flow-sides.ts';
 import type { LineTarget } from './line-target.ts';
 
 /** ms between two lines of a connection that goes on. */
 export const ACTIVE_INTERVAL = 600_000;
-/** Connections remembered. */
-const MAX_KNOWN = 65_536;
+/** Connections remembered: 600 bytes each. */
+const MAX_KNOWN = 32_768;
 
+/** What one look keeps of a connection for the next: its entry as it was, and the figures that changed. */
 interface Known {
   /** Of the last look that saw it. */
   look: number;
-  /** ms since the Unix epoch: when it was seen first, and told last. */
-  readonly since: number;
+  /** ms since the Unix epoch: when it was told last, or began. */
   told: number;
-  entry: FlowEntry;
+  readonly entry: FlowEntry;
+  packetsOut: number;
+  bytesOut: number;
+  packetsBack: number;
+  bytesBack: number;
+  answered: boolean;
 }
 
 export class FlowLog {
@@ -54,18 +66,19 @@ export class FlowLog {
   handleListed(record: ConntrackRecord, ends: Ends, now: number): void {
     const key = connectionKey(record);
     const known = this.#known.get(key);
-    const entry = entryOf('active', record, ends, now);
     if (known === undefined) {
-      if (this.#known.size >= MAX_KNOWN) return;
-      const since = record.start === 0 ? now : record.start;
-      this.#known.set(key, { look: this.#look, since, told: since, entry });
+      if (this.#known.size < MAX_KNOWN) this.#known.set(key, this.#remember(record, ends, now));
       return;
     }
     known.look = this.#look;
-    known.entry = entry;
+    known.packetsOut = record.packetsOut;
+    known.bytesOut = record.bytesOut;
+    known.packetsBack = record.packetsBack;
+    known.bytesBack = record.bytesBack;
+    known.answered ||= wasAnswered(record);
     if (now - known.told < ACTIVE_INTERVAL) return;
     known.told = now;
-    this.#write(entry);
+    this.#write(entryOfKnown('active', known, now));
   }
 
   /**
@@ -73,10 +86,10 @@ export class FlowLog {
    * the kernel had none for it.
    */
   endLook(now: number): void {
-    for (const [key, { look, entry }] of this.#known) {
-      if (this.#look - look < 2) continue;
+    for (const [key, known] of this.#known) {
+      if (this.#look - known.look < 2) continue;
       this.#known.delete(key);
-      this.#write({ ...entry, time: isoTime(now), event: 'end', end: null });
+      this.#write(entryOfKnown('end', known, now));
     }
   }
 
@@ -91,16 +104,40 @@ export class FlowLog {
 
   /** The log ends: what goes on is told as open, with the figures of the last look. */
   async close(now: number): Promise<void> {
-    for (const { entry } of this.#known.values()) {
-      this.#write({ ...entry, time: isoTime(now), event: 'open' });
-    }
+    for (const known of this.#known.values()) this.#write(entryOfKnown('open', known, now));
     this.#known.clear();
     await this.#target.close();
+  }
+
+  #remember(record: ConntrackRecord, ends: Ends, now: number): Known {
+    const { packetsOut, bytesOut, packetsBack, bytesBack } = record;
+    return {
+      look: this.#look,
+      told: record.start === 0 ? now : record.start,
+      entry: entryOf('active', record, ends, now),
+      ...{ packetsOut, bytesOut, packetsBack, bytesBack },
+      answered: wasAnswered(record),
+    };
   }
 
   #write(entry: FlowEntry): void {
     this.#target.write(`${JSON.stringify(entry)}\n`);
   }
+}
+
+/** With the figures of the last look that saw it. When it ended is not known. */
+function entryOfKnown(event: 'active' | 'end' | 'open', known: Known, now: number): FlowEntry {
+  const { entry, packetsOut, bytesOut, packetsBack, bytesBack, answered } = known;
+  const isCounted = entry.sent !== null;
+  return {
+    ...entry,
+    time: isoTime(now),
+    event,
+    answered,
+    sent: isCounted ? { packets: packetsOut, bytes: bytesOut } : null,
+    received: isCounted ? { packets: packetsBack, bytes: bytesBack } : null,
+    end: null,
+  };
 }
 
 /** Its place in the log where records are missing. @param records null = nobody knows how many */
