@@ -5,7 +5,7 @@
  *  2. One address of the flow is the asker's own, as the netmap here has it: its mesh IP, or one that the
  *     longest prefix around it gives to the asker.
  *  3. The other is this connector's: its mesh IP, or in an approved prefix of it. The Internet is of those
- *     that have an approved default route.
+ *     that have an approved default route, as far as the host sends it there (explain/kernel-facts.ts).
  *  4. What the policy here denies for the flow, the kernel is not asked about: the asker hears that it is
  *     denied, and not whether such a host exists.
  *

@@ -6,6 +6,7 @@ import { containsAddress, parsePrefix } from '../../routing/prefix.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 import { FORWARDING } from '../doctor/host-facts.ts';
 import { readHostFilters } from '../doctor/host-filters.ts';
+import { readDefaultInterfaces } from '../mesh/default-interfaces.ts';
 import { findFilters } from './flow-filters.ts';
 import { lookUp } from './kernel-lookup.ts';
 import { askNeighbour, type Link, readLinks } from './neighbour.ts';
@@ -20,13 +21,20 @@ export interface NearAndFar {
   readonly flow: Flow;
   /** Whether the flow begins at `near`. */
   readonly departs: boolean;
+  /** `near` is of the Internet, and of this site only as its way out. */
+  readonly internet: boolean;
 }
 
-/** @param mesh the mesh's interface */
+/**
+ * Null: the address is not of the Internet for this host, which sends it elsewhere than by its default
+ * route. Breakout passes nothing there, and nobody is told of what is there.
+ *
+ * @param mesh the mesh's interface
+ */
 export async function readKernelFacts(
-  { near, far, flow, departs }: NearAndFar,
+  { near, far, flow, departs, internet }: NearAndFar,
   mesh: string,
-): Promise<KernelFacts> {
+): Promise<KernelFacts | null> {
   const { family } = parseAddress(near)!;
   const [links, toNear, forwarding, own] = await Promise.all([
     readLinks(),
@@ -34,6 +42,10 @@ export async function readKernelFacts(
     readSysctl(FORWARDING[family]),
     lookUp(near, undefined, undefined),
   ]);
+  if (internet) {
+    const { [family]: out } = await readDefaultInterfaces([family]);
+    if (own.result !== 'sent' || own.device === null || !out.includes(own.device)) return null;
+  }
   const isOwn = own.result === 'local';
   const link = isOwn ? undefined : lanOf(links, near, mesh, toNear, own);
   const isUsed = link?.state === 'up' && [toNear, own].some(({ device }) => device === link.device);

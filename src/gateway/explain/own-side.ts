@@ -1,4 +1,5 @@
 /** What this gateway knows of a flow between its site and another: from the netmap in force and the kernel. */
+import { isDefaultRoute } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { numericAddress } from '../../control/policy/address-set.ts';
 import { reportMesh } from '../mesh/mesh-report.ts';
@@ -14,7 +15,7 @@ export async function readOwnSide(
   view: MeshView,
   netmap: Netmap,
   interfaceName: string,
-  own: NearAndFar,
+  own: Omit<NearAndFar, 'internet'>,
   always: boolean,
 ): Promise<SideFacts> {
   const { near, far, flow } = own;
@@ -23,6 +24,8 @@ export async function readOwnSide(
   const peer = reportMesh(view).peers.find(
     ({ connector, serving }) => serving && connector === farFacts.chosen?.connector,
   );
+  const nearFacts = nearOf(netmap, numericAddress(near)!);
+  const internet = nearFacts.prefix !== null && isDefaultRoute(nearFacts.prefix);
   const isTold = always || policy.verdict === 'allow';
   return {
     connector: netmap.self.name,
@@ -30,11 +33,11 @@ export async function readOwnSide(
     device: interfaceName,
     revision: netmap.revision,
     serving: netmap.self.serving,
-    near: nearOf(netmap, numericAddress(near)!),
+    near: nearFacts,
     far: farFacts,
     policy,
     path: peer === undefined ? null : { kind: peer.path.kind, mtu: peer.mtu },
-    kernel: isTold ? await readKernelFacts(own, interfaceName) : null,
+    kernel: isTold ? await readKernelFacts({ ...own, internet }, interfaceName) : null,
   };
 }
 

@@ -131,7 +131,7 @@ export const sideFactsSchema = z.object({
       mtu: z.int().min(0).max(65_535).nullable(),
     })
     .nullable(),
-  /** Null: not looked at, because the policy denies the flow. */
+  /** Null: not looked at, because the policy denies the flow, or `near` is not of the Internet after all. */
   kernel: kernelFactsSchema.nullable(),
 });
 export type SideFacts = z.infer<typeof sideFactsSchema>;

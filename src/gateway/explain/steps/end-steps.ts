@@ -21,6 +21,11 @@ export function endStep(side: Side, step: 'source' | 'destination'): Step {
     return failedStep(found(text), 'Ask on the host that serves.', at);
   }
   const whose = kind === 'mesh' ? `the mesh IP of ${at}` : `in ${prefix}, which ${at} has`;
+  if (facts.kernel === null && facts.policy.verdict === 'allow' && prefix?.endsWith('/0')) {
+    const text = `${at} is a way out to the Internet, and does not send ${near} there: beside the Internet nothing passes but its own prefixes.`;
+    const remedy = `If it is to be reached, its prefix has to be one of ${at}: \`connector routes add PREFIX --connector ${at}\`.`;
+    return failedStep(found(text), remedy, 'edge');
+  }
   if (facts.kernel === null) {
     return uncheckedStep(step, at, `${near} is ${whose}; more ${at} does not tell about it.`);
   }

@@ -105,6 +105,15 @@ describe('the site', () => {
   });
 });
 
+test('a way out is not asked about what it has beside the Internet', () => {
+  const near = { kind: 'route', prefix: '0.0.0.0/0' } as const;
+  const step = fault({ b: { near, kernel: null } });
+  expect(step).toMatchObject({ step: 'destination', at: 'b' });
+  expect(step.text).toContain('does not send 10.2.0.10 there');
+  const internet = stepsOf({ b: { near } }).find(({ step: name }) => name === 'destination');
+  expect(internet?.text).toContain('leaves with the address of this gateway');
+});
+
 describe('the kernel', () => {
   test('forwarding is off: the routes are looked at all the same', () => {
     const none = refused('unreachable');
