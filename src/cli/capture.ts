@@ -7,7 +7,7 @@ import type { CaptureClient, NamedPacket } from '../gateway/capture/capture-clie
 import {
   type CaptureDescription,
   pcapngHeader,
-  pcapngPacket,
+  pcapngPackets,
   pcapngStatistics,
 } from '../gateway/capture/pcapng.ts';
 import { openPrivateOutput } from '../gateway/private-output.ts';
@@ -153,11 +153,7 @@ async function openSink(options: Options, interfaceName: string): Promise<Sink> 
   return {
     packets: (packets) => {
       return put(
-        Buffer.concat(
-          packets.map((packet) => {
-            return pcapngPacket({ ...packet, comment: commentOf(packet) });
-          }),
-        ),
+        pcapngPackets(packets.map((packet) => ({ ...packet, comment: commentOf(packet) }))),
       );
     },
     end: async (totals) => {

@@ -90,19 +90,52 @@ export interface PcapngPacket {
   readonly lostBefore: number;
 }
 
-export function pcapngPacket(packet: PcapngPacket): Uint8Array {
+/** Packets one behind the other, in one piece of memory: at some hundred thousand a second it counts. */
+export function pcapngPackets(packets: readonly PcapngPacket[]): Uint8Array {
+  const bytes = new Uint8Array(packets.reduce((sum, packet) => sum + sizeOf(packet), 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const packet of packets) at = putPacket(bytes, view, at, packet);
+  return bytes;
+}
+
+function sizeOf({ bytes, comment, lostBefore }: PcapngPacket): number {
+  const options = 4 + padded(commentBytes(comment).length) + 8 + (lostBefore > 0 ? 12 : 0) + 4;
+  return 12 + 20 + padded(bytes.length) + options;
+}
+
+/** Returns where the next one begins. */
+function putPacket(into: Uint8Array, view: DataView, begin: number, packet: PcapngPacket): number {
   const { time, direction, comment, length, bytes, lostBefore } = packet;
-  const body = new Uint8Array(20 + padded(bytes.length));
-  const view = new DataView(body.buffer);
-  setTime(view, 4, time);
-  view.setUint32(12, bytes.length, true);
-  view.setUint32(16, length, true);
-  body.set(bytes, 20);
-  return block(ENHANCED_PACKET, body, [
-    [OPT_COMMENT, text(comment)],
-    [EPB_FLAGS, word(direction === 'in' ? INBOUND : OUTBOUND)],
-    ...(lostBefore > 0 ? [[EPB_DROPCOUNT, longWord(lostBefore)] as const] : []),
-  ]);
+  const total = sizeOf(packet);
+  view.setUint32(begin, ENHANCED_PACKET, true);
+  view.setUint32(begin + 4, total, true);
+  setTime(view, begin + 12, time);
+  view.setUint32(begin + 20, bytes.length, true);
+  view.setUint32(begin + 24, length, true);
+  into.set(bytes, begin + 28);
+  let at = begin + 28 + padded(bytes.length);
+  at = putOption(into, view, at, OPT_COMMENT, commentBytes(comment));
+  view.setUint32(at, EPB_FLAGS | (4 << 16), true);
+  view.setUint32(at + 4, direction === 'in' ? INBOUND : OUTBOUND, true);
+  at += 8;
+  if (lostBefore > 0) at = putOption(into, view, at, EPB_DROPCOUNT, longWord(lostBefore));
+  view.setUint32(at, OPT_END, true);
+  view.setUint32(at + 4, total, true);
+  return at + 8;
+}
+
+/** Of the same few comments all the time. */
+const comments = new Map<string, Uint8Array>();
+const MAX_COMMENTS = 256;
+
+function commentBytes(comment: string): Uint8Array {
+  const known = comments.get(comment);
+  if (known !== undefined) return known;
+  if (comments.size >= MAX_COMMENTS) comments.clear();
+  const bytes = text(comment);
+  comments.set(comment, bytes);
+  return bytes;
 }
 
 export interface CaptureTotals {
@@ -146,15 +179,24 @@ function block(type: number, body: Uint8Array, options: readonly PcapngOption[])
   view.setUint32(4, total, true);
   bytes.set(body, 8);
   let at = 8 + body.length;
-  for (const [code, value] of options) {
-    view.setUint16(at, code, true);
-    view.setUint16(at + 2, value.length, true);
-    bytes.set(value, at + 4);
-    at += 4 + padded(value.length);
-  }
+  for (const [code, value] of options) at = putOption(bytes, view, at, code, value);
   view.setUint32(at, OPT_END, true);
   view.setUint32(total - 4, total, true);
   return bytes;
+}
+
+/** Returns where the next one begins. */
+function putOption(
+  into: Uint8Array,
+  view: DataView,
+  at: number,
+  code: number,
+  value: Uint8Array,
+): number {
+  view.setUint16(at, code, true);
+  view.setUint16(at + 2, value.length, true);
+  into.set(value, at + 4);
+  return at + 4 + padded(value.length);
 }
 
 /** Upper word first, whatever the byte order. */
@@ -174,12 +216,6 @@ function timestamp(time: number): Uint8Array {
 function toNanoseconds(time: number): bigint {
   const whole = Math.floor(time);
   return BigInt(whole) * 1_000_000n + BigInt(Math.round((time - whole) * 1e6));
-}
-
-function word(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
 }
 
 function longWord(value: number): Uint8Array {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { readPcapng } from '../../../../lab/pcapng-reader.ts';
 import {
   pcapngHeader,
-  pcapngPacket,
+  pcapngPackets,
   pcapngStatistics,
 } from '../../../../src/gateway/capture/pcapng.ts';
 
@@ -42,14 +42,16 @@ test('the header: a section and one interface of raw IP', () => {
 });
 
 test('a packet that was cut, with comment, direction and what was lost before it', () => {
-  const packet = pcapngPacket({
-    time: 1_700_000_000_123.25,
-    direction: 'in',
-    comment: 'hello',
-    length: 1_000,
-    bytes: Uint8Array.of(0x45, 0, 1, 2, 3),
-    lostBefore: 7,
-  });
+  const packet = pcapngPackets([
+    {
+      time: 1_700_000_000_123.25,
+      direction: 'in',
+      comment: 'hello',
+      length: 1_000,
+      bytes: Uint8Array.of(0x45, 0, 1, 2, 3),
+      lostBefore: 7,
+    },
+  ]);
   // 1,700,000,000.123250000 s = 0x17979cfe 3d82a550 ns
   expect(packet).toEqual(
     bytes(`
@@ -88,15 +90,15 @@ test('what is written is read', () => {
   const time = 1_790_000_000_000.75;
   const file = Buffer.concat([
     pcapngHeader({ ...ABOUT, filter, interfaceName: 'causeway0' }),
-    ...[0, 1, 2, 3, 4, 1_279].map((length) =>
-      pcapngPacket({
+    pcapngPackets(
+      [0, 1, 2, 3, 4, 1_279].map((length) => ({
         time,
-        direction: 'out',
+        direction: 'out' as const,
         comment,
         length: length + 1,
         bytes: new Uint8Array(length).fill(length),
         lostBefore: 0,
-      }),
+      })),
     ),
     pcapngStatistics({ start: 1, end: 2, received: 6, lost: 0, written: 6 }),
   ]);
