@@ -46,7 +46,7 @@ function describe(location: LanLocation, all: readonly LanLocation[]): Finding[]
   return [
     warning(
       'lan',
-      `${text}, which this connector serves, is reached by nothing but the default route by ${location.interfaces.join(', ')}: the interface to it is not there, or has no address. If it is behind the router there, all is well.`,
+      `${text}, which this connector serves, is reached by nothing but the default route by ${location.interfaces.join(', ')}. If it is behind the router there, all is well; else the interface to it is not there, or has no address, or a route is missing:`,
       `ip route add ${text} via ROUTER`,
     ),
   ];
