@@ -143,6 +143,7 @@ function remedyOf(name: string): readonly string[] {
         prefix: parsePrefix(everything)!,
         interfaceName: 'lan0',
         via: undefined,
+        connected: true,
         advertised: false,
       },
     ],

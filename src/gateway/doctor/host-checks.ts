@@ -1,4 +1,5 @@
 /** The checks of the host, which need no daemon: `connector status` and `connector doctor` share them. */
+import { checkConflicts } from './conflict-check.ts';
 import { checkConnections } from './conntrack-check.ts';
 import type { Finding } from './finding.ts';
 import { checkForwardFilters, checkOwnFilters } from './firewall-check.ts';
@@ -15,6 +16,8 @@ export async function checkHost(scope: GatewayScope): Promise<Finding[]> {
 /** The same from facts that are known. Pure. */
 export function checkFacts(scope: GatewayScope, facts: HostFacts): Finding[] {
   return [
+    // A gateway that runs knows what it has installed.
+    ...(scope.running ? [] : checkConflicts(scope, facts)),
     ...checkLan(scope, facts),
     ...checkSettings(scope, facts),
     ...checkForwardFilters(scope, facts),

@@ -29,6 +29,8 @@ export interface HostRoute {
   readonly interfaceName: string;
   /** Text of the next router's address. */
   readonly via: string | undefined;
+  /** Made by the kernel for an address of an interface. */
+  readonly connected: boolean;
   /** Learned by the kernel from router advertisements, or by a program. */
   readonly advertised: boolean;
 }
@@ -134,7 +136,9 @@ export async function readRoutes(exceptInterface: string): Promise<HostRoute[]> 
         if (prefix === undefined || interfaceName === undefined) return [];
         if (interfaceName === exceptInterface) return [];
         const via = stringOf(entry, 'gateway') ?? stringOf(first, 'gateway');
-        return [{ prefix, interfaceName, via, advertised: stringOf(entry, 'protocol') === 'ra' }];
+        const protocol = stringOf(entry, 'protocol');
+        const [connected, advertised] = [protocol === 'kernel', protocol === 'ra'];
+        return [{ prefix, interfaceName, via, connected, advertised }];
       });
     }),
   );

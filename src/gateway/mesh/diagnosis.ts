@@ -3,9 +3,9 @@
  * edge-diagnosis.ts, silence of a peer, policy, conflicts of routes, the clock), and the checks of its
  * host (doctor/host-checks.ts).
  */
-import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
-import type { RouteConflict } from '../../routing/route-plan.ts';
+import { parsePrefix } from '../../routing/prefix.ts';
 import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
+import { sayConflicts } from '../doctor/conflict-check.ts';
 import { type Finding, ok, problem, skipped, warning } from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
@@ -47,7 +47,7 @@ function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[
     ...sayPeers(view, status),
     ...diagnosePaths(status),
     ...diagnoseBreakout(status, view.inForce.netmap),
-    ...sayConflicts(view),
+    ...sayConflicts(view.kernel.conflicts),
     ...sayAdvertised(view, status),
     sayDiagnosis(status),
   ];
@@ -127,18 +127,6 @@ function sayKernel({ inForce: { kernelFault, contention }, kernel }: MeshView): 
     said.unshift(problem('routes', text));
   }
   return said.length > 0 ? said : [ok('routes', 'All of the netmap is installed.')];
-}
-
-function sayConflicts({ kernel: { conflicts } }: MeshView): Finding[] {
-  if (conflicts.length === 0) return [ok('conflicts', 'No subnet here is one of another site.')];
-  return conflicts.map((conflict) => warning('conflicts', describeConflict(conflict)));
-}
-
-function describeConflict({ prefix, local, outcome }: RouteConflict): string {
-  const here = `${formatPrefix(local.prefix)} (${local.connected ? 'connected to' : 'routed by'} ${local.interfaceName})`;
-  return outcome === 'not-installed'
-    ? `${formatPrefix(prefix)} does not go into the mesh: ${here} is local, and local wins.`
-    : `Of ${formatPrefix(prefix)} the part ${here} stays local.`;
 }
 
 function sayAdvertised(view: MeshView, { routes }: MeshStatus): Finding[] {

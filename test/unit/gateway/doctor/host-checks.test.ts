@@ -21,7 +21,13 @@ function link(name: string, addresses: string[], state: Partial<HostLink> = {}):
 }
 
 function route(text: string, interfaceName: string, advertised = false) {
-  return { prefix: parsePrefix(text)!, interfaceName, via: undefined, advertised };
+  return {
+    prefix: parsePrefix(text)!,
+    interfaceName,
+    via: undefined,
+    connected: false,
+    advertised,
+  };
 }
 
 const SCOPE: GatewayScope = {
@@ -216,6 +222,18 @@ describe('packet filters', () => {
       ['firewall-own', 'nft insert rule inet host input ct state established,related accept'],
     ]);
   });
+});
+
+test('a subnet here that another site has, before the gateway runs', () => {
+  const routes = [...ROUTES, { ...route('10.2.0.0/25', 'wan0'), connected: true }];
+  expect(faults({ routes }, { ...SCOPE, running: false })).toMatchObject([
+    {
+      check: 'conflicts',
+      status: 'warning',
+      says: 'Of 10.2.0.0/24 the part 10.2.0.0/25 (connected to wan0) stays local.',
+    },
+  ]);
+  expect(faults({ routes })).toEqual([]);
 });
 
 test('the table of connections, nearly full and full', () => {
