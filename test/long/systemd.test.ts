@@ -60,12 +60,19 @@ async function live(container: SystemdContainer, deb: Uint8Array): Promise<void>
 
   // Reloaded, it advertises; approved, it forwards.
   await shell(`echo 'advertise = ["10.9.0.0/16"]' >> /etc/causeway/connector.toml`);
+  await shell(`echo 'flow-log = "/var/log/causeway/flows.jsonl"' >> /etc/causeway/connector.toml`);
   await shell(`systemctl reload ${GATEWAY}`);
   await expect.poll(() => shell('connector routes ls'), { timeout: 30_000 }).toContain('pending');
   await shell('connector routes approve --all --connector berlin');
   const forwarding = (): Promise<string> => shell('cat /proc/sys/net/ipv4/ip_forward');
   await expect.poll(forwarding, { timeout: 30_000 }).toBe('1\n');
   expect(await property('MainPID')).toBe(pid);
+  // Without root it may have connections tracked, counted and written down.
+  const counting = 'cat /proc/sys/net/netfilter/nf_conntrack_acct';
+  await expect.poll(() => shell(counting), { timeout: 30_000 }).toBe('1\n');
+  const [{ flows }] = JSON.parse(await shell('connector status --json'));
+  expect(flows).toMatchObject({ fault: null, log: { fault: null, lost: 0 } });
+  expect(await shell('stat -c %a /var/log/private/causeway')).toBe('700\n');
 
   // A start without the token file, a process that hangs, an update.
   await shell(`rm /etc/causeway/token; systemctl restart ${GATEWAY}`);

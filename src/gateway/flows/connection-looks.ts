@@ -43,16 +43,12 @@ export class ConnectionLooks {
     this.#next(0);
   }
 
-  /** A look that begins now, or the one that is under way; resolves when it ends, whole or not. */
+  /** A look that begins now, after one that is under way; resolves when it ends, whole or not. */
   async once(): Promise<void> {
-    if (this.#closed) return;
-    if (this.#looking === undefined) this.#look();
     await this.#looking?.promise;
-  }
-
-  /** The interval has become shorter. */
-  hasten(): void {
-    if (this.#looking === undefined && !this.#closed) this.#next(this.#listener.interval());
+    if (this.#closed) return;
+    this.#look();
+    await this.#looking?.promise;
   }
 
   close(): void {

@@ -101,7 +101,7 @@ export class FlowWatch {
 
   /** From now on so. What cannot be is said by `fault`, and does not throw. Called one after the other. */
   async apply({ detect, target }: FlowSettings): Promise<void> {
-    await this.#stop();
+    await this.#stop(detect);
     if (!detect && target === undefined) {
       await this.#options.need(NO_NEEDS);
       return;
@@ -113,9 +113,10 @@ export class FlowWatch {
     } catch (error) {
       this.#fault = (error as Error).message;
       log.error({ err: error }, 'connections cannot be followed');
+      this.#detector = undefined;
       return;
     }
-    if (detect) this.#detector = new OneWayDetector();
+    if (detect) this.#detector ??= new OneWayDetector();
     if (target !== undefined) this.#openLog(target());
     this.#looks = new ConnectionLooks(this.#options.addon, {
       onBegin: (now) => this.#beginLook(now),
@@ -133,10 +134,10 @@ export class FlowWatch {
 
   /** Writes what goes on as open. The kernel stays as it is: that goes with the interface. */
   async close(): Promise<void> {
-    await this.#stop();
+    await this.#stop(false);
   }
 
-  async #stop(): Promise<void> {
+  async #stop(keepsDetector: boolean): Promise<void> {
     const flowLog = this.#flowLog;
     if (flowLog !== undefined && this.#looks !== undefined) {
       this.#loggedAt = 0;
@@ -149,7 +150,7 @@ export class FlowWatch {
     this.#events?.close();
     this.#looks = undefined;
     this.#events = undefined;
-    this.#detector = undefined;
+    if (!keepsDetector) this.#detector = undefined;
     this.#flowLog = undefined;
     this.#fault = undefined;
     this.#tell();

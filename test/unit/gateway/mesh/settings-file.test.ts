@@ -10,7 +10,11 @@ import { encodeJoinToken } from '../../../../src/control/join-token.ts';
 import { connectorIdSchema } from '../../../../src/control/model.ts';
 import { joinSecretText } from '../../../../src/control/secrets.ts';
 import { closestName } from '../../../../src/gateway/mesh/closest-name.ts';
-import { DEFAULT_SETTINGS, mergeSettings } from '../../../../src/gateway/mesh/settings.ts';
+import {
+  checkFlowLog,
+  DEFAULT_SETTINGS,
+  mergeSettings,
+} from '../../../../src/gateway/mesh/settings.ts';
 import {
   checkSettings,
   readSettingsFile,
@@ -123,6 +127,13 @@ describe('what it says', () => {
     expect(mergeSettings({ token: TOKEN }, file).tokenFile).toBeUndefined();
     expect(mergeSettings({ tokenFile: '-' }, { token: TOKEN }).token).toBeUndefined();
   });
+});
+
+test('a flow log goes to a file by its whole path, or to syslog', () => {
+  for (const target of ['syslog', '/var/log/causeway/flows.jsonl', '/f']) checkFlowLog(target);
+  for (const target of ['', '/', 'flows.jsonl', './f', 'Syslog', '/var/log/', '/a\0b']) {
+    expect(() => checkFlowLog(target)).toThrow('an absolute path or "syslog"');
+  }
 });
 
 describe('what is wrong', () => {
