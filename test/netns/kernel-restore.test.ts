@@ -1,0 +1,125 @@
+/**
+ * What a gateway leaves of itself in the kernel: nothing, to the byte, after `connector down`, after
+ * SIGTERM, and after kill -9 at any moment of its life and `connector down`. Another tunnel runs beside
+ * it, and other people have rules, routes, tables and filters there. One gateway and its edge:
+ *
+ *      gateway a ──── nat ──── internet ──── edge
+ */
+import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { generateKeyPair } from '../../lab/keys.ts';
+import { CONNECTOR, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import type { Namespace } from '../../lab/namespace.ts';
+import { netnsSuite } from './suite.ts';
+
+const SECONDS = 60_000;
+
+/** Everything of the network stack that somebody could have set; counters and clocks left out. */
+async function dump(namespace: Namespace): Promise<string> {
+  const parts = [
+    'ip -d addr',
+    'ip -d link',
+    'ip -4 -d route show table all',
+    'ip -6 -d route show table all',
+    'ip -4 -d rule',
+    'ip -6 -d rule',
+    'nft -s list ruleset',
+    'sysctl -a -r ^net\\.',
+  ];
+  const texts: string[] = [];
+  for (const part of parts) texts.push(await namespace.run(part.split(' ')));
+  return texts
+    .join('\n')
+    .split('\n')
+    .filter((line) => !/nf_conntrack_count|fib_multipath_hash_seed|stable_secret|random/.test(line))
+    .map((line) => line.replace(/ (expires|age) \S+|(valid|preferred)_lft \d\S*/g, ''))
+    .join('\n');
+}
+
+/** Rules, routes and filters of others, some of them where ours are at home. */
+async function strangers({ gateway }: Site): Promise<void> {
+  await gateway.ip(
+    'rule add pref 19999 from 198.51.100.1 lookup 51999',
+    'rule add pref 20010 fwmark 77 lookup 77',
+    'route add blackhole 198.51.100.0/24 table 77',
+    'route add 172.31.0.0/16 dev lan0 metric 900',
+  );
+  await gateway.nft(`
+    table inet theirs {
+      set hosts { type ipv4_addr; elements = { 192.0.2.1 } }
+      chain forward { type filter hook forward priority 10; policy accept; ip saddr @hosts drop; }
+    }
+    table ip nat {
+      chain post { type nat hook postrouting priority 100; oifname "nowhere" masquerade; }
+    }`);
+  await gateway.sysctl({ 'net.ipv4.conf.all.accept_redirects': 1 });
+}
+
+netnsSuite('the kernel as it was before', ['nft', 'sysctl'], () => {
+  test('after down, SIGTERM, and kill -9 at many moments', { timeout: 3 * SECONDS }, async () => {
+    await using mesh = await MeshLab.open({ name: 'a', number: 1 });
+    const [a] = mesh.sites as [Site];
+    await mesh.startEdge();
+    await strangers(a);
+    // A default route of IPv6, beside which the edge is reached: it has all the rules, shares one with others, and sets a kernel setting.
+    const [{ privateKey: own }, { publicKey: peer }] = [generateKeyPair(), generateKeyPair()];
+    const beside = a.gateway.file(
+      'cw9.conf',
+      `[Interface]\nPrivateKey = ${own}\nAddress = 10.99.0.1/24, fd99::1/64
+[Peer]\nPublicKey = ${peer}\nAllowedIPs = 10.98.0.0/16, ::/0\n`,
+    );
+    const clean = await dump(a.gateway);
+    await a.gateway.run([CONNECTOR, 'tunnel', 'up', beside]);
+    const before = await dump(a.gateway);
+    expect(before).not.toBe(clean);
+
+    await a.up('--token', await mesh.create(a));
+    expect(await dump(a.gateway)).toContain(INTERFACE);
+    await a.down();
+    expect(await dump(a.gateway)).toBe(before);
+
+    const gone = async (): Promise<void> => {
+      while ((await a.gateway.run(['ip', '-o', 'link'])).includes(INTERFACE)) await delay(20);
+    };
+    const start = (): ReturnType<Namespace['start']> =>
+      a.gateway.start([CONNECTOR, 'up', '--foreground', '--state-dir', a.stateDirectory]);
+    // Some while it starts, and the last of them while it runs.
+    const startTakes = await (async () => {
+      const from = performance.now();
+      const daemon = start();
+      await daemon.line(/"msg":"ready"/, 30);
+      const took = performance.now() - from;
+      await daemon.stop();
+      expect(await dump(a.gateway)).toBe(before);
+      return took;
+    })();
+    for (const share of [0.5, 0.85, 1, 1.2]) {
+      const wait = Math.round(startTakes * share) + randomInt(50);
+      const daemon = start();
+      await delay(wait);
+      process.kill(daemon.pid, 'SIGKILL');
+      await daemon.exited;
+      await gone();
+      const what = `killed after ${wait} ms`;
+      if (share < 1) {
+        await a.gateway.attempt([CONNECTOR, 'down']);
+        expect(await dump(a.gateway), what).toBe(before);
+        continue;
+      }
+      // The next start finds it, and so does down after that.
+      const next = start();
+      await next.line(/"msg":"ready"/, 30);
+      await next.stop();
+      expect(await dump(a.gateway), what).toBe(before);
+    }
+
+    // The tunnel beside it goes, and nothing of either is left.
+    await a.up();
+    await a.gateway.run([CONNECTOR, 'tunnel', 'down', beside]);
+    process.kill((await a.status()).pid, 'SIGKILL');
+    await gone();
+    await a.down();
+    expect(await dump(a.gateway)).toBe(clean);
+  });
+});
