@@ -24,6 +24,7 @@ import { budgetText, type Figure, isMet, margin, type Options, ratioOf } from '.
 import { policy } from './policy.ts';
 import { pps } from './pps.ts';
 import { relay, relayPps } from './relay.ts';
+import { routes100k } from './routes-100k.ts';
 import { noble, throughput, throughput4 } from './throughput.ts';
 
 type Benchmark = (options: Options) => Promise<Figure[]>;
@@ -43,6 +44,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   policy,
   'flow-log': flowLog,
   forwarding,
+  'routes-100k': routes100k,
   fanout,
   'fanout-10k': fanout10k,
   'edge-memory': edgeMemory,

@@ -10,18 +10,18 @@
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
+import { NO_BREAKOUT } from '../../src/control/breakout.ts';
+import type { Netmap, NetmapPeer } from '../../src/control/netmap.ts';
+import { applyDelta } from '../../src/control/netmap-delta.ts';
+import { decodeDelta, decodeNetmap } from '../../src/control/netmap-text.ts';
+import { packAllowedIps } from '../../src/gateway/allowed-ip-records.ts';
+import { parseEndpoint } from '../../src/gateway/endpoint-text.ts';
 import { EdgeEndpoints } from '../../src/gateway/mesh/edge-endpoints.ts';
 import { MeshKernel } from '../../src/gateway/mesh/mesh-kernel.ts';
 import { NetmapInForce } from '../../src/gateway/mesh/netmap-in-force.ts';
 import { openStateDirectory } from '../../src/gateway/mesh/state-directory.ts';
 import { Turns } from '../../src/gateway/mesh/turns.ts';
 import { openTunnel } from '../../src/gateway/open-tunnel.ts';
-import { NO_BREAKOUT } from '../../src/control/breakout.ts';
-import { applyDelta } from '../../src/control/netmap-delta.ts';
-import type { Netmap, NetmapPeer } from '../../src/control/netmap.ts';
-import { decodeDelta, decodeNetmap } from '../../src/control/netmap-text.ts';
-import { parseEndpoint } from '../../src/gateway/endpoint-text.ts';
-import { packAllowedIps } from '../../src/gateway/allowed-ip-records.ts';
 import { keyFromBase64, keyToBase64 } from '../../src/keys.ts';
 import { parsePrefix } from '../../src/routing/prefix.ts';
 
@@ -40,7 +40,7 @@ const state = await openStateDirectory(process.argv[2]!);
 const turns = new Turns();
 const privateKey = new Uint8Array(randomBytes(32));
 const inForce = new NetmapInForce({
-  ...{ tunnel, kernel, state, turns, log, breakout: NO_BREAKOUT },
+  ...{ tunnel, kernel, state, turns, log, mtu: MTU, breakout: NO_BREAKOUT },
   endpoints: new EdgeEndpoints(),
   device: { privateKey, listenPort: 51_820, fwmark: kernel.mark },
   onEdges: async () => {},
@@ -113,7 +113,7 @@ const commands: Record<string, (...args: string[]) => Promise<void>> = {
       peers: [
         {
           publicKey: keyFromBase64(key!)!,
-          endpoint: parseEndpoint(endpoint!)!,
+          endpoint: parseEndpoint(endpoint!, () => undefined)!,
           allowedIps: packAllowedIps([parsePrefix('10.77.0.2/32')!]),
         },
       ],

@@ -129,8 +129,11 @@ export class KernelReconciler {
   async reconcile(desired = this.#desired): Promise<readonly string[]> {
     if (desired === undefined) return [];
     const before = this.#desired;
+    const looked = this.#stale.size > 0;
     const moved = await this.#read(before ?? desired);
-    const lost = before === undefined || moved ? [] : describe(this.#plan(before, undefined));
+    // Where nobody else changed anything, nothing is compared for what they took.
+    const isLoss = looked && before !== undefined && !moved;
+    const lost = isLoss ? describe(this.#plan(before, undefined)) : [];
     this.#desired = desired;
     for (const address of desired.addresses)
       this.#installed.ownAddresses.add(formatPrefix(address));
@@ -168,7 +171,7 @@ export class KernelReconciler {
     const desired: KernelState = {
       link: { up: true, mtu, addresses: new Set(addresses.map(formatPrefix)) },
       routes,
-      rules: rulesOf(this.#target, routes.values(), closed),
+      rules: rulesOf(this.#target, routes, closed),
       tables: new Map(tables.map(({ name, body }) => [name, body])),
       settings: new Map(Object.entries(settings)),
     };

@@ -17,6 +17,7 @@
  * Tunnels with the same P share the rule at P + 1.
  */
 import type { Family } from './address.ts';
+import { type PrefixKey, prefixKeyAt } from './prefix-key.ts';
 import type { TableRoute } from './route-plan.ts';
 
 export const FIRST_PRIORITY = 20_000;
@@ -59,18 +60,21 @@ export function ruleText(rule: RoutingRule): string {
 /** For a table with these entries, and families that are closed. */
 export function rulesOf(
   target: RoutingTable,
-  entries: Iterable<TableRoute>,
+  entries: ReadonlyMap<PrefixKey, TableRoute>,
   closed: readonly Family[],
 ): RoutingRule[] {
   const some = new Set<Family>(closed);
-  const whole = new Set<Family>();
-  for (const { family, length, kind } of entries) {
-    if (kind === 'throw') continue;
-    some.add(family);
-    if (length === 0) whole.add(family);
+  for (const { family, kind } of entries.values()) {
+    if (kind !== 'throw') some.add(family);
+    // Of 100,000 entries the first few say it.
+    if (some.size === 2) break;
   }
+  const isWhole = (family: Family): boolean => {
+    const entry = entries.get(prefixKeyAt(new Uint8Array(family === 4 ? 4 : 16), 0));
+    return entry !== undefined && entry.kind !== 'throw';
+  };
   return [...some].flatMap((family) =>
-    rulesOfFamily(target, family, whole.has(family), closed.includes(family)),
+    rulesOfFamily(target, family, isWhole(family), closed.includes(family)),
   );
 }
 

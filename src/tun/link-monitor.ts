@@ -5,7 +5,12 @@
  */
 import type { Addon } from '../native/addon.ts';
 import { NetlinkSocket } from './netlink-socket.ts';
+import { ROUTE_PROTOCOL, RTM_DELROUTE, RTM_NEWROUTE } from './route-numbers.ts';
+import { forEachMessage } from './route-reader.ts';
 import { encodeLinkRequest, NETLINK_GROUPS } from './rtnetlink.ts';
+
+/** Where struct rtmsg has the protocol, behind the header of the message. */
+const PROTOCOL_OFFSET = 16 + 5;
 
 export interface LinkListener {
   onLink(up: boolean, mtu: number): void;
@@ -13,6 +18,13 @@ export interface LinkListener {
   onRoutes(): void;
   /** The device does not exist any more. */
   onGone(): void;
+}
+
+/** A route that a tunnel made leads into it, and is no way of the underlay. */
+function isTunnelRoute(view: DataView, at: number, end: number): boolean {
+  const type = view.getUint16(at + 4, true);
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false;
+  return end - at > PROTOCOL_OFFSET && view.getUint8(at + PROTOCOL_OFFSET) === ROUTE_PROTOCOL;
 }
 
 function openSocket(
@@ -96,8 +108,14 @@ export class LinkMonitor {
   }
 
   #readUnderlay(): void {
-    const { events, lost } = this.#underlay.read();
-    if (lost || events.length > 0) this.#listener.onRoutes();
+    let concerned = false;
+    const lost = this.#underlay.drain((bytes, length) => {
+      if (concerned) return;
+      forEachMessage(bytes, length, (view, at, end) => {
+        concerned ||= !isTunnelRoute(view, at, end);
+      });
+    });
+    if (lost || concerned) this.#listener.onRoutes();
   }
 
   #gone(): void {

@@ -13,6 +13,7 @@ import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { approvedPrefixes } from './breakout-tables.ts';
+import { changeParts } from './change-parts.ts';
 import {
   type DefaultInterfaces,
   isReversePathStrict,
@@ -25,7 +26,7 @@ import { firstHandshake } from './first-handshake.ts';
 import { KernelKeeper } from './kernel-keeper.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
 import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
-import { changeBetween, translateNetmap, type Wanted } from './netmap-translation.ts';
+import { changeBetween, NetmapTranslator, type Wanted } from './netmap-translation.ts';
 import { PathWatch } from './path-watch.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
@@ -75,6 +76,7 @@ export class NetmapInForce {
   readonly #options: NetmapInForceOptions;
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
+  readonly #translator = new NetmapTranslator();
   #needs = NO_NEEDS;
   readonly #pathWatch: PathWatch;
   #saving: NodeJS.Timeout | undefined;
@@ -234,7 +236,7 @@ export class NetmapInForce {
       this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted)),
     ]);
     const rest = changeBetween(edges, wanted);
-    if (rest !== undefined) await tunnel.apply(rest);
+    if (rest !== undefined) await this.#applyInParts(rest);
     this.netmap = netmap;
     this.wanted = wanted;
     this.source = fresh ? 'edge' : 'cache';
@@ -245,11 +247,11 @@ export class NetmapInForce {
 
   /** From the netmap in force to this one; what did not change is not touched. */
   async #change(netmap: Netmap): Promise<void> {
-    const { tunnel, log } = this.#options;
+    const { log } = this.#options;
     await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
     const change = changeBetween(this.wanted, wanted);
-    if (change !== undefined) await tunnel.apply(change);
+    if (change !== undefined) await this.#applyInParts(change);
     this.netmap = netmap;
     this.wanted = wanted;
     await this.#findExits(netmap);
@@ -258,10 +260,18 @@ export class NetmapInForce {
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
   }
 
+  async #applyInParts(change: DeviceChange): Promise<void> {
+    for (const part of changeParts(change)) await this.#options.tunnel.apply(part);
+  }
+
   /** Without the peers, as long as a policy is not in force that there should be. */
   #translate(netmap: Netmap): Wanted {
     const reached = this.policy.closed ? { ...netmap, peers: [] } : netmap;
-    return translateNetmap(reached, (id) => this.#options.endpoints.of(id), this.#breakout);
+    return this.#translator.translate(
+      reached,
+      (id) => this.#options.endpoints.of(id),
+      this.#breakout,
+    );
   }
 
   #kernelOf(netmap: Netmap, wanted: Wanted): WantedKernel {

@@ -10,6 +10,7 @@
  */
 import { equalBytes } from '../../bytes.ts';
 import {
+  BREAKOUT_FAMILIES,
   type BreakoutFamily,
   type BreakoutOffer,
   type BreakoutWay,
@@ -30,6 +31,7 @@ import type {
 } from '../../wireguard/configuration.ts';
 import { AllowedIpRecords } from '../allowed-ip-records.ts';
 import { formatEndpoint } from '../endpoint-text.ts';
+import { PrefixOwners } from './prefix-owners.ts';
 
 /** Seconds between keepalives to an edge: below the 30 s after which NATs forget at the earliest. */
 export const EDGE_KEEPALIVE = 20;
@@ -82,41 +84,86 @@ export interface PeerOffer extends BreakoutOffer {
   readonly peer: NetmapPeer;
 }
 
-/** @param wish by whom Internet traffic is to leave */
-export function translateNetmap(
-  netmap: Netmap,
-  edgeOf: (id: string) => ResolvedEdge,
-  wish: BreakoutWish = NO_BREAKOUT,
-): Wanted {
-  const breakout = chooseBreakout(wish, offersOf(netmap.peers));
-  const peers = new Map<string, WantedPeer>();
-  const relays: RelayEndpoint[] = [];
-  for (const edge of netmap.edges) {
-    const { endpoint, all } = edgeOf(edge.id);
-    const publicKey = keyOf(edge.publicKey);
-    for (const address of all) relays.push({ ...address, publicKey });
-    peers.set(edge.publicKey, {
-      publicKey,
-      endpoint,
-      keepalive: EDGE_KEEPALIVE,
-      pathFrames: false,
-      allowedIps: new Map(),
-    });
+/** Translates netmaps of one gateway. What a netmap has in common with the one before is not done anew. */
+export class NetmapTranslator {
+  readonly #owners = new PrefixOwners();
+  readonly #carried = new Map<NetmapPeer, Carried>();
+  /** By replica, for what the next state of a peer has in common with this. */
+  #peers: ReadonlyMap<string, NetmapPeer> = new Map();
+  readonly #own = new Map<string, Prefix>();
+
+  /** @param wish by whom Internet traffic is to leave */
+  translate(
+    netmap: Netmap,
+    edgeOf: (id: string) => ResolvedEdge,
+    wish: BreakoutWish = NO_BREAKOUT,
+  ): Wanted {
+    const breakout = chooseBreakout(wish, offersOf(netmap.peers));
+    const peers = new Map<string, WantedPeer>();
+    const relays: RelayEndpoint[] = [];
+    for (const edge of netmap.edges) {
+      const { endpoint, all } = edgeOf(edge.id);
+      const publicKey = keyOf(edge.publicKey);
+      for (const address of all) relays.push({ ...address, publicKey });
+      peers.set(edge.publicKey, {
+        publicKey,
+        endpoint,
+        keepalive: EDGE_KEEPALIVE,
+        pathFrames: false,
+        allowedIps: new Map(),
+      });
+    }
+    const relay = netmap.edges
+      .map((edge) => edgeOf(edge.id).endpoint)
+      .find((found) => found !== undefined);
+    this.#take(netmap.peers);
+    const carried = netmap.peers.map((peer) => this.#carry(peer, breakout, relay));
+    for (const [i, { wanted }] of carried.entries()) peers.set(netmap.peers[i]!.publicKey, wanted);
+    const routes = joined(carried.map((one) => one.routes));
+    const { mesh, meshRanges } = netmap.self;
+    const own = ownPriorities(netmap);
+    const isForeign = ({ text, priority }: MeshRoute): boolean =>
+      isDefaultRoute(text) || !isOurs(own, text, priority);
+    // Whoever has none of our own prefixes need not be looked through.
+    const rivals = new Set([...own.keys()].map((text) => this.#owners.ownerOf(text)));
+    const lists = carried.map((one, i) =>
+      rivals.has(netmap.peers[i])
+        ? one.routes.filter(isForeign).map(({ prefix }) => prefix)
+        : one.prefixes,
+    );
+    const ranges = [meshRanges.ipv4, meshRanges.ipv6].map((text) => this.#ownPrefix(text));
+    const prefixes = joined([ranges, ...lists]);
+    const addresses = [mesh.ipv4, mesh.ipv6].map(prefixOfText);
+    return { peers, relays, addresses, prefixes, routes, breakout };
   }
-  const relay = netmap.edges
-    .map((edge) => edgeOf(edge.id).endpoint)
-    .find((found) => found !== undefined);
-  const owners = chooseOwners(netmap.peers);
-  const own = ownPriorities(netmap);
-  const routes: MeshRoute[] = [];
-  for (const peer of netmap.peers) {
+
+  /** The owners of prefixes as these peers claim them; what that does not change stays. */
+  #take(peers: readonly NetmapPeer[]): void {
+    for (const peer of this.#owners.update(peers)) this.#carried.delete(peer);
+    const next = new Map(peers.map((peer) => [peer.replica, peer]));
+    for (const peer of peers) {
+      const former = this.#peers.get(peer.replica);
+      if (former !== peer) parsePrefixes(peer, former);
+    }
+    for (const peer of this.#peers.values()) {
+      if (next.get(peer.replica) !== peer) this.#carried.delete(peer);
+    }
+    this.#peers = next;
+  }
+
+  #carry(peer: NetmapPeer, breakout: Wanted['breakout'], relay: PeerEndpoint | undefined): Carried {
+    const takes = BREAKOUT_FAMILIES.filter((family) => takerOf(breakout[family]) === peer).join();
+    const before = this.#carried.get(peer);
+    if (before !== undefined && before.takes === takes && sameWay(before.relay, relay))
+      return before;
     const allowedIps = new Map<string, Prefix>();
+    const routes: MeshRoute[] = [];
     if (peer.serving) {
       const parsed = prefixesOf(peer);
       for (const text of [peer.mesh.ipv4, peer.mesh.ipv6]) allowedIps.set(text, parsed.get(text)!);
       for (const { prefix: text, priority } of peer.prefixes) {
-        const [family] = defaultFamilies([text]);
-        const owner = family === undefined ? owners.get(text)?.peer : takerOf(breakout[family]);
+        const [family] = isDefaultRoute(text) ? defaultFamilies([text]) : [];
+        const owner = family === undefined ? this.#owners.ownerOf(text) : takerOf(breakout[family]);
         if (owner !== peer) continue;
         const prefix = parsed.get(text)!;
         allowedIps.set(text, prefix);
@@ -124,36 +171,80 @@ export function translateNetmap(
         routes.push({ text, prefix, connector, priority, publicKey });
       }
     }
-    peers.set(peer.publicKey, {
+    const wanted: WantedPeer = {
       publicKey: keyOf(peer.publicKey),
       endpoint: relay && { ...relay, relayId: peer.relayId },
       keepalive: 0,
       pathFrames: true,
       allowedIps,
-    });
+    };
+    const prefixes = routes.map(({ prefix }) => prefix);
+    const carried = { takes, relay, wanted, routes, prefixes };
+    this.#carried.set(peer, carried);
+    return carried;
   }
-  const { mesh, meshRanges } = netmap.self;
-  return {
-    peers,
-    relays,
-    addresses: [mesh.ipv4, mesh.ipv6].map(prefixOfText),
-    prefixes: [
-      ...[meshRanges.ipv4, meshRanges.ipv6].map(prefixOfText),
-      ...routes
-        .filter(({ text, priority }) => isDefaultRoute(text) || !isOurs(own, text, priority))
-        .map(({ prefix }) => prefix),
-    ],
-    routes,
-    breakout,
-  };
+
+  /** The same object for the same text: what is unchanged is known by it. */
+  #ownPrefix(text: string): Prefix {
+    const known = this.#own.get(text) ?? prefixOfText(text);
+    this.#own.set(text, known);
+    return known;
+  }
+}
+
+/** What a peer carries, and what that depends on beside the peer and the owners of its prefixes. */
+interface Carried {
+  /** Families of the Internet traffic that it takes. */
+  readonly takes: string;
+  readonly relay: PeerEndpoint | undefined;
+  readonly wanted: WantedPeer;
+  readonly routes: readonly MeshRoute[];
+  /** Those of the routes. */
+  readonly prefixes: readonly Prefix[];
+}
+
+function sameWay(a: PeerEndpoint | undefined, b: PeerEndpoint | undefined): boolean {
+  return a === b || (b !== undefined && sameEndpoint(a, b));
+}
+
+/** One netmap by itself. @param wish by whom Internet traffic is to leave */
+export function translateNetmap(
+  netmap: Netmap,
+  edgeOf: (id: string) => ResolvedEdge,
+  wish: BreakoutWish = NO_BREAKOUT,
+): Wanted {
+  return new NetmapTranslator().translate(netmap, edgeOf, wish);
 }
 
 /** Connectors with an approved default route and a replica to carry it. */
 function offersOf(peers: readonly NetmapPeer[]): PeerOffer[] {
   return peers.flatMap((peer): PeerOffer[] => {
-    const families = defaultFamilies(peer.prefixes.map(({ prefix }) => prefix));
+    const families = defaultsOf(peer);
     return families.length === 0 ? [] : [{ id: peer.connector, name: peer.name, families, peer }];
   });
+}
+
+/** Of a peer that is the same object, the same. */
+const knownDefaults = new WeakMap<NetmapPeer, BreakoutFamily[]>();
+
+function defaultsOf(peer: NetmapPeer): BreakoutFamily[] {
+  const families =
+    knownDefaults.get(peer) ?? defaultFamilies(peer.prefixes.map(({ prefix }) => prefix));
+  knownDefaults.set(peer, families);
+  return families;
+}
+
+/** Arguments of one call. */
+const MOST_ARGUMENTS = 1_000;
+
+/** As `flat`, which takes ten times as long. */
+function joined<T>(lists: readonly (readonly T[])[]): T[] {
+  let all: T[] = [];
+  const some = lists.filter(({ length }) => length > 0);
+  for (let i = 0; i < some.length; i += MOST_ARGUMENTS) {
+    all = all.concat(...some.slice(i, i + MOST_ARGUMENTS));
+  }
+  return all;
 }
 
 function takerOf(way: BreakoutWay<PeerOffer>): NetmapPeer | undefined {
@@ -169,23 +260,6 @@ function isOurs(own: ReadonlyMap<string, number>, text: string, priority: number
 function ownPriorities({ self }: Netmap): Map<string, number> {
   const approved = self.routes.filter((route) => route.approved);
   return new Map(approved.map(({ prefix, priority }) => [prefix, priority]));
-}
-
-interface Owner {
-  readonly peer: NetmapPeer;
-  readonly priority: number;
-}
-
-function chooseOwners(peers: readonly NetmapPeer[]): Map<string, Owner> {
-  const owners = new Map<string, Owner>();
-  for (const peer of peers) {
-    if (!peer.serving) continue;
-    for (const { prefix, priority } of peer.prefixes) {
-      const other = owners.get(prefix);
-      if (other === undefined || priority < other.priority) owners.set(prefix, { peer, priority });
-    }
-  }
-  return owners;
 }
 
 /**
@@ -207,6 +281,7 @@ export function changeBetween(before: Wanted | undefined, after: Wanted): Device
 }
 
 function peerChange(before: WantedPeer | undefined, after: WantedPeer): PeerChange | undefined {
+  if (before === after) return undefined;
   const { publicKey, endpoint, keepalive, pathFrames } = after;
   const records = new AllowedIpRecords();
   for (const [text, prefix] of before?.allowedIps ?? []) {
@@ -244,12 +319,15 @@ const parsedPrefixes = new WeakMap<NetmapPeer, ReadonlyMap<string, Prefix>>();
 
 /** Mesh IPs and prefixes, by their text. */
 function prefixesOf(peer: NetmapPeer): ReadonlyMap<string, Prefix> {
-  let parsed = parsedPrefixes.get(peer);
-  if (parsed === undefined) {
-    const texts = [peer.mesh.ipv4, peer.mesh.ipv6, ...peer.prefixes.map(({ prefix }) => prefix)];
-    parsed = new Map(texts.map((text) => [text, prefixOfText(text)]));
-    parsedPrefixes.set(peer, parsed);
-  }
+  return parsedPrefixes.get(peer) ?? parsePrefixes(peer, undefined);
+}
+
+/** Those that a former state of the peer has as well are the same objects. */
+function parsePrefixes(peer: NetmapPeer, former: NetmapPeer | undefined) {
+  const known = former && parsedPrefixes.get(former);
+  const texts = [peer.mesh.ipv4, peer.mesh.ipv6, ...peer.prefixes.map(({ prefix }) => prefix)];
+  const parsed = new Map(texts.map((text) => [text, known?.get(text) ?? prefixOfText(text)]));
+  parsedPrefixes.set(peer, parsed);
   return parsed;
 }
 

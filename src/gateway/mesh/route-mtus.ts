@@ -39,6 +39,14 @@ export function withMtus(
   ];
 }
 
+/** What was made last of a prefix: a route that is the same object is known to be unchanged. */
+const made = new WeakMap<Prefix, WantedRoute>();
+
 function withMtu(prefix: Prefix, mtu: number): WantedRoute {
-  return { ...prefix, mtu: prefix.family === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu };
+  const wanted = prefix.family === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu;
+  const before = made.get(prefix);
+  if (before?.mtu === wanted) return before;
+  const route = { ...prefix, mtu: wanted };
+  made.set(prefix, route);
+  return route;
 }

@@ -117,6 +117,8 @@ const state = fc.record({
 });
 type Drawn = typeof state extends fc.Arbitrary<infer T> ? T : never;
 
+const byKey = (list: readonly TableRoute[]) => new Map(list.map((one) => [prefixKey(one), one]));
+
 function kernelOf(drawn: Drawn): ModelKernel {
   const kernel = new ModelKernel();
   kernel.up = drawn.up;
@@ -125,7 +127,7 @@ function kernelOf(drawn: Drawn): ModelKernel {
   for (const one of drawn.routes) {
     if (drawn.up || one.kind !== undefined) kernel.routes.set(String(prefixKey(one)), one);
   }
-  for (const rule of rulesOf(target, drawn.routes, drawn.closed)) {
+  for (const rule of rulesOf(target, byKey(drawn.routes), drawn.closed)) {
     kernel.rules.set(ruleText(rule), rule);
   }
   kernel.tables = new Map(Object.entries(drawn.tables));
@@ -253,7 +255,7 @@ test('what must not be missing is there first', () => {
   const desired: KernelState = {
     link: { up: true, mtu: 1_280, addresses: new Set(['100.96.0.1/32']) },
     routes: new Map(entries.map((one) => [prefixKey(one), one])),
-    rules: rulesOf(target, entries, []),
+    rules: rulesOf(target, byKey(entries), []),
     tables: new Map([['causeway-a', '…']]),
     settings: new Map([['net.ipv4.ip_forward', '1']]),
   };
