@@ -97,6 +97,12 @@ export class EdgeStream {
     this.#response?.destroy(new Error('our address changed'));
   }
 
+  /** The machine was asleep: what is left of a connection is not waited for. */
+  wokeUp(): void {
+    this.#hurry.abort();
+    this.#response?.destroy(new Error('this machine was asleep'));
+  }
+
   /**
    * Addresses of this machine and of another one with the same identity, as the edge sees them;
    * undefined = it has not said so lately. Two that take turns are told so at least each half minute.

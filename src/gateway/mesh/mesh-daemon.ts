@@ -11,7 +11,7 @@ import type { Netmap } from '../../control/netmap.ts';
 import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
-import { KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
+import { KERNEL_PARTS, KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
 import { chooseMtu } from '../../tun/link.ts';
 import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
@@ -33,6 +33,7 @@ import { summarizeMesh } from './mesh-summary.ts';
 import type { MeshView } from './mesh-view.ts';
 import { NetmapInForce } from './netmap-in-force.ts';
 import { countersOf, LOOK_INTERVAL, SilenceWatch } from './silence.ts';
+import { SleepWatch } from './sleep-watch.ts';
 import type { StateDirectory } from './state-directory.ts';
 import { Turns } from './turns.ts';
 
@@ -105,6 +106,7 @@ export class MeshGateway implements Attachment {
   #stream: EdgeStream | undefined;
   #monitor: KernelMonitor | undefined;
   #looking: NodeJS.Timeout | undefined;
+  #sleepWatch: SleepWatch | undefined;
   readonly #dependents: { close(): Promise<void> }[] = [];
   /** The stream was open before. */
   #connected = false;
@@ -171,6 +173,7 @@ export class MeshGateway implements Attachment {
       onState: (state) => this.#onStreamState(state),
       log,
     });
+    this.#sleepWatch = new SleepWatch((asleep) => this.#wokeUp(asleep));
     this.#looking = setInterval(() => {
       this.#silence.look(countersOf(this.#tunnel.snapshot().peers), Date.now());
       this.#flows.silenceLooked();
@@ -248,6 +251,7 @@ export class MeshGateway implements Attachment {
     const idle = this.#turns.close();
     this.#monitor?.close();
     clearInterval(this.#looking);
+    this.#sleepWatch?.close();
     await this.#stream?.close();
     await idle;
     await this.#inForce.close();
@@ -366,6 +370,19 @@ export class MeshGateway implements Attachment {
       turns: this.#turns,
     };
     await tellAdvertised(advertised, signal);
+  }
+
+  /** Sessions and the edge's stream are renewed at once; the host's network may be another one. */
+  #wokeUp(asleep: number): void {
+    const { log } = this.#options;
+    log.info({ seconds: Math.round(asleep / 1_000) }, 'this machine was asleep');
+    this.#stream?.wokeUp();
+    void this.#turns
+      .take(async () => {
+        await this.#inForce.kernelChanged(new Set(KERNEL_PARTS));
+        await this.#inForce.renewSessions();
+      })
+      .catch((error: unknown) => log.error({ err: error }, 'after waking up'));
   }
 
   #kernelChanged(parts: ReadonlySet<KernelPart>): void {

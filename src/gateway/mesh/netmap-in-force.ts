@@ -210,6 +210,13 @@ export class NetmapInForce {
     await this.#rehandshake(edges);
   }
 
+  /** The machine was asleep: whoever has a session with us may have ended it. */
+  async renewSessions(): Promise<void> {
+    const { edges = [], peers = [] } = this.netmap ?? {};
+    this.#edgeWatch.expect(edges, Date.now());
+    await this.#rehandshake([...edges, ...peers.filter(({ serving }) => serving)]);
+  }
+
   /** Ends what starts by itself, and writes what is not on disk yet; all stays installed. */
   async close(): Promise<void> {
     this.#closed = true;
