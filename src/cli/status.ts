@@ -89,10 +89,11 @@ function formatFlowLog({ flows: { log } }: MeshStatus): [string, string][] {
   return [['flow log', `${log.target}, ${count(log.written, 'record')}${dropped}${lost}`]];
 }
 
-/** The MTU only where it is less than that of the interface. */
+/** The MTU only where it is less than that of the interface, or not found yet on a path in use. */
 function formatPath({ path, rtt, mtu }: MeshPeer, most: number): string {
   const time = rtt === null ? '' : `, ${rtt.toFixed(1)} ms`;
-  return `${describePath(path)}${time}${mtu === null || mtu >= most ? '' : `, MTU ${mtu}`}`;
+  const found = mtu === null ? (rtt === null ? '' : ', MTU searched for') : `, MTU ${mtu}`;
+  return `${describePath(path)}${time}${mtu !== null && mtu >= most ? '' : found}`;
 }
 
 function traffic(

@@ -63,7 +63,7 @@ export class Oversize {
    */
   waits(peer: Peer): boolean {
     const search = peer.path?.search;
-    if (search?.isGuess !== true || !search.isSearching || peer.staged.length === 0) return false;
+    if (search?.isSettling !== true || peer.staged.length === 0) return false;
     const length = peer.staged.firstLength();
     if (length > NARROW_MTU) return true;
     peer.staged.copyFirst(this.#packet, 0);

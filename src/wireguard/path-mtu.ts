@@ -89,6 +89,11 @@ export class PathMtu {
     return this.#held === 0 && (this.#floor === 0 || this.#isFirst);
   }
 
+  /** The first probes were just sent: what they say is worth waiting for. */
+  get isSettling(): boolean {
+    return this.#held === 0 && this.#isFirst;
+  }
+
   get isSearching(): boolean {
     return this.#searching;
   }

@@ -298,10 +298,10 @@ export class Transport {
   /** A run to a peer whose path is not known yet, or with packets that may be too long for it. */
   #inspectRun(v: OutboundVector, i: number, peer: Peer, ready: boolean, now: number): void {
     const sessions = this.#sessions;
-    const isGuess = peer.path?.search.isGuess === true;
+    const isSettling = peer.path?.search.isSettling === true;
     const size = v.count[i]! > 1 ? v.stride[i]! : v.lastSize[i]!;
     const keypair = peer.current;
-    if (!ready || keypair === undefined || (isGuess && this.#oversize.isToWait(v, i))) {
+    if (!ready || keypair === undefined || (isSettling && this.#oversize.isToWait(v, i))) {
       this.#stageRun(v, i, peer, now);
     } else if (size - MESSAGE_OVERHEAD <= peer.pathMtu) {
       this.#oversize.clampRun(v, i, peer.pathMtu);

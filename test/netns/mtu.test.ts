@@ -11,38 +11,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
-import type { Namespace } from '../../lab/namespace.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
+import {
+  clampControlPlane,
+  endSilence,
+  lansOf,
+  narrow,
+  silence,
+  underlayOf,
+} from '../../lab/underlay.ts';
 import { netnsSuite } from './suite.ts';
 
 const PORT = 7;
-
-/** Neighbours and routers are found as ever; all else of ICMP is gone. */
-const SILENT = ['input', 'output', 'forward'].map(
-  (hook) => `chain ${hook} {
-    type filter hook ${hook} priority -300;
-    icmp type { destination-unreachable, time-exceeded, parameter-problem } drop
-    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } drop
-  }`,
-);
-
-async function silence(...namespaces: Namespace[]): Promise<void> {
-  for (const one of namespaces) await one.nft(`table inet silent {\n${SILENT.join('\n')}\n}`);
-}
-
-/** As routers before narrow links do: the TCP of the control plane has no other help. */
-const CLAMP = `table inet clamp {
-  chain forward {
-    type filter hook forward priority mangle
-    tcp flags syn tcp option maxseg size set rt mtu
-  }
-}`;
-
-/** Both ends of the link between a site and the internet. */
-async function narrow(mesh: MeshLab, site: Site, mtu: number): Promise<void> {
-  await mesh.internet.ip(`link set dev site-${site.name} mtu ${mtu}`);
-  await site.nat.ip(`link set dev wan0 mtu ${mtu}`);
-}
 
 async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
   const deadline = Date.now() + 20_000;
@@ -57,11 +37,8 @@ netnsSuite('path MTU', ['nft'], () => {
     await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
     const [a, b] = mesh.sites as [Site, Site];
     await narrow(mesh, b, 1_280);
-    await silence(
-      mesh.internet,
-      ...mesh.sites.flatMap(({ nat, gateway, host }) => [nat, gateway, host]),
-    );
-    await Promise.all(mesh.sites.map(({ nat }) => nat.nft(CLAMP)));
+    await silence(...underlayOf(mesh), ...lansOf(mesh));
+    await clampControlPlane(mesh);
     await mesh.startEdge();
     await mesh.joinAll();
     // Of datagrams no larger than a link hosts ask not to be fragmented, unless they are told not to ask.
@@ -76,11 +53,17 @@ netnsSuite('path MTU', ['nft'], () => {
     await eventually(async () => (await a.status()).peers[0]?.mtu === 1_216, 'the MTU is found');
     const routes = await a.gateway.run(['ip', 'route', 'show', 'table', 'all', 'dev', INTERFACE]);
     expect(routes).toMatch(/^10\.2\.0\.0\/24 .*mtu 1216/m);
+    const routes6 = await a.gateway.run([
+      'ip',
+      '-6',
+      ...'route show table all dev'.split(' '),
+      INTERFACE,
+    ]);
+    expect(routes6).toMatch(/^fd02::\/64 .*mtu lock 1280/m);
     await v4.datagrams(1, 1_188, 1_189, 1_252, 1_392, 1_472, 1_473, 9_000, 65_507);
     await v6.datagrams(1, 1_167, 1_168, 1_169, 1_232);
     // Larger ones over IPv6 are the sender's to cut, if it may hear of it.
-    const lans = mesh.sites.flatMap(({ gateway, host }) => [gateway, host]);
-    await Promise.all(lans.map((one) => one.nft('delete table inet silent')));
+    await endSilence(...lansOf(mesh));
     for (let i = 0; i < 2; i++) await v6.datagrams(1_400).catch(() => {});
     await v6.datagrams(1_233, 1_400, 1_452, 9_000, 65_507);
     expect((await a.status()).problems.join()).toContain('at most 1216 bytes');

@@ -105,6 +105,17 @@ describe('path MTU', () => {
     expect(answers(a).length).toBeLessThanOrEqual(16);
   });
 
+  it('is no reason to keep packets for long, where nobody answers probes', () => {
+    b.configurePeers({ publicKey: a.publicKey, pathFrames: false });
+    a.send(sized(1, 1_280, true), sized(2, 1_280, true));
+    a.send(sized(3, 1_400));
+    world.run(1_500);
+    const got = b.received.map((r) => r.packet.length);
+    expect(got.slice(0, 2)).toEqual([1_280, 1_280]);
+    expect(got.slice(2).reduce((sum, length) => sum + length - 20, 0)).toBe(1_380);
+    expect(mtuOf(a)).toBe(0);
+  });
+
   it('that falls under traffic is seen within a few seconds, and its rise too', () => {
     const traffic = (seconds: number): void => {
       for (let i = 0; i < seconds * 20; i++) {

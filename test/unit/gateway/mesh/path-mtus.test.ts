@@ -1,0 +1,87 @@
+/** From what the data plane found of its paths to routes with MTUs, and to sentences. */
+import { expect, test, vi } from 'vitest';
+import type { Wanted } from '../../../../src/gateway/mesh/netmap-translation.ts';
+import { diagnosePaths } from '../../../../src/gateway/mesh/path-diagnosis.ts';
+import { PathWatch } from '../../../../src/gateway/mesh/path-watch.ts';
+import { withMtus } from '../../../../src/gateway/mesh/route-mtus.ts';
+import type { Tunnel } from '../../../../src/gateway/tunnel.ts';
+import { keyToBase64, type PublicKey, publicKey } from '../../../../src/keys.ts';
+import { formatPrefix, parsePrefix } from '../../../../src/routing/prefix.ts';
+import { keyText, netmap } from './netmaps.ts';
+
+const KEY = publicKey(new Uint8Array(32).fill(7));
+const OTHER = publicKey(new Uint8Array(32).fill(9));
+
+test('routes of a narrow path have its MTU, and IPv6 no less than it asks of a link', () => {
+  const map = netmap({ peers: [{ n: 2 }, { n: 3 }, { n: 4, serving: false }] });
+  const prefix = (text: string) => parsePrefix(text)!;
+  const [v4, v6, range] = ['10.2.0.0/24', 'fd02::/64', '100.96.0.0/12'].map(prefix);
+  const route = { connector: 'site-2', priority: 0, publicKey: keyText(2) };
+  const wanted: Pick<Wanted, 'prefixes' | 'routes'> = {
+    prefixes: [range!, v4!, v6!],
+    routes: [
+      { ...route, text: '10.2.0.0/24', prefix: v4! },
+      { ...route, text: 'fd02::/64', prefix: v6! },
+    ],
+  };
+  const show = (mtus: ReadonlyMap<string, number>): string[] =>
+    withMtus(map, wanted, mtus).map((one) => `${formatPrefix(one)} ${one.mtu ?? ''}`.trim());
+  const plain = ['100.96.0.0/12', '10.2.0.0/24', 'fd02::/64'];
+  expect(show(new Map())).toEqual(plain);
+  expect(show(new Map([[keyText(4), 1_200]]))).toEqual(plain);
+  expect(show(new Map([[keyText(3), 1_200]]))).toEqual([
+    ...plain,
+    '100.96.0.3/32 1200',
+    'fd00::3/128 1280',
+  ]);
+  expect(show(new Map([[keyText(2), 1_200]]))).toEqual([
+    '100.96.0.0/12',
+    '10.2.0.0/24 1200',
+    'fd02::/64 1280',
+    '100.96.0.2/32 1200',
+    'fd00::2/128 1280',
+  ]);
+});
+
+test('a search that goes through several sizes is followed once, and a wide path not at all', () => {
+  vi.useFakeTimers();
+  let tell: (key: PublicKey, mtu: number) => void = () => {};
+  const tunnel: Pick<Tunnel, 'watchPaths'> = {
+    watchPaths: (listener) => {
+      tell = listener;
+    },
+  };
+  const act = vi.fn(async () => {});
+  const watch = new PathWatch({ tunnel, mtu: 1_420, act });
+  try {
+    tell(KEY, 1_420);
+    tell(OTHER, 0);
+    vi.advanceTimersByTime(1_000);
+    expect(act).not.toHaveBeenCalled();
+    for (const mtu of [1_200, 1_280, 1_344]) tell(KEY, mtu);
+    vi.advanceTimersByTime(1_000);
+    expect(act).toHaveBeenCalledTimes(1);
+    expect([...watch.mtus]).toEqual([[keyToBase64(KEY), 1_344]]);
+    tell(KEY, 1_344);
+    vi.advanceTimersByTime(1_000);
+    expect(act).toHaveBeenCalledTimes(1);
+    tell(KEY, 0);
+    watch.close();
+    vi.advanceTimersByTime(1_000);
+    expect(act).toHaveBeenCalledTimes(1);
+    expect(watch.mtus.size).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('a path below what IPv6 asks of a link is said, a narrow one only told', () => {
+  const peer = (connector: string, mtu: number | null) => ({ connector, mtu }) as never;
+  const said = (...mtus: (number | null)[]) =>
+    diagnosePaths({ mtu: 1_420, peers: mtus.map((mtu, i) => peer(`c${i}`, mtu)) }).map((one) => {
+      return `${one.status}: ${one.says}`;
+    });
+  expect(said(1_420, null)).toEqual(['ok: None is below 1420.']);
+  expect(said(1_420, 1_344)).toEqual(['ok: Of 1420: c1 1344.']);
+  expect(said(1_216)[0]).toMatch(/^warning: The path to c0 carries packets of at most 1216 bytes/);
+});
