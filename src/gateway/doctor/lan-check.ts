@@ -1,6 +1,6 @@
 /** Whether the gateway itself reaches the prefixes that it serves. Pure. */
 import { formatPrefix } from '../../routing/prefix.ts';
-import { type Finding, fixable, ok, problem, skipped, warning } from './finding.ts';
+import { type Finding, ok, problem, skipped, warning } from './finding.ts';
 import type { HostFacts } from './host-facts.ts';
 import { type LanLocation, locateLan } from './lan-location.ts';
 import type { GatewayScope } from './scope.ts';
@@ -21,9 +21,9 @@ function describe(location: LanLocation, all: readonly LanLocation[]): Finding[]
   const down = location.down.map((link) => {
     const effect = `the hosts of ${text} behind it are not reached`;
     if (!link.up) {
-      const set = (state: string): string[] => ['ip', 'link', 'set', 'dev', link.name, state];
-      const fix = { command: set('up'), undo: set('down') };
-      return fixable(problem('lan', `The interface ${link.name} is down: ${effect}.`), [fix]);
+      // Somebody may have had a reason, a second gateway with the same address for example.
+      const command = `ip link set dev ${link.name} up`;
+      return problem('lan', `The interface ${link.name} is down: ${effect}.`, command);
     }
     const cure = 'See to its cable, its switch or its other end.';
     return problem('lan', `The interface ${link.name} has no carrier: ${effect}. ${cure}`);
