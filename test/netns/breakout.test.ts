@@ -12,7 +12,7 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
 import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
@@ -113,6 +113,16 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
     // The Internet is neither b's other networks nor b itself.
     await isRefused(a.host, '10.77.0.10');
     await isRefused(a.host, '10.77.0.1');
+    // Explained the same: all is well with the Internet, and nothing is told of what else b has.
+    const explain = [CONNECTOR, 'routes', 'explain', a.address[4]];
+    const [internet, beside] = await Promise.all(
+      [INTERNET[4], '10.77.0.10'].map((to) => a.gateway.attempt([...explain, to])),
+    );
+    expect(internet).toMatchObject({ code: 0, stdout: expect.stringContaining('0.0.0.0/0') });
+    expect(beside!.stdout).toContain('It does not pass: destination at b.');
+    const [, ofB = ''] = beside!.stdout.split(/^At /m).slice(1);
+    expect(ofB).toMatch(/^b:/);
+    expect(ofB).not.toContain('lan0');
     const listed = await mesh.connector('routes', 'ls');
     expect(listed).toContain('Internet traffic goes out by b (0.0.0.0/0) from a.');
     expect((await statusOf(c)).routes).toContainEqual(
