@@ -1,8 +1,8 @@
 /** How often and how many at once others may ask. Pure. */
 
-/** Of one asker: at once, and so many more every second. */
-const BURST = 20;
-const PER_SECOND = 4;
+/** Of one asker, and of all: at once, and so many more every second. */
+const OF_ONE = { burst: 20, perSecond: 4 } as const;
+const OF_ALL = { burst: 40, perSecond: 10 } as const;
 /** At the same time, of one asker and of all. */
 const MOST_OF_ONE = 2;
 const MOST_OF_ALL = 4;
@@ -10,15 +10,39 @@ const MOST_OF_ALL = 4;
 const MOST_ASKERS = 1_024;
 
 interface Asker {
-  tokens: number;
-  /** ms. */
-  at: number;
+  readonly bucket: Bucket;
   open: number;
+}
+
+class Bucket {
+  readonly #rate: { readonly burst: number; readonly perSecond: number };
+  #tokens: number;
+  /** ms. */
+  #at: number;
+
+  constructor(rate: { readonly burst: number; readonly perSecond: number }, now: number) {
+    this.#rate = rate;
+    this.#tokens = rate.burst;
+    this.#at = now;
+  }
+
+  has(now: number): boolean {
+    const { burst, perSecond } = this.#rate;
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1_000) * perSecond);
+    this.#at = now;
+    return this.#tokens >= 1;
+  }
+
+  /** After `has`. */
+  take(): void {
+    this.#tokens--;
+  }
 }
 
 export class AskLimits {
   /** In the order of their last questions. */
   readonly #askers = new Map<string, Asker>();
+  #all: Bucket | undefined;
   #open = 0;
 
   /**
@@ -27,15 +51,15 @@ export class AskLimits {
    * @param now ms of a clock that does not jump
    */
   begin(name: string, now: number): (() => void) | undefined {
-    const asker = this.#askers.get(name) ?? { tokens: BURST, at: now, open: 0 };
-    asker.tokens = Math.min(BURST, asker.tokens + ((now - asker.at) / 1_000) * PER_SECOND);
-    asker.at = now;
+    const asker = this.#askers.get(name) ?? { bucket: new Bucket(OF_ONE, now), open: 0 };
+    this.#all ??= new Bucket(OF_ALL, now);
     this.#askers.delete(name);
     this.#askers.set(name, asker);
     if (this.#askers.size > MOST_ASKERS) this.#forgetOne();
     const isFull = asker.open >= MOST_OF_ONE || this.#open >= MOST_OF_ALL;
-    if (asker.tokens < 1 || isFull) return undefined;
-    asker.tokens--;
+    if (isFull || !asker.bucket.has(now) || !this.#all.has(now)) return undefined;
+    asker.bucket.take();
+    this.#all.take();
     asker.open++;
     this.#open++;
     let isOpen = true;

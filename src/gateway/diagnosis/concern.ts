@@ -13,8 +13,8 @@
  */
 import type { Netmap, NetmapPeer } from '../../control/netmap.ts';
 import { numericAddress } from '../../control/policy/address-set.ts';
-import { ownersOfNetmap } from '../../control/policy/compile.ts';
 import { formatAddress, parseAddress } from '../../routing/address.ts';
+import { findCarriers } from '../explain/address-carriers.ts';
 import type { FlowRequest } from './protocol.ts';
 
 /** Id and name of the connector with this mesh IP; undefined = it is nobody's. */
@@ -37,9 +37,8 @@ export function concernOf(netmap: Netmap, asker: string, flow: FlowRequest): Con
   const source = numericAddress(flow.source);
   const destination = numericAddress(flow.destination);
   if (source === undefined || destination?.family !== source.family) return undefined;
-  const owners = ownersOfNetmap(netmap);
-  const sourceOwners = owners.carriersOf(source);
-  const destinationOwners = owners.carriersOf(destination);
+  const sourceOwners = findCarriers(netmap, source).carriers;
+  const destinationOwners = findCarriers(netmap, destination).carriers;
   const own = netmap.self.connector;
   if (sourceOwners.includes(asker)) {
     if (!destinationOwners.includes(own)) return { refused: 'not-ours' };

@@ -3,7 +3,7 @@ import { isDefaultRoute } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { bytesOf, type NumericAddress } from '../../control/policy/address-set.ts';
 import { ownersOfNetmap } from '../../control/policy/compile.ts';
-import { type Flow, PolicyEvaluator } from '../../control/policy/evaluate.ts';
+import { type Explanation, type Flow, PolicyEvaluator } from '../../control/policy/evaluate.ts';
 import {
   containsAddress,
   containsPrefix,
@@ -12,6 +12,7 @@ import {
 } from '../../routing/prefix.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
 import type { Wanted } from '../mesh/netmap-translation.ts';
+import { findCarriers } from './address-carriers.ts';
 import { deviceSchema, type Holder, type SideFacts } from './side-facts.ts';
 
 const MOST_OTHERS = 4;
@@ -23,15 +24,14 @@ export interface Whose {
 }
 
 export function whoseIs(netmap: Netmap, address: NumericAddress): Whose {
-  const owners = ownersOfNetmap(netmap);
+  const { owners, carriers } = findCarriers(netmap, address);
   // What waits for approval is nobody's yet, but who asks about it means this site.
-  if (owners.ownersOf(address).length === 0 && pendingAround(netmap, address) !== undefined) {
+  if (owners.length === 0 && pendingAround(netmap, address) !== undefined) {
     return { here: true, others: [] };
   }
-  const carriers = new Set<string>(owners.carriersOf(address));
-  const others = netmap.peers.filter(({ connector }) => carriers.has(connector));
+  const others = netmap.peers.filter(({ connector }) => carriers.includes(connector));
   return {
-    here: carriers.has(netmap.self.connector),
+    here: carriers.includes(netmap.self.connector),
     others: [...new Set(others.map(({ name }) => name))],
   };
 }
@@ -124,14 +124,18 @@ export function farOf(
   };
 }
 
+/** @param policy what enforces it; what it has at hand is not made anew */
 export function policyOf(
   netmap: Netmap,
-  policy: Pick<MeshView['policy'], 'fault' | 'closed'>,
+  policy: MeshView['policy'],
   flow: Flow,
 ): SideFacts['policy'] {
   const fault = policy.closed ? 'closed' : policy.fault === undefined ? null : 'earlier';
   if (netmap.policy === undefined) return { version: 0, verdict: 'allow', rule: null, fault };
-  const evaluator = new PolicyEvaluator(netmap.policy, ownersOfNetmap(netmap));
-  const { verdict, rule = null } = evaluator.explain(flow);
-  return { version: netmap.policy.version, verdict, rule, fault };
+  const { version } = netmap.policy;
+  const isInForce = fault === null && policy.state?.version === version;
+  const evaluate = (): Explanation =>
+    new PolicyEvaluator(netmap.policy!, ownersOfNetmap(netmap)).explain(flow);
+  const { verdict, rule = null } = (isInForce && policy.explain(flow)) || evaluate();
+  return { version, verdict, rule, fault };
 }

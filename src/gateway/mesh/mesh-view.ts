@@ -22,7 +22,7 @@ export interface MeshView {
     NetmapInForce,
     'netmap' | 'wanted' | 'source' | 'kernelFault' | 'saveFault' | 'contention'
   >;
-  readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed'>;
+  readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed' | 'explain'>;
   readonly endpoints: Pick<EdgeEndpoints, 'of'>;
   readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts' | 'warnings'>;
   readonly streamState: StreamState;

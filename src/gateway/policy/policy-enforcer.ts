@@ -8,7 +8,7 @@ import { laterVersion } from '../../control/later-policy.ts';
 import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
 import { bytesOf, numericAddress } from '../../control/policy/address-set.ts';
 import { compilePolicy, ownersOfNetmap, type RuleSet } from '../../control/policy/compile.ts';
-import { PolicyEvaluator } from '../../control/policy/evaluate.ts';
+import { type Explanation, type Flow, PolicyEvaluator } from '../../control/policy/evaluate.ts';
 import { formatProtocol } from '../../control/policy/services.ts';
 import { formatAddress } from '../../routing/address.ts';
 import type { Log } from '../log.ts';
@@ -121,6 +121,11 @@ export class PolicyEnforcer {
       counters: sum(this.#before, this.#counters),
       recent: this.#recent,
     };
+  }
+
+  /** What the policy in force says of a flow; undefined where no rules are in force. */
+  explain(flow: Flow): Explanation | undefined {
+    return this.#inForce?.evaluator.explain(flow);
   }
 
   /** Puts a netmap's policy in place, or takes the one before away; quiet if nothing changes. */

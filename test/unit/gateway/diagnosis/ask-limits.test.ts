@@ -12,12 +12,15 @@ function ask(limits: AskLimits, name: string, now: number, most = 1_000): number
   return most;
 }
 
-test('a burst, then so many a second; others are not affected', () => {
+test('a burst, then so many a second; of all together as well', () => {
   const limits = new AskLimits();
   expect(ask(limits, 'a', 0)).toBe(20);
   expect(ask(limits, 'a', 100)).toBe(0);
-  expect(ask(limits, 'b', 100)).toBe(20);
   expect(ask(limits, 'a', 1_000)).toBe(4);
+  expect(ask(limits, 'b', 1_000)).toBe(20);
+  // 40 and 10 a second of all, less the 44 that were answered.
+  expect(ask(limits, 'c', 1_000)).toBe(6);
+  expect(ask(limits, 'd', 2_000)).toBe(10);
   expect(ask(limits, 'a', 3_600_000)).toBe(20);
 });
 
@@ -45,8 +48,10 @@ test('who is refused for want of room does not pay for it', () => {
 
 test('a thousand askers are remembered, and no more', () => {
   const limits = new AskLimits();
-  for (let i = 0; i < 5_000; i++) ask(limits, `asker-${i}`, 0, 20);
-  // The last ones are remembered as having asked; the first as new ones.
-  expect(ask(limits, 'asker-4999', 0)).toBe(0);
-  expect(ask(limits, 'asker-0', 0)).toBe(20);
+  // Far enough apart for the bucket of all, and too close for their own.
+  expect(ask(limits, 'first', 0)).toBe(20);
+  for (let i = 0; i < 1_023; i++) limits.begin(`asker-${i}`, 1)?.();
+  expect(ask(limits, 'first', 2, 1)).toBe(0);
+  for (let i = 0; i < 1_024; i++) limits.begin(`other-${i}`, 3)?.();
+  expect(ask(limits, 'first', 4_000)).toBe(20);
 });

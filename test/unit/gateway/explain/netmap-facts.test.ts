@@ -1,8 +1,11 @@
 /** Whose addresses are, and who carries them, by a netmap. */
 import { expect, test } from 'vitest';
 import type { BreakoutWay } from '../../../../src/control/breakout.ts';
+import type { Netmap } from '../../../../src/control/netmap.ts';
 import { numericAddress } from '../../../../src/control/policy/address-set.ts';
-import { farOf, nearOf, whoseIs } from '../../../../src/gateway/explain/netmap-facts.ts';
+import type { Explanation } from '../../../../src/control/policy/evaluate.ts';
+import { farOf, nearOf, policyOf, whoseIs } from '../../../../src/gateway/explain/netmap-facts.ts';
+import type { MeshView } from '../../../../src/gateway/mesh/mesh-view.ts';
 import type { PeerOffer } from '../../../../src/gateway/mesh/netmap-translation.ts';
 import { parsePrefix } from '../../../../src/routing/prefix.ts';
 import { netmap } from '../mesh/netmaps.ts';
@@ -74,4 +77,41 @@ test('a conflict is told of addresses that it keeps', () => {
     ...{ prefix: '10.2.5.0/24', device: 'eth1', connected: true },
   });
   expect(farOf(map, address('10.2.6.9'), routes).local).toBeNull();
+});
+
+test('the policy: as it is in force, or as the netmap has it where it is not', () => {
+  const flow = {
+    source: address('10.1.0.1'),
+    destination: address('10.2.0.1'),
+    protocol: 6,
+    port: 1,
+  };
+  const rule = {
+    action: 'deny',
+    from: null,
+    to: null,
+    protocols: [6],
+    ports: [],
+    icmp: [],
+  } as const;
+  const policy = { version: 3, default: 'allow', tags: {}, rules: [rule] };
+  const ruled = { ...map, policy } as unknown as Netmap;
+  const never = (): never => {
+    throw new Error('not to be asked');
+  };
+  const none = { state: undefined, fault: undefined, closed: false, explain: never };
+  expect(policyOf(map, none, flow)).toMatchObject({ version: 0, verdict: 'allow', fault: null });
+  expect(policyOf(ruled, none, flow)).toEqual({
+    ...{ version: 3, verdict: 'deny', rule: 1, fault: null },
+  });
+  const state = { version: 3 } as MeshView['policy']['state'];
+  const said = { verdict: 'deny', rule: 7, logged: [] } as unknown as Explanation;
+  expect(policyOf(ruled, { ...none, state, explain: () => said }, flow).rule).toBe(7);
+  // An earlier one is in force, or none: what the netmap has is told, and that it is not in force.
+  const fault = 'nft is not here';
+  const earlier = { version: 2 } as MeshView['policy']['state'];
+  expect(policyOf(ruled, { ...none, fault, state: earlier }, flow)).toMatchObject({
+    ...{ rule: 1, fault: 'earlier' },
+  });
+  expect(policyOf(ruled, { ...none, fault, closed: true }, flow).fault).toBe('closed');
 });
