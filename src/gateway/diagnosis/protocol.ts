@@ -19,8 +19,8 @@ export const MAX_REQUEST = 1_024;
 export const MAX_ANSWER = 65_536;
 /** ms that the asker waits: more than who is asked takes (diagnosis-listener.ts). */
 export const ASK_WITHIN = 8_000;
-/** ms until the asker gives up a connection that is not there: after the kernel's third attempt. */
-export const CONNECT_WITHIN = 3_500;
+/** ms until the asker gives up a connection that does not open: the kernel tries again after a second. */
+export const CONNECT_WITHIN = 2_500;
 
 export const flowRequestSchema = z.object({
   source: addressSchema,
