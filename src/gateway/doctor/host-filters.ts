@@ -4,11 +4,11 @@
  * interface by `iptables-legacy-save`. Our own tables are left out.
  */
 import { readFile } from 'node:fs/promises';
-import { tryCommand } from '../../tun/command.ts';
+import { type JsonObject, objectsOf, tryCommand } from '../../tun/command.ts';
 import { tableName } from '../../tun/nftables.ts';
 import type { FilterChain } from './filter-model.ts';
 import { parseIptablesSave } from './iptables-save.ts';
-import { parseNftRuleset } from './nft-ruleset.ts';
+import { interfaceSets, parseNftRuleset } from './nft-ruleset.ts';
 
 export interface HostFilters {
   readonly chains: readonly FilterChain[];
@@ -18,6 +18,8 @@ export interface HostFilters {
 
 /** Beginning of the names of our tables. */
 const OURS = tableName('');
+/** Of interface names, whose elements are asked for. */
+const MOST_SETS = 16;
 
 export async function readHostFilters(): Promise<HostFilters> {
   const unread: string[] = [];
@@ -29,9 +31,13 @@ export async function readHostFilters(): Promise<HostFilters> {
     return '';
   };
   // Without the elements of sets: those of a policy may be many.
-  const ruleset = parseNftRuleset(
-    parseJson(await read(true, 'nft', '-j', '-t', 'list', 'ruleset')),
-  );
+  const listed = parseJson(await read(true, 'nft', '-j', '-t', 'list', 'ruleset'));
+  const objects = [listed];
+  for (const { family, table, name } of interfaceSets(listed).slice(0, MOST_SETS)) {
+    if (table.startsWith(OURS)) continue;
+    objects.push(parseJson(await read(false, 'nft', '-j', 'list', 'set', family, table, name)));
+  }
+  const ruleset = parseNftRuleset({ nftables: objects.flatMap(nftObjects) });
   let chains = ruleset.chains.filter(({ table }) => !table.startsWith(OURS));
   for (const family of [4, 6] as const) {
     const name = family === 4 ? 'ip' : 'ip6';
@@ -51,6 +57,10 @@ export async function readHostFilters(): Promise<HostFilters> {
     chains.push(...parseIptablesSave(text, family, 'iptables-legacy'));
   }
   return { chains, unread: unread.length === 0 ? undefined : unread.join('; ') };
+}
+
+function nftObjects(value: unknown): JsonObject[] {
+  return objectsOf((value as { nftables?: unknown } | undefined)?.nftables);
 }
 
 function parseJson(text: string): unknown {

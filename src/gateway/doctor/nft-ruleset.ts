@@ -4,20 +4,13 @@
  */
 import { type JsonObject, objectsOf, stringOf } from '../../tun/command.ts';
 import {
-  all,
-  any,
   type FilterChain,
   type FilterRule,
   MAYBE,
   type Matcher,
-  matchesAddress,
-  matchesInterface,
-  not,
-  type ProbePacket,
-  type Ternary,
   type Verdict,
 } from './filter-model.ts';
-import { protocolNumber } from './protocol-numbers.ts';
+import { compare, matcherOf } from './nft-match.ts';
 
 /** Statements that look at nothing and decide nothing. */
 const WITHOUT_EFFECT = new Set([
@@ -86,15 +79,58 @@ export function parseNftRuleset(value: unknown): NftRuleset {
       });
     }
   }
+  const sets = namedSets(objects);
   for (const { rule } of objects) {
     for (const one of objectsOf([rule])) {
       const table = `${stringOf(one, 'family')} ${stringOf(one, 'table')}`;
-      const expressions = objectsOf(one.expr);
+      const expressions = objectsOf(one.expr).map((expression) =>
+        withElements(expression, (name) => sets.get(`${table} ${name}`)),
+      );
       if (expressions.some((expression) => 'xt' in expression)) compatible.add(table);
       chains.get(`${table} ${stringOf(one, 'chain')}`)?.rules.push(...parseRule(expressions));
     }
   }
   return { chains: [...chains.values()], compatible, customary };
+}
+
+/** Elements of the sets that are listed with them, by `FAMILY TABLE @NAME`. */
+function namedSets(objects: readonly JsonObject[]): Map<string, readonly unknown[]> {
+  const found = new Map<string, readonly unknown[]>();
+  for (const { set } of objects) {
+    for (const one of objectsOf([set])) {
+      const [family, table, name] = ['family', 'table', 'name'].map((key) => stringOf(one, key));
+      if (Array.isArray(one.elem)) found.set(`${family} ${table} @${name}`, one.elem);
+    }
+  }
+  return found;
+}
+
+/** A match with a named set as one with its elements, if they are known. */
+function withElements(
+  expression: JsonObject,
+  elementsOf: (name: string) => readonly unknown[] | undefined,
+): JsonObject {
+  const match = expression.match as JsonObject | undefined;
+  const name = stringOf(match, 'right');
+  const set = name === undefined ? undefined : elementsOf(name);
+  return set === undefined ? expression : { match: { ...match, right: { set } } };
+}
+
+/**
+ * Sets of interface names, which are short and decide what a chain does with the site; those of
+ * addresses may have any number of elements.
+ */
+export function interfaceSets(value: unknown): { family: string; table: string; name: string }[] {
+  const objects = objectsOf((value as { nftables?: unknown } | null)?.nftables);
+  return objects
+    .flatMap(({ set }) => objectsOf([set]))
+    .filter(({ type }) => (Array.isArray(type) ? type : [type]).includes('ifname'))
+    .map((one) => {
+      const [family = '', table = '', name = ''] = ['family', 'table', 'name'].map((key) =>
+        stringOf(one, key),
+      );
+      return { family, table, name };
+    });
 }
 
 /** A verdict map becomes a rule for each of its elements. */
@@ -137,92 +173,4 @@ function mapRules(matchers: readonly Matcher[], { key, data }: JsonObject): Filt
     const matcher: Matcher = (packet) => compare(packet, key, value);
     return [{ matchers: [...matchers, matcher], verdict: verdictOf(action) }];
   });
-}
-
-function matcherOf({ op, left, right }: JsonObject): Matcher {
-  const matcher: Matcher = (packet) => compare(packet, left, right);
-  if (op === '!=') return (packet) => not(matcher(packet));
-  return op === '==' || op === 'in' ? matcher : MAYBE;
-}
-
-/** Whether what `left` reads of the packet is `right`: a value, a range, a prefix or a set of them. */
-function compare(packet: ProbePacket, left: unknown, right: unknown): Ternary {
-  if (right !== null && typeof right === 'object' && !Array.isArray(right) && 'set' in right) {
-    const { set } = right as { set: unknown };
-    return any((Array.isArray(set) ? set : [set]).map((one) => compare(packet, left, one)));
-  }
-  if (Array.isArray(right)) return any(right.map((one) => compare(packet, left, one)));
-  if (typeof right === 'string' && right.startsWith('@')) return 'maybe';
-  const { meta, payload, ct, concat } = (left ?? {}) as Readonly<Record<string, JsonObject>>;
-  if (Array.isArray(concat)) {
-    const parts = (right as { concat?: unknown } | null)?.concat;
-    if (!Array.isArray(parts)) return 'maybe';
-    return all(concat.map((part, i) => compare(packet, part, parts[i])));
-  }
-  if (meta !== undefined) return compareMeta(packet, stringOf(meta, 'key'), right);
-  if (payload !== undefined) return comparePayload(packet, payload, right);
-  if (ct !== undefined) return compareConnection(packet, stringOf(ct, 'key'), right);
-  return 'maybe';
-}
-
-function compareMeta(packet: ProbePacket, key: string | undefined, right: unknown): Ternary {
-  switch (key) {
-    case 'iifname':
-    case 'iif':
-      return typeof right === 'string' ? matchesInterface(packet.in, right, '*') : 'maybe';
-    case 'oifname':
-    case 'oif':
-      return typeof right === 'string' ? matchesInterface(packet.out, right, '*') : 'maybe';
-    case 'nfproto':
-      return right === `ipv${packet.family}` ? 'yes' : 'no';
-    case 'protocol':
-      return right === (packet.family === 4 ? 'ip' : 'ip6') ? 'yes' : 'no';
-    case 'l4proto':
-      return sameNumber(packet.protocol, right);
-    default:
-      return 'maybe';
-  }
-}
-
-function comparePayload(packet: ProbePacket, payload: JsonObject, right: unknown): Ternary {
-  const protocol = stringOf(payload, 'protocol');
-  const field = stringOf(payload, 'field');
-  if (protocol === 'ip' || protocol === 'ip6') {
-    if (packet.family !== (protocol === 'ip' ? 4 : 6)) return 'no';
-    if (field === 'saddr') return compareAddress(packet.source, right);
-    if (field === 'daddr') return compareAddress(packet.destination, right);
-    const isProtocol = field === 'protocol' || field === 'nexthdr';
-    return isProtocol ? sameNumber(packet.protocol, right) : 'maybe';
-  }
-  if (protocol === undefined) return 'maybe';
-  if (protocol !== 'th' && sameNumber(packet.protocol, protocol) === 'no') return 'no';
-  const port = { sport: packet.sourcePort, dport: packet.destinationPort }[field ?? ''];
-  return port === undefined ? 'maybe' : comparePort(port, right);
-}
-
-function comparePort(port: number, right: unknown): Ternary {
-  const range = (right as { range?: unknown } | null)?.range;
-  if (Array.isArray(range)) {
-    return port >= Number(range[0]) && port <= Number(range[1]) ? 'yes' : 'no';
-  }
-  return typeof right === 'number' ? (port === right ? 'yes' : 'no') : 'maybe';
-}
-
-function compareAddress(address: Uint8Array | undefined, right: unknown): Ternary {
-  if (typeof right === 'string') return matchesAddress(address, right);
-  const prefix = (right as { prefix?: JsonObject } | null)?.prefix;
-  return prefix === undefined ? 'maybe' : matchesAddress(address, `${prefix.addr}/${prefix.len}`);
-}
-
-function compareConnection(packet: ProbePacket, key: string | undefined, right: unknown): Ternary {
-  if (key === 'state') return right === packet.state ? 'yes' : 'no';
-  // Nobody rewrites the addresses of what a probe stands for.
-  if (key === 'status' && (right === 'dnat' || right === 'snat')) return 'no';
-  return 'maybe';
-}
-
-function sameNumber(known: number | undefined, right: unknown): Ternary {
-  const wanted = typeof right === 'number' ? right : protocolNumber(String(right));
-  if (known === undefined || wanted === undefined) return 'maybe';
-  return known === wanted ? 'yes' : 'no';
 }

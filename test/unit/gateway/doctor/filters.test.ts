@@ -7,7 +7,7 @@ import type { FilterChain, ProbePacket } from '../../../../src/gateway/doctor/fi
 import { FilterWalk } from '../../../../src/gateway/doctor/filter-verdict.ts';
 import { forwardRemedy } from '../../../../src/gateway/doctor/firewall-remedy.ts';
 import { parseIptablesSave } from '../../../../src/gateway/doctor/iptables-save.ts';
-import { parseNftRuleset } from '../../../../src/gateway/doctor/nft-ruleset.ts';
+import { interfaceSets, parseNftRuleset } from '../../../../src/gateway/doctor/nft-ruleset.ts';
 import { parseAddress } from '../../../../src/routing/address.ts';
 import { readDump } from './dumps.ts';
 
@@ -112,6 +112,24 @@ describe('rules of nftables', () => {
     ],
   ])('%s', (_, rule, expected) => {
     expect(passes(ruleset('drop', rule))).toBe(expected);
+  });
+
+  test('sets of interface names are asked for, and looked into', () => {
+    const named = { family: 'inet', table: 't', name: 'lans', type: 'ifname' };
+    const pairs = { ...named, name: 'pairs', type: ['ifname', 'ifname'] };
+    const listed = { nftables: [{ set: named }, { set: pairs }, { set: { type: 'ipv4_addr' } }] };
+    expect(interfaceSets(listed).map(({ name }) => name)).toEqual(['lans', 'pairs']);
+    const verdict = (left: object, right: string, ...elem: unknown[]) => {
+      const rule = { family: 'inet', table: 't', chain: 'f', expr: [match(left, right), accept] };
+      const set = { ...(right === '@lans' ? named : pairs), elem };
+      const objects = [{ chain: { ...chain, policy: 'drop' } }, { rule }, { set }];
+      return passes(parseNftRuleset({ nftables: objects }).chains);
+    };
+    expect(verdict(meta('iifname'), '@lans', 'wan0', 'lan0')).toBe('passes');
+    expect(verdict(meta('iifname'), '@lans', 'wan0')).toBe('dropped');
+    const both = { concat: [meta('iifname'), meta('oifname')] };
+    expect(verdict(both, '@pairs', { concat: ['lan0', 'causeway0'] })).toBe('passes');
+    expect(verdict(both, '@pairs', { concat: ['lan0', 'wan0'] })).toBe('dropped');
   });
 
   test('a rule that drops a part does not make a chain one that drops', () => {
