@@ -64,7 +64,9 @@ netnsSuite('path MTU', ['nft'], () => {
     await v6.datagrams(1, 1_167, 1_168, 1_169, 1_232);
     // Larger ones over IPv6 are the sender's to cut, if it may hear of it.
     await endSilence(...lansOf(mesh));
-    for (let i = 0; i < 2; i++) await v6.datagrams(1_400).catch(() => {});
+    // Both ends are told: the asker of its question, the other one of its answer.
+    const asked = ['ping', '-6', '-c', '4', '-i', '0.2', '-W', '1', '-s', '1400', a.address[6]];
+    await b.host.attempt(asked);
     await v6.datagrams(1_233, 1_400, 1_452, 9_000, 65_507);
     expect((await a.status()).problems.join()).toContain('at most 1216 bytes');
     // The link becomes wide: seen at the next look, which a change of the network hurries.
