@@ -28,11 +28,15 @@ export function diagnoseBreakout(
     return strangers.length > 0 ? strangers : [ok('breakout', said)];
   }
   const offering = connectors.find(isKnown);
+  const offers = netmap.peers.some(({ name, connector, prefixes }) => {
+    const isNamed = connectors.some((one) => one === name || one === connector);
+    return isNamed && prefixes.some(({ prefix }) => refused.includes(prefix));
+  });
   const consent =
-    offering === undefined
+    offering === undefined || offers
       ? ''
       : ` \`connector routes add ${refused[0]} --connector ${offering} --allow-default\` on the edge is its consent.`;
-  const text = `Internet traffic of this site's hosts is refused (${refused.join(', ')}): nobody that breakout names offers that.${consent} With breakout-fallback "own" it goes this gateway's own way meanwhile.`;
+  const text = `Internet traffic of this site's hosts is refused (${refused.join(', ')}): nobody that breakout names offers that, or is heard from.${consent} With breakout-fallback "own" it goes this gateway's own way meanwhile.`;
   return [problem('breakout', text), ...strangers];
 }
 

@@ -177,6 +177,7 @@ export class MeshGateway implements Attachment {
     this.#looking = setInterval(() => {
       this.#silence.look(countersOf(this.#tunnel.snapshot().peers), Date.now());
       this.#flows.silenceLooked();
+      this.#inForce.followSilence((key) => this.#silence.since(key) !== undefined);
     }, LOOK_INTERVAL).unref();
     void this.useFlows(this.#options.flows);
   }

@@ -12,6 +12,7 @@ import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { BreakoutChoice } from './breakout-choice.ts';
 import { approvedPrefixes } from './breakout-tables.ts';
 import { changeParts } from './change-parts.ts';
 import {
@@ -81,7 +82,7 @@ export class NetmapInForce {
   readonly #pathWatch: PathWatch;
   #saving: NodeJS.Timeout | undefined;
   #closed = false;
-  #breakout: BreakoutWish;
+  readonly #breakout: BreakoutChoice;
   /** By which interfaces this host reaches the Internet, if others may through it. */
   #exits: DefaultInterfaces = NO_INTERFACES;
   #strict = false;
@@ -89,7 +90,7 @@ export class NetmapInForce {
   constructor(options: NetmapInForceOptions) {
     const { tunnel, kernel, endpoints, turns, log } = options;
     this.#options = options;
-    this.#breakout = options.breakout;
+    this.#breakout = new BreakoutChoice(options.breakout);
     this.policy = new PolicyEnforcer({
       interfaceName: tunnel.interfaceName,
       log,
@@ -183,9 +184,23 @@ export class NetmapInForce {
 
   /** Internet traffic leaves by others from now on. */
   async breakOut(wish: BreakoutWish): Promise<void> {
-    this.#breakout = wish;
+    this.#breakout.wish = wish;
     if (this.netmap !== undefined) await this.#change(this.netmap);
     else await this.#kernelKeeper.apply(this.#nothing());
+  }
+
+  /** Internet traffic leaves by nobody who is not heard from, and comes back to who is again. */
+  followSilence(isSilent: (publicKey: string) => boolean): void {
+    const { turns, log } = this.#options;
+    const follow = async (): Promise<void> => {
+      if (this.netmap === undefined) return;
+      const { changed, wake } = this.#breakout.look(this.netmap, isSilent);
+      if (changed) await this.#change(this.netmap);
+      await this.#rehandshake(wake);
+    };
+    turns.take(follow).catch((error: unknown) => {
+      log.error({ err: error }, 'Internet traffic goes where it went');
+    });
   }
 
   /** Names may have other addresses by now, or another address may be the one with a route. */
@@ -290,7 +305,7 @@ export class NetmapInForce {
 
   /** Without a netmap nobody takes the Internet traffic that others are to take. */
   #nothing(): WantedKernel {
-    return { ...NOTHING, closed: closedFamilies(chooseBreakout(this.#breakout, [])) };
+    return { ...NOTHING, closed: closedFamilies(chooseBreakout(this.#breakout.wish, [])) };
   }
 
   async #findExits({ self }: Netmap): Promise<void> {

@@ -14,7 +14,6 @@ import {
   type BreakoutFamily,
   type BreakoutOffer,
   type BreakoutWay,
-  type BreakoutWish,
   chooseBreakout,
   defaultFamilies,
   isDefaultRoute,
@@ -31,6 +30,7 @@ import type {
 } from '../../wireguard/configuration.ts';
 import { AllowedIpRecords } from '../allowed-ip-records.ts';
 import { formatEndpoint } from '../endpoint-text.ts';
+import type { BreakoutChoice } from './breakout-choice.ts';
 import { PrefixOwners } from './prefix-owners.ts';
 
 /** Seconds between keepalives to an edge: below the 30 s after which NATs forget at the earliest. */
@@ -84,6 +84,9 @@ export interface PeerOffer extends BreakoutOffer {
   readonly peer: NetmapPeer;
 }
 
+type Choice = Pick<BreakoutChoice, 'wish' | 'isSilent'>;
+const NO_CHOICE: Choice = { wish: NO_BREAKOUT, isSilent: () => false };
+
 /** Translates netmaps of one gateway. What a netmap has in common with the one before is not done anew. */
 export class NetmapTranslator {
   readonly #owners = new PrefixOwners();
@@ -92,13 +95,14 @@ export class NetmapTranslator {
   #peers: ReadonlyMap<string, NetmapPeer> = new Map();
   readonly #own = new Map<string, Prefix>();
 
-  /** @param wish by whom Internet traffic is to leave */
+  /** @param choice by whom Internet traffic is to leave */
   translate(
     netmap: Netmap,
     edgeOf: (id: string) => ResolvedEdge,
-    wish: BreakoutWish = NO_BREAKOUT,
+    choice: Choice = NO_CHOICE,
   ): Wanted {
-    const breakout = chooseBreakout(wish, offersOf(netmap.peers));
+    const heard = netmap.peers.filter((peer) => !choice.isSilent(peer));
+    const breakout = chooseBreakout(choice.wish, offersOf(heard));
     const peers = new Map<string, WantedPeer>();
     const relays: RelayEndpoint[] = [];
     for (const edge of netmap.edges) {
@@ -207,13 +211,13 @@ function sameWay(a: PeerEndpoint | undefined, b: PeerEndpoint | undefined): bool
   return a === b || (b !== undefined && sameEndpoint(a, b));
 }
 
-/** One netmap by itself. @param wish by whom Internet traffic is to leave */
+/** One netmap by itself. @param choice by whom Internet traffic is to leave */
 export function translateNetmap(
   netmap: Netmap,
   edgeOf: (id: string) => ResolvedEdge,
-  wish: BreakoutWish = NO_BREAKOUT,
+  choice: Choice = NO_CHOICE,
 ): Wanted {
-  return new NetmapTranslator().translate(netmap, edgeOf, wish);
+  return new NetmapTranslator().translate(netmap, edgeOf, choice);
 }
 
 /** Connectors with an approved default route and a replica to carry it. */

@@ -71,7 +71,7 @@ describe("on the edge's host", () => {
     const shown = await local('show', 'paris');
     expect(shown).toMatch(/^state: +HEALTHY for /m);
     expect(shown).toMatch(/^gw-paris +0\.0\.0-test +serving +edge /m);
-    expect(Math.max(...shown.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(Math.max(...shown.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect((await json('show', 'paris')).routes).toHaveLength(1);
     expect(await local('show', 'nobody')).toMatch(/no connector "nobody"\. \[NOT_FOUND\]$/);
   });

@@ -2,17 +2,19 @@
 import { describe, expect, test } from 'vitest';
 import type { BreakoutWish } from '../../../../src/control/breakout.ts';
 import { NO_BREAKOUT } from '../../../../src/control/breakout.ts';
+import { BreakoutChoice } from '../../../../src/gateway/mesh/breakout-choice.ts';
 import { breakoutSettings, breakoutTables } from '../../../../src/gateway/mesh/breakout-tables.ts';
 import { translateNetmap } from '../../../../src/gateway/mesh/netmap-translation.ts';
 import { closedFamilies } from '../../../../src/gateway/mesh/wanted-kernel.ts';
 import { type NetmapPlan, netmap } from './netmaps.ts';
 
 const peers = [{ n: 2, prefixes: [['0.0.0.0/0'], ['10.2.0.0/24']] }] as const;
+const nowhere = () => ({ endpoint: undefined, all: [] });
 const exits = { 4: ['eth0', 'ppp0'], 6: ['eth0'] };
 
 function table(plan: NetmapPlan, wish: BreakoutWish = NO_BREAKOUT, out = exits): string {
   const map = netmap(plan);
-  const { breakout } = translateNetmap(map, () => ({ endpoint: undefined, all: [] }), wish);
+  const { breakout } = translateNetmap(map, nowhere, new BreakoutChoice(wish));
   const tables = breakoutTables(map, breakout, { interfaceName: 'mesh0', exits: out });
   return tables.map(({ name, body }) => `${name}\n${body}`).join('\n');
 }
@@ -68,9 +70,9 @@ describe('the site that uses it', () => {
 
   test('is closed where its own way was not said', () => {
     const closed = (more: Partial<BreakoutWish>): number[] => {
-      const edge = () => ({ endpoint: undefined, all: [] });
       return closedFamilies(
-        translateNetmap(netmap({ peers }), edge, { ...wish, ...more }).breakout,
+        translateNetmap(netmap({ peers }), nowhere, new BreakoutChoice({ ...wish, ...more }))
+          .breakout,
       );
     };
     expect(closed({})).toEqual([4, 6]);
@@ -80,8 +82,7 @@ describe('the site that uses it', () => {
   });
 
   test('loosens the reverse-path filter of its own interface, if that is strict', () => {
-    const edge = () => ({ endpoint: undefined, all: [] });
-    const { breakout } = translateNetmap(netmap({ peers }), edge, wish);
+    const { breakout } = translateNetmap(netmap({ peers }), nowhere, new BreakoutChoice(wish));
     const host = { interfaceName: 'mesh0.1', exits };
     const loosened = breakoutSettings(breakout, { ...host, strict: true });
     expect(loosened).toEqual({ 'net/ipv4/conf/mesh0.1/rp_filter': '2' });

@@ -6,6 +6,7 @@ import { NO_BREAKOUT } from '../../../../src/control/breakout.ts';
 import type { Netmap } from '../../../../src/control/netmap.ts';
 import { formatAllowedIp } from '../../../../src/gateway/allowed-ip-records.ts';
 import { formatEndpoint, parseEndpoint } from '../../../../src/gateway/endpoint-text.ts';
+import { BreakoutChoice } from '../../../../src/gateway/mesh/breakout-choice.ts';
 import {
   changeBetween,
   translateNetmap,
@@ -17,13 +18,19 @@ import { formatPrefix } from '../../../../src/routing/prefix.ts';
 import { ALLOWED_IP_RECORD } from '../../../../src/wireguard/configuration.ts';
 import { edge, keyText, netmap, type PeerPlan, uuid } from './netmaps.ts';
 
-function translate(map: Netmap, breakout: readonly string[] = []): Wanted {
+function translate(
+  map: Netmap,
+  breakout: readonly string[] = [],
+  silent: readonly string[] = [],
+): Wanted {
   const edgeOf = (id: string) => {
     const { endpoints } = map.edges.find((one) => one.id === id)!;
     const all = endpoints.flatMap((text) => parseEndpoint(text, () => undefined) ?? []);
     return { endpoint: all[0], all };
   };
-  return translateNetmap(map, edgeOf, { ...NO_BREAKOUT, connectors: breakout });
+  const choice = new BreakoutChoice({ ...NO_BREAKOUT, connectors: breakout });
+  choice.look(map, (key) => silent.includes(key));
+  return translateNetmap(map, edgeOf, choice);
 }
 
 class Model {
@@ -135,6 +142,10 @@ describe('one netmap', () => {
     expect(defaults(chosen)).toEqual([[false, false, true, false], true]);
     expect(chosen.breakout).toMatchObject({ 4: { kind: 'through' }, 6: { kind: 'refused' } });
     expect(chosen.routes).toContainEqual(expect.objectContaining({ text: '0.0.0.0/0' }));
+    // Who is silent is passed over.
+    const other = translate(map, ['site-3', 'site-2'], [keyText(3)]);
+    expect(other.breakout[4]).toMatchObject({ kind: 'through', by: { name: 'site-2' } });
+    expect(translate(map, ['site-3'], [keyText(3)]).breakout[4]).toEqual({ kind: 'refused' });
     const before = translate(map, ['site-2']);
     const keys = changeBetween(before, chosen)!.peers.map(({ publicKey }) =>
       keyToBase64(publicKey),
