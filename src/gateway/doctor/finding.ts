@@ -84,9 +84,15 @@ export function fixable(finding: Finding, fixes: readonly Fix[]): Finding {
   return { ...finding, remedy: fixes.map(({ command }) => command.join(' ')), fixes };
 }
 
+/** More than this in a paragraph, and nobody can read or copy them. */
+const MOST_COMMANDS = 2;
+
 /** What is wrong, with its remedy, in one paragraph. */
 export function sentenceOf({ says, remedy }: Pick<Finding, 'says' | 'remedy'>): string {
   if (remedy.length === 0) return says;
+  if (remedy.length > MOST_COMMANDS) {
+    return `${says} \`connector doctor\` shows the ${remedy.length} commands that put it right.`;
+  }
   return `${says} ${remedy.map((command) => `\`${command}\``).join(', ')}.`;
 }
 
