@@ -296,6 +296,12 @@ napi_value open_netlink_socket(napi_env env, napi_callback_info info) {
   return number(env, open_netlink(a.natural(0), a.integer(1), a.integer(2), a.integer(3)));
 }
 
+// filterNetlink(fd, port, protocol) → 0 or -errno
+napi_value filter_netlink_socket(napi_env env, napi_callback_info info) {
+  Arguments<3> a(env, info);
+  return number(env, filter_netlink(a.integer(0), a.natural(1), static_cast<uint8_t>(a.natural(2))));
+}
+
 // receive(fd, into) → bytes or -errno; send(fd, from) → bytes or -errno. For netlink and the like.
 napi_value receive_bytes(napi_env env, napi_callback_info info) {
   Arguments<2> a(env, info);
@@ -350,6 +356,7 @@ NAPI_MODULE_INIT() {
   add<fill_random>(env, exports, "random");
   add<network_namespace>(env, exports, "networkNamespace");
   add<open_netlink_socket>(env, exports, "openNetlink");
+  add<filter_netlink_socket>(env, exports, "filterNetlink");
   add<receive_bytes>(env, exports, "receive");
   add<send_bytes>(env, exports, "send");
   add<send_datagram>(env, exports, "sendUnixDatagram");

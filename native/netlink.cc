@@ -1,7 +1,9 @@
 #include "netlink.h"
 
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
 #include <thread>
 
@@ -48,6 +51,33 @@ bool is_our_namespace(int space) {
 }
 
 }  // namespace
+
+int filter_netlink(int fd, uint32_t port, uint8_t protocol) {
+  // Words are loaded in network order, messages are in the host's: little-endian on all that we build for.
+  const uint32_t word = __builtin_bswap32(port);
+  constexpr uint32_t TYPE = offsetof(nlmsghdr, nlmsg_type), PORT = offsetof(nlmsghdr, nlmsg_pid);
+  constexpr uint32_t PROTOCOL = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
+  constexpr uint8_t PASS = 11, DROP = 10;
+  // The jumps count from the instruction behind them. Port 0 is the kernel's own.
+  const auto to = [](int from, int target) { return static_cast<uint8_t>(target - from - 1); };
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, PORT),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, to(1, 3), 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word, to(2, DROP), 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TYPE + 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, to(4, PASS)),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TYPE),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTM_NEWROUTE, to(6, 8), 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTM_DELROUTE, 0, to(7, PASS)),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, PROTOCOL),
+      // No route has protocol 256: then all pass.
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol == 0 ? 256u : protocol, 0, to(9, PASS)),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, ~0u),
+  };
+  const sock_fprog filter{sizeof program / sizeof *program, program};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0 ? -errno : 0;
+}
 
 int open_netlink(uint32_t groups, int tun, int protocol, int buffer) {
   const auto make = [=] { return make_socket(protocol, groups, buffer); };

@@ -58,6 +58,16 @@ CAUSEWAY_TEST(a_netfilter_socket_counts_connections, 1) {
   CHECK_EQUAL(answer, QUESTION);
 }
 
+CAUSEWAY_TEST(a_filter_is_taken_by_a_netlink_socket_and_by_no_other_descriptor, 1) {
+  const int fd = open_netlink(RTMGRP_LINK, -1, NETLINK_ROUTE, BUFFER);
+  CHECK(fd >= 0);
+  CHECK_EQUAL(filter_netlink(fd, 4'711, 167), 0);
+  // What the kernel answers comes from port 0 and is no route.
+  CHECK_EQUAL(ask(fd, RTM_GETLINK, NLM_F_DUMP, sizeof(ifinfomsg)), RTM_NEWLINK);
+  close(fd);
+  CHECK_EQUAL(filter_netlink(-1, 0, 0), -EBADF);
+}
+
 CAUSEWAY_TEST(a_netlink_protocol_that_is_none_is_refused, 1) {
   CHECK_EQUAL(open_netlink(0, -1, 31, BUFFER), -EPROTONOSUPPORT);
   CHECK_EQUAL(open_netlink(0, -1, -1, BUFFER), -EPROTONOSUPPORT);

@@ -153,6 +153,11 @@ export interface Addon {
    * ours), with room in the kernel for so many bytes; fd or -errno.
    */
   openNetlink(groups: number, tun: number, protocol: number, buffer: number): number;
+  /**
+   * Keeps notices of route netlink from a socket: what the socket with this port caused, and routes of
+   * this RTPROT_*; 0 = none. 0 or -errno.
+   */
+  filterNetlink(fd: number, port: number, protocol: number): number;
   /** Bytes or -errno; never blocks. */
   receive(fd: number, into: Uint8Array): number;
   send(fd: number, from: Uint8Array): number;

@@ -57,7 +57,10 @@ export class KernelMonitor {
     this.#options = options;
     const groups = all ? ROUTE_GROUPS | ipv4Settings | ipv6Settings : ROUTE_GROUPS;
     const routes = NetlinkSocket.open(addon, groups, -1, () => this.#readRoutes(), NETLINK_ROUTE);
-    if (typeof routes !== 'number') this.#sockets.push(routes);
+    if (typeof routes !== 'number') {
+      routes.ignore(options.ownPort, 0);
+      this.#sockets.push(routes);
+    }
     if (!all) return;
     const tables = NetlinkSocket.open(
       addon,

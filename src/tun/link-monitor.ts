@@ -55,6 +55,7 @@ export class LinkMonitor {
     const { ipv4Address, ipv4Route, ipv6Address, ipv6Route } = NETLINK_GROUPS;
     const groups = ipv4Address | ipv4Route | ipv6Address | ipv6Route;
     this.#underlay = openSocket(addon, groups, -1, () => this.#readUnderlay());
+    this.#underlay.ignore(0, ROUTE_PROTOCOL);
     this.#follow();
   }
 

@@ -52,6 +52,14 @@ export class NetlinkSocket {
     return fd < 0 ? fd : new NetlinkSocket(addon, fd, onMessages);
   }
 
+  /**
+   * Has the kernel keep from us what the socket with this port causes, or what is about routes of this
+   * RTPROT_*; 0 = none. Where it cannot, they are read with the rest.
+   */
+  ignore(port: number, protocol: number): void {
+    this.#addon.filterNetlink(this.#fd, port, protocol);
+  }
+
   request(message: Uint8Array): void {
     this.#addon.send(this.#fd, message);
   }

@@ -67,6 +67,7 @@ const RIGHT: Record<string, unknown[]> = {
   random: [new Uint8Array(10)],
   networkNamespace: [],
   openNetlink: [1, -1, 0, 4_096],
+  filterNetlink: [-1, 1, 167],
   receive: [-1, new Uint8Array(10)],
   send: [-1, new Uint8Array(10)],
   // An abstract name that nobody has.
@@ -155,7 +156,10 @@ describe('arguments', () => {
       (name, changes) => {
         const args = [...RIGHT[name]!];
         // A descriptor that happens to be open is not ours to use.
-        if (/^(close|send|receive|setMark|tun|udp|socketDrops|openNetlink)/.test(name)) return;
+        if (
+          /^(close|send|receive|setMark|tun|udp|socketDrops|openNetlink|filterNetlink)/.test(name)
+        )
+          return;
         for (const [at, value] of changes) if (at < args.length) args[at] = value;
         // Memory by the gigabyte is no wrong argument.
         if (name === 'bindResults' || name === 'createKeys') return;
