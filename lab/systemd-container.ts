@@ -8,6 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attempt, Process, type Result, type RunOptions, run } from './process.ts';
 
+/** Servers that other tests need on this machine: nmbd would wait for an interface for good. */
+const MASKED = ['smbd', 'nmbd', 'samba-ad-dc', 'vsftpd'].map(
+  (unit) => `systemd.mask=${unit}.service`,
+);
+
 /** In a mount namespace of its own: the mounts go with the container. */
 const START = `
 set -e
@@ -16,7 +21,7 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 exec systemd-nspawn --quiet --register=no --keep-unit --private-network --bind=/dev/net/tun \\
-  --directory="$1/root" --boot systemd.unit=multi-user.target`;
+  --directory="$1/root" --boot systemd.unit=multi-user.target ${MASKED.join(' ')}`;
 
 export class SystemdContainer implements AsyncDisposable {
   readonly #process: Process;
