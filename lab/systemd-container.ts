@@ -20,7 +20,7 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-exec systemd-nspawn --quiet --register=no --keep-unit --private-network --bind=/dev/net/tun \\
+exec systemd-nspawn --quiet --register=no --keep-unit --private-network \\
   --directory="$1/root" --boot systemd.unit=multi-user.target ${MASKED.join(' ')}`;
 
 export class SystemdContainer implements AsyncDisposable {
@@ -60,6 +60,9 @@ export class SystemdContainer implements AsyncDisposable {
     const { pid } = this.#process;
     this.#leader = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]!;
     await this.run(['systemctl', 'is-system-running', '--wait'], { seconds: 60 });
+    // Its own, with the mode that udev gives it; this machine's may be root's alone.
+    await this.run(['rm', '/dev/net/tun']);
+    await this.run(['mknod', '-m', '666', '/dev/net/tun', 'c', '10', '200']);
   }
 
   run(command: readonly string[], options?: RunOptions): Promise<string> {
