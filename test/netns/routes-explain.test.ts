@@ -208,8 +208,13 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
 
     await strangers(siteA, siteB);
 
-    // Addresses of nobody, of this site, of the others.
-    const others = await Promise.all([
+    // Addresses of nobody, of this site, of the others. Meanwhile b asks a, whose daemon is there, but not
+    // its port.
+    await siteA.gateway.nft(`table inet shut {
+      chain input { type filter hook input priority 0; tcp dport ${DIAGNOSIS_PORT} drop; }
+    }`);
+    const [shut, ...others] = await Promise.all([
+      explain(siteB, SOURCE, DESTINATION),
       explain(siteA, SOURCE, '10.99.0.1'),
       explain(siteA, SOURCE, '10.1.0.11'),
       explain(siteA, DESTINATION, '10.2.0.11'),
@@ -221,15 +226,9 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
       ...['route at a', 'here at a', 'here at a', 'accept at b,return route at b'],
       'destination at b',
     ]);
-
-    // A firewall where questions come in: the daemon is there all the same.
-    await siteB.gateway.nft(`table inet shut {
-      chain input { type filter hook input priority 0; tcp dport ${DIAGNOSIS_PORT} drop; }
-    }`);
-    const shut = await explain(siteA, SOURCE, DESTINATION);
-    expect(failed(shut)).toEqual(['gateway at b']);
-    expect(stepOf(shut, 'gateway', 'b').text).toContain('Its daemon is there');
-    await siteB.gateway.nft('delete table inet shut');
+    expect(failed(shut)).toEqual(['gateway at a']);
+    expect(stepOf(shut, 'gateway', 'a').text).toContain('Its daemon is there');
+    await siteA.gateway.nft('delete table inet shut');
 
     for (const { what, steps: wanted, flow = [SOURCE, DESTINATION], ...fault } of FAULTS) {
       const { break: breakIt, tidy } = fault;
