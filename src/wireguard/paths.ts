@@ -69,14 +69,16 @@ export class Paths {
 
   /** The TUN's MTU is another one, or the network has changed: all paths are looked at again. */
   lookAgain(): void {
+    const top = this.#top();
     for (const peer of this.#state.byKey.values()) {
       const { path } = peer;
       if (path === undefined) continue;
-      if (path.search.top !== this.#top()) path.search.reset(this.#top());
-      path.search.raiseSoon();
-      // With the next packet.
+      // With the next packet: there may be many peers, and many changes.
       peer.pathDue = Number.NEGATIVE_INFINITY;
       peer.largestSent = MAX_DATAGRAM_SIZE;
+      path.search.raiseSoon();
+      if (path.search.top === top) continue;
+      path.search.reset(top);
       this.#pump(peer, path);
     }
   }

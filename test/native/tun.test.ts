@@ -123,6 +123,22 @@ describe.skipIf(lack)(title, { timeout: 90_000 }, () => {
     await mirror.program.stop();
   });
 
+  it('tells the kernel that a packet is too long, and the kernel believes it', async () => {
+    const { program, namespace } = await Mirror.start(true);
+    program.write('limit 1200\n');
+    await program.line(/^limited$/);
+    for (const [peer, mtu] of [
+      ['10.5.0.2', 1_200],
+      ['fd05::2', 1_280],
+    ] as const) {
+      const ping = ['ping', '-c', '1', '-W', '5', '-M', 'do', '-s', '1300', peer];
+      const { stdout } = await namespace.attempt(ping);
+      expect(stdout).toContain(`From ${peer} `);
+      expect(await namespace.run(['ip', 'route', 'get', peer])).toContain(`mtu ${mtu}`);
+    }
+    await program.stop();
+  });
+
   it('is found under another name and in another namespace, and its links are watched there', async () => {
     const mirror = await Mirror.start(true);
     const { program } = mirror;

@@ -10,7 +10,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { loadAddon, type PollHandle, READABLE } from '../../../src/native/addon.ts';
 import { bindEndpoints, bindInbound, bindOutbound } from '../../../src/native/bindings.ts';
-import { TunDevice } from '../../../src/tun/tun-device.ts';
+import { encodePacketTooBig, MOST_TOO_BIG_SIZE } from '../../../src/routing/packet-too-big.ts';
+import { TunDevice, VNET_HEADER_SIZE } from '../../../src/tun/tun-device.ts';
 import { EndpointTable, InboundVector, OutboundVector } from '../../../src/vector.ts';
 
 const [name, offload] = process.argv.slice(2);
@@ -31,6 +32,17 @@ function exchange(packet: Uint8Array): void {
   const source = packet.slice(at, at + size);
   packet.copyWithin(at, at + size, at + 2 * size);
   packet.set(source, at + size);
+}
+
+/** Packets longer than this are not mirrored: their sender is told. */
+let limit = Number.POSITIVE_INFINITY;
+const answer = new Uint8Array(VNET_HEADER_SIZE + MOST_TOO_BIG_SIZE);
+
+function isTooLong(offset: number, size: number): boolean {
+  if (size <= limit) return false;
+  const room = answer.subarray(VNET_HEADER_SIZE);
+  const length = encodePacketTooBig(out.arena, offset, size, limit, room);
+  return length > 0 && tun.writePacket(answer, length);
 }
 
 function mirror(): void {
@@ -54,7 +66,7 @@ function mirror(): void {
       const size = (k === count - 1 ? out.lastSize[i]! : out.stride[i]!) - 32;
       const at = out.offset[i]! + k * out.stride[i]! + 16;
       exchange(back.arena.subarray(at, at + size));
-      back.plain[back.messages + k] = size;
+      back.plain[back.messages + k] = isTooLong(at, size) ? 0 : size;
     }
     back.messages += count;
   }
@@ -162,6 +174,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     });
     addon.setPoll(watching, READABLE);
     say('watching', netlink >= 0);
+  } else if (command === 'limit') {
+    limit = Number(args[0]);
+    say('limited');
   } else if (command === 'name') {
     say('name', addon.tunName(tun.fd));
   } else if (command === 'again') {
