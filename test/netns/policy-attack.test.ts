@@ -1,8 +1,8 @@
 /**
  * What somebody does to get past a policy, on real packets: two sites behind their gateways and an edge
- * (lab/mesh-lab.ts; drawn in policy.test.ts).
+ * (lab/mesh-lab.ts; drawn in policy.test.ts), one mesh for all tests.
  */
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -20,76 +20,39 @@ async function statusOf(site: Site): Promise<MeshStatus> {
 }
 
 /** Sets a policy; returns when both gateways enforce it. */
-async function setPolicy(mesh: MeshLab, version: number, text: string): Promise<void> {
-  await mesh.connector('policy', 'set', mesh.edge.file('policy.json', text));
+async function setPolicy(mesh: MeshLab, text: string): Promise<void> {
+  const file = mesh.edge.file('policy.json', text);
+  const { version } = JSON.parse(await mesh.connector('policy', 'set', file, '--json'));
   for (const site of mesh.sites) {
-    const enforces = async (): Promise<boolean> =>
-      (await statusOf(site)).policy?.version === version;
-    await expect.poll(enforces, { timeout: 20_000 }).toBe(true);
+    const enforced = async (): Promise<unknown> => (await statusOf(site)).policy?.version;
+    await expect.poll(enforced, { timeout: 20_000 }).toBe(version);
   }
 }
 
-async function twoSites(): Promise<MeshLab> {
-  const mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
-  await mesh.startEdge();
-  await mesh.joinAll();
-  return mesh;
-}
-
 netnsSuite('policy under attack', ['nft', 'bash', 'python3'], () => {
-  test('a firewall that is loaded anew does not take the policy away', {
-    timeout: SECONDS,
-  }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await reach(a.host, b.address[4]);
-    await setPolicy(mesh, 1, ONE_PORT);
-    expect(await isSilent(a.host, b.address[4])).toBe(true);
-    // As /etc/nftables.conf of Debian begins.
-    for (const { gateway } of mesh.sites) await gateway.run(['nft', 'flush', 'ruleset']);
-    const tables = async (): Promise<string> => a.gateway.run(['nft', 'list', 'tables']);
-    await expect.poll(tables, { timeout: 20_000 }).toContain('/policy');
-    await expect
-      .poll(async () => b.gateway.run(['nft', 'list', 'tables']), { timeout: 20_000 })
-      .toContain('/policy');
-    expect(await isSilent(a.host, b.address[4])).toBe(true);
+  let mesh: MeshLab;
+  let a: Site;
+  let b: Site;
+  beforeAll(async () => {
+    mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+    [a, b] = mesh.sites as [Site, Site];
+    await Promise.all([mesh.startEdge(), startService(b.host, PORT)]);
+    await mesh.joinAll();
   });
-
-  test('nothing passes while a gateway ends', { timeout: SECONDS }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await setPolicy(mesh, 1, ONE_PORT);
-    // Gateway a lets everything out, as one in wrong hands would.
-    await a.gateway.run(['nft', 'delete', 'table', 'inet', 'causeway-causeway0/policy']);
-    const received = async (): Promise<number> => {
-      const text = await b.host.run(['cat', '/proc/net/snmp']);
-      const [names, values] = text.split('\n').filter((line) => line.startsWith('Icmp:'));
-      return Number(values!.split(' ')[names!.split(' ').indexOf('InEchos')]);
-    };
-    const before = await received();
-    const ping = a.host.start(['ping', '-n', '-q', '-i', '0.002', b.address[4]]);
-    const deniedAtB = async (): Promise<number> => (await statusOf(b)).policy!.counters.denied;
-    await expect.poll(deniedAtB, { timeout: 10_000 }).toBeGreaterThan(20);
-    await b.down();
-    await ping.stop('SIGINT');
-    expect((await received()) - before).toBe(0);
-  });
+  afterAll(() => mesh?.[Symbol.asyncDispose]());
 
   test('an error about a connection that is denied by now is denied as well', {
     timeout: SECONDS,
   }, async () => {
-    await using mesh = await twoSites();
-    const [a, b] = mesh.sites as [Site, Site];
-    await startService(b.host, PORT);
     const stream = new ServiceClient(a.host, b.address[4], PORT).stream();
     await stream.line(/from/);
-    await setPolicy(mesh, 1, '{ "default": "allow", "rules": [{ "action": "log" }] }');
+    await setPolicy(mesh, '{ "default": "allow", "rules": [{ "action": "log" }] }');
     stream.write('one\n');
     await stream.line(/^one$/, 20);
     const sport = /:(\d+) +[\d.:]+:7/.exec(
       await a.host.run(['ss', '-tnH', 'state', 'established', 'dport', '=', ':7']),
     )![1]!;
-    await setPolicy(mesh, 2, ONE_PORT);
+    await setPolicy(mesh, ONE_PORT);
     // "Fragmentation needed" with whatever the sender likes behind the header that it is about.
     const program = `
 import socket, struct
@@ -119,6 +82,41 @@ for i in range(20): s.sendto(head + body, ('${b.address[4]}', 0))
     await expect
       .poll(async () => (await statusOf(a)).policy!.counters.denied, { timeout: 10_000 })
       .toBe(denied + 20);
+    expect((await received()) - before).toBe(0);
+  });
+
+  test('a firewall that is loaded anew does not take the policy away', {
+    timeout: SECONDS,
+  }, async () => {
+    await setPolicy(mesh, '{ "default": "allow", "rules": [{ "action": "log" }] }');
+    await reach(a.host, b.address[4]);
+    await setPolicy(mesh, ONE_PORT);
+    expect(await isSilent(a.host, b.address[4])).toBe(true);
+    // As /etc/nftables.conf of Debian begins.
+    for (const { gateway } of mesh.sites) await gateway.run(['nft', 'flush', 'ruleset']);
+    const tables = async (): Promise<string> => a.gateway.run(['nft', 'list', 'tables']);
+    await expect.poll(tables, { timeout: 20_000 }).toContain('/policy');
+    await expect
+      .poll(async () => b.gateway.run(['nft', 'list', 'tables']), { timeout: 20_000 })
+      .toContain('/policy');
+    expect(await isSilent(a.host, b.address[4])).toBe(true);
+  });
+
+  test('nothing passes while a gateway ends', { timeout: SECONDS }, async () => {
+    await setPolicy(mesh, ONE_PORT);
+    // Gateway a lets everything out, as one in wrong hands would.
+    await a.gateway.run(['nft', 'delete', 'table', 'inet', 'causeway-causeway0/policy']);
+    const received = async (): Promise<number> => {
+      const text = await b.host.run(['cat', '/proc/net/snmp']);
+      const [names, values] = text.split('\n').filter((line) => line.startsWith('Icmp:'));
+      return Number(values!.split(' ')[names!.split(' ').indexOf('InEchos')]);
+    };
+    const deniedAtB = async (): Promise<number> => (await statusOf(b)).policy!.counters.denied;
+    const [before, denied] = [await received(), await deniedAtB()];
+    const ping = a.host.start(['ping', '-n', '-q', '-i', '0.002', b.address[4]]);
+    await expect.poll(deniedAtB, { timeout: 10_000 }).toBeGreaterThan(denied + 20);
+    await b.down();
+    await ping.stop('SIGINT');
     expect((await received()) - before).toBe(0);
   });
 });
