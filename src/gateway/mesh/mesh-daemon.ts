@@ -154,6 +154,7 @@ export class MeshGateway implements Attachment {
     // A turn too: what fails meanwhile and is tried again finds the netmap in force.
     await this.#turns.take(() => this.#inForce.open(enrolled.cached, enrolled.fresh));
     this.#listen();
+    for (const warning of this.#kernel.warnings) onWarning(warning);
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
     }
