@@ -25,7 +25,7 @@ export const MIN_MTU = 512;
 export const RAISE_TIMER = 600_000;
 /** It begins with this and doubles: what only looked narrow, a host without time say, is soon put right. */
 export const FIRST_RAISE = 10_000;
-/** Probes of one size until it counts as too long; each waits twice as long as the one before. */
+/** Probes of one size until it counts as too long; while nothing at all is answered, each waits twice as long. */
 export const MAX_PROBES = 3;
 
 /** Milliseconds between the answers to probes that were sent together. */
@@ -189,7 +189,7 @@ export class PathMtu {
     if (size >= this.#ceiling) this.#ceiling = this.#top + 1;
     if (size >= this.#sizes[this.#count - 1]!) {
       this.#nextRound(now, wait);
-    } else if (this.#probes === 1) {
+    } else {
       // The others went at the same time: what is on its way takes no longer than this one did.
       this.#settled = Math.min(this.deadline, now + wait);
       this.deadline = this.#isFirst ? now + SETTLE_TIME : this.#settled;
@@ -242,7 +242,9 @@ export class PathMtu {
 
   #startProbes(now: number, wait: number): void {
     this.#next = 0;
-    this.deadline = now + wait * 2 ** this.#probes++;
+    // While answers come, the path is there: what is on its way takes no longer than they did.
+    this.deadline = now + (this.#floor > 0 ? wait : wait * 2 ** this.#probes);
+    this.#probes++;
   }
 
   #end(now: number): void {

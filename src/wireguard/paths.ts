@@ -19,7 +19,7 @@ import { PATH_PROBE } from './timers.ts';
 /** Milliseconds from one measurement of the round trip to the next while there is traffic. */
 export const MEASURE_INTERVAL = 5_000;
 /** While there is, whether large packets get through is asked so often, if any are sent. */
-export const CONFIRM_INTERVAL = 1_000;
+export const CONFIRM_INTERVAL = 500;
 /** A path that answered nothing is asked again after this, if there is traffic for it. */
 const RETRY_INTERVAL = 5_000;
 /** The longest message that a datagram holds leaves it. */
