@@ -8,15 +8,14 @@ import type { KernelChange, KernelState } from '../routing/kernel-plan.ts';
 import { type PrefixKey, prefixKey } from '../routing/prefix-key.ts';
 import type { TableRoute } from '../routing/route-plan.ts';
 import { isOurs, type RoutingTable } from '../routing/routing-rules.ts';
-import { sharedUse } from '../routing/table-choice.ts';
 import { ipBatch, ipBatchForced } from '../tun/command.ts';
 import {
   listTable,
   readLink,
   readRules,
   readTable,
+  sharedWithOthers,
   tunnelRules,
-  useOfRules,
 } from '../tun/kernel-reader.ts';
 import { installTable, type NftTable, removeTable } from '../tun/nftables.ts';
 import { type Refusal, type RouteSocket, refused } from '../tun/route-socket.ts';
@@ -61,12 +60,10 @@ export class InstalledKernel implements KernelState {
   /** Routes and rules; what somebody else uses of what is ours, in words. */
   readRouting(target: RoutingTable): string | undefined {
     const rules = readRules(this.#socket);
-    const { routes, shared } = readTable(this.#socket, target.table, this.#interfaceIndex);
-    this.routes = routes;
+    const installed = readTable(this.#socket, target.table, this.#interfaceIndex);
+    this.routes = installed.routes;
     this.rules = tunnelRules(rules);
-    const use = useOfRules(rules);
-    const tables = shared ? new Set([...use.tables, target.table]) : use.tables;
-    return sharedUse(target, { ...use, tables });
+    return sharedWithOthers(target, rules, installed);
   }
 
   async readTables(desired: readonly NftTable[]): Promise<void> {

@@ -10,8 +10,9 @@ import {
   type WantedRoute,
 } from '../routing/route-plan.ts';
 import { type RoutingTable, rulesOf } from '../routing/routing-rules.ts';
+import { FIRST_CHOICE } from '../routing/table-choice.ts';
 import { KERNEL_PARTS, type KernelPart } from '../tun/kernel-monitor.ts';
-import { readLocalRoutes } from '../tun/kernel-reader.ts';
+import { readLocalRoutes, readRules, readTable, sharedWithOthers } from '../tun/kernel-reader.ts';
 import type { NftTable } from '../tun/nftables.ts';
 import { RouteSocket } from '../tun/route-socket.ts';
 import { InstalledKernel } from './installed-kernel.ts';
@@ -76,7 +77,10 @@ export class KernelReconciler {
     const socket = new RouteSocket(loadAddon());
     try {
       const place = await reserveTable(interfaceName, socket, mark);
-      return new KernelReconciler(options, socket, { ...place, forwardedOnly });
+      const reconciler = new KernelReconciler(options, socket, { ...place, forwardedOnly });
+      const there = readTable(socket, FIRST_CHOICE.table, 0);
+      reconciler.#sayTaken(sharedWithOthers(FIRST_CHOICE, readRules(socket), there));
+      return reconciler;
     } catch (error) {
       socket.close();
       throw error;
@@ -199,17 +203,23 @@ export class KernelReconciler {
     }
   }
 
+  /** @param taken what somebody else than a tunnel uses of what we have had, or would have */
+  #sayTaken(taken: string | undefined): void {
+    if (taken === undefined) return;
+    const { table, priority } = this.#target;
+    this.#options.log.warn({ taken, table, priority }, 'somebody else uses it: another is taken');
+    this.#sharedWith = `Another program uses ${taken}: this tunnel has the routing table ${table} and rules from ${priority} on instead.`;
+  }
+
   /** Somebody else uses what we do: another table is ours from now on, and the old one is cleared. */
   async #move(taken: string): Promise<void> {
-    const { interfaceName, log, mark, onMark, forwardedOnly = false } = this.#options;
+    const { interfaceName, mark, onMark, forwardedOnly = false } = this.#options;
     const former = this.#target;
     this.#target = {
       ...(await reserveTable(interfaceName, this.#socket, mark, former)),
       forwardedOnly,
     };
-    const { table, priority } = this.#target;
-    log.warn({ taken, table, priority }, 'somebody else uses what was ours: another is taken');
-    this.#sharedWith = `Another program uses ${taken}, which was this tunnel's: it uses the routing table ${table} and rules from ${priority} on instead.`;
+    this.#sayTaken(taken);
     if (former.mark !== this.mark) await onMark(this.mark);
     await releaseTable(interfaceName, former, this.#socket);
     this.#installed.readRouting(this.#target);

@@ -5,6 +5,12 @@
 import { FIRST_PRIORITY, PRIORITIES, type RoutingTable } from './routing-rules.ts';
 
 const FIRST_TABLE = 52_000;
+/** What a tunnel has where nobody is in its way. */
+export const FIRST_CHOICE: RoutingTable = {
+  table: FIRST_TABLE,
+  mark: FIRST_TABLE,
+  priority: FIRST_PRIORITY,
+};
 
 /** What others than our tunnel use. */
 export interface RoutingUse {

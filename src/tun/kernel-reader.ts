@@ -12,7 +12,7 @@ import {
   type RoutingRule,
   type RoutingTable,
 } from '../routing/routing-rules.ts';
-import type { RoutingUse } from '../routing/table-choice.ts';
+import { type RoutingUse, sharedUse } from '../routing/table-choice.ts';
 import { tryCommand } from './command.ts';
 import { KERNEL_PROTOCOL, ROUTE_PROTOCOL } from './route-numbers.ts';
 import type { KernelRoute, KernelRule } from './route-reader.ts';
@@ -104,6 +104,17 @@ export function useOfRules(rules: readonly KernelRule[]): RoutingUse {
     marks: new Set(foreign.flatMap(({ mark }) => mark ?? [])),
     priorities: new Set(foreign.map(({ priority }) => priority)),
   };
+}
+
+/** What others than tunnels use of this, in words. */
+export function sharedWithOthers(
+  target: RoutingTable,
+  rules: readonly KernelRule[],
+  { shared }: Pick<InstalledTable, 'shared'>,
+): string | undefined {
+  const use = useOfRules(rules);
+  const tables = shared ? new Set([...use.tables, target.table]) : use.tables;
+  return sharedUse(target, { ...use, tables });
 }
 
 /** What anybody uses, other tunnels included. */
