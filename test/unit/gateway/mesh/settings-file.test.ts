@@ -49,6 +49,7 @@ state-dir = "/srv/causeway"
 mtu = 1380
 port = 51820
 forwarding = false
+diagnosis = false
 crypto = "noble"
 metrics = "[::1]:9780"
 flow-log = "syslog"
@@ -83,6 +84,7 @@ describe('what it says', () => {
         mtu: 1380,
         port: 51820,
         forwarding: false,
+        diagnosis: false,
         crypto: 'noble',
         metrics: '[::1]:9780',
         flowLog: 'syslog',
