@@ -37,7 +37,8 @@ async function live(container: SystemdContainer, deb: Uint8Array): Promise<void>
     expect.poll(() => property(name), { timeout: 60_000, interval: 200 }).toBe(value);
 
   // What other runs of this machine left would be in the way.
-  await shell('rm -rf /etc/causeway /var/lib/causeway* /run/causeway /etc/default/causeway-edge');
+  await shell('rm -rf /etc/causeway /var/lib/causeway* /var/log/causeway /run/causeway');
+  await shell('rm -f /etc/default/causeway-edge');
   await shell('cat > /root/causeway.deb && dpkg --install /root/causeway.deb', deb);
   expect(await property('UnitFileState')).toBe('disabled');
   expect(await property('ActiveState')).toBe('inactive');
