@@ -14,6 +14,8 @@ import type { DiagnosisAnswers, DiagnosisCounts } from './diagnosis-server.ts';
 import { DIAGNOSIS_PORT } from './port.ts';
 
 const MAX_CONNECTIONS = 16;
+/** Of one asker: it shall not keep the others out. */
+const MAX_OF_ASKER = 4;
 /** ms that a connection may last. */
 export const ANSWER_WITHIN = 6_000;
 
@@ -36,6 +38,8 @@ export class DiagnosisListener {
   readonly #options: ListenerOptions;
   readonly #backoff = new Backoff(Math.random);
   readonly #open = new Map<string, Listening>();
+  /** Open connections, by the id of the asker. */
+  readonly #connections = new Map<string, number>();
   #http: HttpServer | undefined;
   #wanted: readonly string[] = [];
   #turn: Promise<void> = Promise.resolve();
@@ -123,8 +127,14 @@ export class DiagnosisListener {
 
   async #take(socket: Socket): Promise<void> {
     socket.on('error', () => socket.destroy());
-    if (this.#options.askerAt(socket.remoteAddress ?? '') === undefined) {
+    const asker = this.#options.askerAt(socket.remoteAddress ?? '');
+    if (asker === undefined) {
       this.counts.stranger++;
+      socket.destroy();
+      return;
+    }
+    if (!this.#admit(asker.id, socket)) {
+      this.counts.limited++;
       socket.destroy();
       return;
     }
@@ -135,5 +145,18 @@ export class DiagnosisListener {
     this.#http ??= createDiagnosisServer(this.#options, this.counts);
     this.#http.emit('connection', socket);
     socket.resume();
+  }
+
+  /** Whether the asker may have one more connection, which is counted until it is closed. */
+  #admit(id: string, socket: Socket): boolean {
+    const open = this.#connections.get(id) ?? 0;
+    if (open >= MAX_OF_ASKER || socket.destroyed) return false;
+    this.#connections.set(id, open + 1);
+    socket.once('close', () => {
+      const left = this.#connections.get(id)! - 1;
+      if (left === 0) this.#connections.delete(id);
+      else this.#connections.set(id, left);
+    });
+    return true;
   }
 }

@@ -71,16 +71,20 @@ async function serve(
     end(429, { error: 'asked too often' }, 'limited');
     return;
   }
-  response.once('close', done);
-  if (request.url !== FACTS_PATH || request.method !== 'POST') {
-    end(404, { error: 'there is nothing here' }, 'wrong');
-    return;
+  try {
+    if (request.url !== FACTS_PATH || request.method !== 'POST') {
+      end(404, { error: 'there is nothing here' }, 'wrong');
+      return;
+    }
+    const body = await readBody(request);
+    const flow = flowRequestSchema.safeParse(body === undefined ? undefined : parseJson(body));
+    const answer = flow.success ? await answers.answer(asker, flow.data) : undefined;
+    if (answer === undefined) end(400, { error: 'this is no question about a flow' }, 'wrong');
+    else end(200, answer, 'answered');
+  } finally {
+    // Not when the asker hangs up: what is done for it goes on, and counts until then.
+    done();
   }
-  const body = await readBody(request);
-  const flow = flowRequestSchema.safeParse(body === undefined ? undefined : parseJson(body));
-  const answer = flow.success ? await answers.answer(asker, flow.data) : undefined;
-  if (answer === undefined) end(400, { error: 'this is no question about a flow' }, 'wrong');
-  else end(200, answer, 'answered');
 }
 
 /** Undefined: it is too long. Rejects when it is cut off. */

@@ -8,6 +8,7 @@ import type { FlowAnswer, FlowRequest } from '../../../../src/gateway/diagnosis/
 import { MAX_REQUEST } from '../../../../src/gateway/diagnosis/protocol.ts';
 
 const PEER = '127.0.0.2';
+const OTHER = '127.0.0.4';
 const HERE = '127.0.0.1';
 const PATH = '/v1/flow-facts';
 const QUESTION = { source: '10.1.0.10', destination: '10.2.0.10', protocol: 6, port: 22 };
@@ -34,7 +35,8 @@ beforeEach(async () => {
     log: pino({ level: 'silent' }),
     port,
     patience: 1_000,
-    askerAt: (address) => (address === PEER ? { id: 'peer' } : undefined),
+    askerAt: (address) =>
+      address === PEER ? { id: 'peer' } : address === OTHER ? { id: 'other' } : undefined,
     answer: async ({ id }, flow) => {
       asked.push({ id, flow });
       return answer();
@@ -173,6 +175,44 @@ test('two at a time of one asker; who leaves makes room', async () => {
   resolve();
   expect((await Promise.all(open)).map(({ status }) => status)).toEqual([200, 200]);
   expect((await ask(JSON.stringify(QUESTION))).status).toBe(200);
+});
+
+test('who hangs up does not get its place back before the work for it is done', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  answer = async () => {
+    await promise;
+    return { refused: 'not-ours', revision: 3 };
+  };
+  const body = JSON.stringify(QUESTION);
+  for (let i = 0; i < 2; i++) {
+    const socket = connect({ host: HERE, port, localAddress: PEER });
+    socket.on('error', () => {});
+    socket.write(
+      `POST ${PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    while (asked.length === i) await new Promise((next) => setImmediate(next));
+    await new Promise<void>((gone) => socket.destroy().once('close', () => gone()));
+  }
+  // What reaches the listener after the ends of those two.
+  expect((await ask(JSON.stringify(QUESTION))).status).toBe(429);
+  expect((await ask(JSON.stringify(QUESTION))).status).toBe(429);
+  expect(asked).toHaveLength(2);
+  resolve();
+  await expect.poll(async () => (await ask(JSON.stringify(QUESTION))).status).toBe(200);
+});
+
+test('one asker cannot take the connections of the others', async () => {
+  const sockets = Array.from({ length: 12 }, () => {
+    return connect({ host: HERE, port, localAddress: PEER }).on('error', () => {});
+  });
+  const closed = sockets.map((one) => new Promise((gone) => one.resume().once('close', gone)));
+  // All beyond its share are turned away at once.
+  await Promise.race([
+    Promise.all(closed.slice(4)),
+    new Promise((_, reject) => setTimeout(() => reject(new Error('they stay')), 700)),
+  ]);
+  expect((await ask(JSON.stringify(QUESTION), { from: OTHER })).status).toBe(200);
+  for (const socket of sockets) socket.destroy();
 });
 
 test('who says nothing is not waited for, and connections are few', async () => {
