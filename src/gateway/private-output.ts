@@ -1,8 +1,9 @@
 /**
  * A file for somebody's eyes only that a command writes where it is told: never to where a link leads,
- * and readable by nobody else, whoever made the file. Devices and pipes stay as they are.
+ * never into a file that somebody else has made, and readable by nobody else. Devices and pipes stay as
+ * they are.
  */
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { CausewayError } from '../errors.ts';
 
@@ -14,12 +15,17 @@ export interface PrivateOutput {
 
 /** @throws CausewayError FILE_ACCESS */
 export async function openPrivateOutput(path: string): Promise<PrivateOutput> {
-  const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
+  const { O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
   let file: FileHandle | undefined;
   try {
-    file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-    const isFile = (await file.stat()).isFile();
-    if (isFile) await file.chmod(0o600);
+    file = await open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600);
+    const found = await file.stat();
+    const isFile = found.isFile();
+    if (isFile) {
+      checkOurs(found);
+      await file.chmod(0o600);
+      await file.truncate();
+    }
     return { file, isFile };
   } catch (error) {
     await file?.close();
@@ -29,4 +35,15 @@ export async function openPrivateOutput(path: string): Promise<PrivateOutput> {
       cause: error,
     });
   }
+}
+
+/**
+ * Its owner reads a file whatever its mode, and whoever opened it before still does. A second name may be
+ * that of a file which is not meant at all.
+ */
+function checkOurs({ uid, nlink }: Stats): void {
+  if (uid !== process.geteuid?.()) {
+    throw new Error('it belongs to another user: remove it first, or give another name');
+  }
+  if (nlink > 1) throw new Error('it has another name as well (a hard link): give another name');
 }

@@ -1,6 +1,8 @@
 /** Files that commands write for one pair of eyes. */
 import {
   chmodSync,
+  chownSync,
+  linkSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -47,4 +49,22 @@ test('a device keeps its mode', async () => {
   const { file, isFile } = await openPrivateOutput('/dev/null');
   await file.close();
   expect([isFile, statSync('/dev/null').mode]).toEqual([false, mode]);
+});
+
+test('a file that has another name as well is left as it is', async () => {
+  const target = join(folder, 'shadow');
+  writeFileSync(target, 'precious');
+  linkSync(target, join(folder, 'hard'));
+  await expect(openPrivateOutput(join(folder, 'hard'))).rejects.toThrow(/other name/);
+  expect(readFileSync(target, 'utf8')).toBe('precious');
+});
+
+// Its owner may read it whatever its mode, and may have opened it already.
+test.runIf(process.getuid?.() === 0)("somebody else's file is not written to", async () => {
+  const path = join(folder, 'theirs');
+  writeFileSync(path, 'bait');
+  chownSync(path, 65_534, 65_534);
+  await expect(openPrivateOutput(path)).rejects.toThrow(/belongs to another user/);
+  expect(readFileSync(path, 'utf8')).toBe('bait');
+  expect(statSync(path).mode & 0o777).not.toBe(0o600);
 });
