@@ -33,6 +33,8 @@ export async function openMetricsServer(
   server.listen({ host, port, exclusive: true }, resolve);
   await promise;
   server.off('error', reject);
+  // A connection that cannot be accepted, for want of descriptors: whoever asks comes again.
+  server.on('error', () => {});
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,

@@ -1,5 +1,5 @@
 /** Where the metrics are served: on and off while it runs, and what other requests get. */
-import { createServer, type Server } from 'node:net';
+import { createServer, Server } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { parseListenAddress } from '../../../../src/gateway/metrics/listen-address.ts';
@@ -71,6 +71,18 @@ test('a port that is taken is said once, and nothing fails', async () => {
   expect(warnings).toEqual([expect.stringContaining('EADDRINUSE')]);
   await new Promise((done) => taken.close(done));
   await metrics.use(`127.0.0.1:${port}`);
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
+});
+
+test('a connection that cannot be accepted, for want of descriptors, ends nothing', async () => {
+  const metrics = endpoint();
+  const port = await freePort();
+  await metrics.use(`127.0.0.1:${port}`);
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
+  const servers = _getActiveHandles().filter((handle) => handle instanceof Server);
+  const server = servers.find((one) => (one.address() as { port?: number } | null)?.port === port);
+  // As node:net says it.
+  server!.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }));
   expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
 });
 
