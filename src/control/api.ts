@@ -112,6 +112,12 @@ export const MAX_FAULTS = 8;
 /** Characters of a sentence. */
 export const MAX_FAULT_LENGTH = 600;
 
+/** For an operator's terminal: nothing that it obeys, hides or takes for a line's end. */
+const lineSchema = z
+  .string()
+  .min(1)
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]*$/u, 'no characters but those that are seen');
+
 /** Traffic of a replica that goes one way. */
 export const trafficFaultSchema = z.strictObject({
   /** A peer sends nothing; a prefix of another connector, or our own site, does not answer. */
@@ -119,9 +125,9 @@ export const trafficFaultSchema = z.strictObject({
   /** Whose it is; null = the replica's own. While that connector is down it is no fault of this one. */
   connector: connectorIdSchema.nullable(),
   /** The prefix, or the name of the peer. */
-  subject: z.string().min(1).max(64),
+  subject: lineSchema.max(64),
   /** A sentence with the probable cause. */
-  why: z.string().min(1).max(MAX_FAULT_LENGTH),
+  why: lineSchema.max(MAX_FAULT_LENGTH),
 });
 export type TrafficFault = z.infer<typeof trafficFaultSchema>;
 

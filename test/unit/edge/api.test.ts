@@ -141,6 +141,20 @@ describe('replicas', () => {
     // Bounded, and of no other form.
     expect(await tell(...Array.from({ length: 9 }, () => fault))).toBe(400);
     expect(await tell({ ...fault, why: 'x'.repeat(601) })).toBe(400);
+    // Nothing that a terminal obeys, or that looks like another line.
+    for (const bad of [
+      '\u001b[2J',
+      '\u009b2J',
+      '\u0007',
+      'a\nb',
+      '\u202egnp',
+      '\u2028',
+      '\u200b',
+    ]) {
+      expect(await tell({ ...fault, why: `No way ${bad} back.` })).toBe(400);
+      expect(await tell({ ...fault, subject: `10.2${bad}` })).toBe(400);
+    }
+    expect(await tell({ ...fault, why: 'Größer → kleiner.' })).toBe(204);
     expect(await tell({ ...fault, more: true })).toBe(400);
     expect((await edge.call('PUT', '/v1/faults', { body: { faults: [] } })).status).toBe(401);
     expect(await health()).toMatchObject({ state: 'DEGRADED' });
