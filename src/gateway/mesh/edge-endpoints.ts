@@ -29,6 +29,8 @@ export class EdgeEndpoints {
   readonly #resolved = new Map<string, string>();
   /** By edge id: all addresses by their text. */
   readonly #edges = new Map<string, ReadonlyMap<string, PeerEndpoint>>();
+  /** Where their APIs are, by edge id. */
+  readonly #apis = new Map<string, readonly PeerEndpoint[]>();
   readonly #choices = new Map<string, AddressChoice>();
   readonly #source: AddressSource;
 
@@ -59,6 +61,12 @@ export class EdgeEndpoints {
     };
   }
 
+  /** All addresses that an edge is asked at: its relay's and its API's, which may be another's. */
+  addressesOf(id: string): Uint8Array[] {
+    const all = [...(this.#edges.get(id)?.values() ?? []), ...(this.#apis.get(id) ?? [])];
+    return all.map(({ address }) => address);
+  }
+
   choiceOf(id: string): AddressChoice {
     let choice = this.#choices.get(id);
     if (choice === undefined) {
@@ -70,13 +78,22 @@ export class EdgeEndpoints {
 
   /** Looks the edges' endpoints up anew; names that cannot be looked up keep their last addresses. */
   async update(edges: readonly NetmapEdge[]): Promise<void> {
-    const names = new Set(edges.flatMap(({ endpoints }) => endpoints));
+    const names = new Set(
+      edges.flatMap(({ endpoints, urls }) => [...endpoints, ...urls.map(hostOf)]),
+    );
     for (const name of this.#resolved.keys()) if (!names.has(name)) this.#resolved.delete(name);
     const known = new Set<string>(edges.map(({ id }) => id));
     for (const id of this.#choices.keys()) if (!known.has(id)) this.#choices.delete(id);
     for (const id of this.#edges.keys()) if (!known.has(id)) this.#edges.delete(id);
-    await Promise.all(
-      edges.map(async ({ id, endpoints }) => {
+    for (const id of this.#apis.keys()) if (!known.has(id)) this.#apis.delete(id);
+    await Promise.all([
+      ...edges.map(async ({ id, urls }) => {
+        this.#apis.set(
+          id,
+          (await Promise.all(urls.map((url) => this.#resolve(hostOf(url))))).flat(),
+        );
+      }),
+      ...edges.map(async ({ id, endpoints }) => {
         const found = (await Promise.all(endpoints.map((text) => this.#resolve(text)))).flat();
         const all = new Map(
           found.slice(0, MAX_ENDPOINTS).map((endpoint) => [formatEndpoint(endpoint), endpoint]),
@@ -85,7 +102,7 @@ export class EdgeEndpoints {
         this.#edges.set(id, all);
         this.choiceOf(id).setAddresses(texts, await this.#reachable(all));
       }),
-    );
+    ]);
   }
 
   async #resolve(text: string): Promise<PeerEndpoint[]> {
@@ -116,6 +133,12 @@ export class EdgeEndpoints {
     );
     return found.flat();
   }
+}
+
+/** `HOST:PORT` of a URL that the schemas let through. */
+function hostOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port || '443'}`;
 }
 
 const SYSTEM: AddressSource = { lookUp, hasRoute };

@@ -68,8 +68,8 @@ export function wantedKernel(
   const { addresses, breakout } = wanted;
   const prefixes = withMtus(netmap, wanted, paths);
   const outside = netmap.edges
-    .flatMap(({ id }) => endpoints.of(id).all)
-    .map(({ address }) => prefixOf(address, address.length * 8));
+    .flatMap(({ id }) => endpoints.addressesOf(id))
+    .map((address) => prefixOf(address, address.length * 8));
   const served = approvedPrefixes(netmap.self).map((prefix) => parsePrefix(prefix)!);
   return {
     ...{ addresses, prefixes, outside, served },

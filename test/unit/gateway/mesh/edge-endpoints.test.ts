@@ -60,3 +60,24 @@ test('several literals, one edge after the other, and edges that go', async () =
   expect(endpoints.of(one.id)).toEqual({ endpoint: undefined, all: [] });
   expect(endpoints.resolved).toEqual({});
 });
+
+test("an API that is elsewhere than its relay is one of the edge's addresses, and kept on disk", async () => {
+  const urls = ['https://api.example:8443', 'https://[2001:db8::9]', 'https://192.0.2.1'] as const;
+  const apart = { ...one, urls: [...urls] };
+  const names = { 'edge.example': ['192.0.2.1'], 'api.example': ['192.0.2.8'] };
+  const endpoints = new EdgeEndpoints({}, source(names));
+  await endpoints.update([apart]);
+  const addresses = endpoints.addressesOf(one.id).map((address) => [...address].join('.'));
+  expect(addresses).toEqual([
+    '192.0.2.1',
+    '192.0.2.8',
+    '32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.9',
+    '192.0.2.1',
+  ]);
+  expect(endpoints.of(one.id).all.map(formatEndpoint)).toEqual(['192.0.2.1:2408']);
+  const restarted = new EdgeEndpoints(endpoints.resolved, source({}));
+  await restarted.update([apart]);
+  expect(restarted.addressesOf(one.id)).toHaveLength(4);
+  await restarted.update([]);
+  expect(restarted.addressesOf(one.id)).toEqual([]);
+});
