@@ -51,8 +51,10 @@ netnsSuite('path MTU', ['nft'], () => {
     await v6.echo(2_000_000);
     // 1280 of the link, 20 of IPv4, 8 of UDP, 32 of a message, in steps of 16.
     await eventually(async () => (await a.status()).peers[0]?.mtu === 1_216, 'the MTU is found');
-    const routes = await a.gateway.run(['ip', 'route', 'show', 'table', 'all', 'dev', INTERFACE]);
-    expect(routes).toMatch(/^10\.2\.0\.0\/24 .*mtu 1216/m);
+    const routes = () => a.gateway.run(['ip', 'route', 'show', 'table', 'all', 'dev', INTERFACE]);
+    // The kernel follows a moment later, as it does below.
+    await eventually(async () => / mtu 1216/.test(await routes()), 'the routes have it');
+    expect(await routes()).toMatch(/^10\.2\.0\.0\/24 .*mtu 1216/m);
     const routes6 = await a.gateway.run([
       'ip',
       '-6',
@@ -76,6 +78,7 @@ netnsSuite('path MTU', ['nft'], () => {
       await v4.echo(10_000);
       return (await a.status()).peers[0]?.mtu === 1_420;
     }, 'the MTU rises');
+    await eventually(async () => !/ mtu /.test(await routes()), 'the routes need none');
     const whole = ['-M', 'do', '-s', String(1_420 - 28)];
     await a.host.run(['ping', '-c', '1', '-W', '5', ...whole, b.address[4]]);
   });
