@@ -1,5 +1,6 @@
 /** What the kernel of this gateway would do with a flow between its site and the mesh. */
 
+import { isDefaultRoute } from '../../control/breakout.ts';
 import type { Flow } from '../../control/policy/evaluate.ts';
 import { parseAddress } from '../../routing/address.ts';
 import { containsAddress, parsePrefix } from '../../routing/prefix.ts';
@@ -45,6 +46,8 @@ export async function readKernelFacts(
   if (internet) {
     const { [family]: out } = await readDefaultInterfaces([family]);
     if (own.result !== 'sent' || own.device === null || !out.includes(own.device)) return null;
+    // Where the main table has a route of its own, the next host would be asked for, and told of.
+    if (own.prefix === null || !isDefaultRoute(own.prefix)) return null;
   }
   const isOwn = own.result === 'local';
   const link = isOwn ? undefined : lanOf(links, near, mesh, toNear, own);

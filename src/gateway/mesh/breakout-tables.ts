@@ -4,11 +4,13 @@
  * At the way out, which others' Internet traffic leaves by: what comes out of the mesh for no prefix of
  * this site leaves by the interfaces of the host's own default routes, with their address in place of
  * its source, or is refused: neither networks here that are no route, nor addresses of this host, are
- * the Internet. The data plane let only sources in that are the sender's. It is the only place where an
+ * the Internet; private ones behind the same interface, and link-local addresses (a cloud's metadata), are
+ * not either. The data plane let only sources in that are the sender's. It is the only place where an
  * address is rewritten; what goes to this site's prefixes keeps its source.
  *
  * At the site that uses it: what comes out of the mesh may have any source that is no other
- * connector's, and so must not have one of this site's own.
+ * connector's, and so must have none of this site's own, nor one that is kept for a connector which nobody
+ * has joined as: the policy would take it for theirs.
  */
 import {
   BREAKOUT_FAMILIES,
@@ -20,12 +22,14 @@ import {
 import type { Netmap, NetmapSelf } from '../../control/netmap.ts';
 import { parsePrefix } from '../../routing/prefix.ts';
 import { type NftTable, tableName } from '../../tun/nftables.ts';
-import type { DefaultInterfaces } from './default-interfaces.ts';
+import type { DefaultInterfaces, PrivateNetworks } from './default-interfaces.ts';
 
 export interface BreakoutHost {
   /** Of the mesh. */
   readonly interfaceName: string;
   readonly exits: DefaultInterfaces;
+  /** Behind the exits, and no part of the Internet. */
+  readonly beside: PrivateNetworks;
   /** The kernel drops what comes in where its source is not routed to, unless told otherwise. */
   readonly strict: boolean;
 }
@@ -37,6 +41,12 @@ const SAYS: Readonly<Record<BreakoutFamily, { readonly ip: string; readonly prot
   6: { ip: 'ip6', protocol: 'ipv6' },
 };
 
+/** Never routed (RFC 3927 § 7); of IPv6 the kernel forwards none. */
+const LINK_LOCAL: Readonly<Record<BreakoutFamily, readonly string[]>> = {
+  4: ['169.254.0.0/16'],
+  6: [],
+};
+
 const REFUSE = 'reject with icmpx type admin-prohibited';
 
 export function approvedPrefixes({ routes }: NetmapSelf): string[] {
@@ -45,10 +55,11 @@ export function approvedPrefixes({ routes }: NetmapSelf): string[] {
 
 /** None where this host has no part in it. */
 export function breakoutTables(
-  { self }: Netmap,
+  netmap: Netmap,
   breakout: Breakout,
-  { interfaceName, exits }: Omit<BreakoutHost, 'strict'>,
+  { interfaceName, exits, beside }: Omit<BreakoutHost, 'strict'>,
 ): NftTable[] {
+  const { self } = netmap;
   const mesh = `iifname "${interfaceName}"`;
   const own = approvedPrefixes(self);
   const shield: string[] = [];
@@ -58,26 +69,32 @@ export function breakoutTables(
   const sets: string[] = [];
   for (const family of BREAKOUT_FAMILIES) {
     const { ip, protocol } = SAYS[family];
-    const prefixes = own.filter((text) => {
-      return !isDefaultRoute(text) && parsePrefix(text)?.family === family;
-    });
+    const prefixes = networksOf(family, own);
     const isExit = defaultFamilies(own).includes(family);
     const isUser = breakout[family].kind === 'through';
     if (!isExit && !isUser) continue;
-    const set = `own${family}`;
-    if (prefixes.length > 0) {
-      const elements = `flags interval; auto-merge; elements = { ${prefixes.join(', ')} }`;
-      sets.push(`  set ${set} { type ${protocol}_addr; ${elements} }`);
-      if (isUser) shield.push(`${mesh} ${ip} saddr @${set} counter drop`);
+    const setOf = (name: string, elements: readonly string[]): string => {
+      const contents = `flags interval; auto-merge; elements = { ${elements.join(', ')} }`;
+      sets.push(`  set ${name}${family} { type ${protocol}_addr; ${contents} }`);
+      return `@${name}${family}`;
+    };
+    const meshIp = family === 4 ? self.mesh.ipv4 : self.mesh.ipv6;
+    if (isUser) {
+      const inside = [...prefixes, meshIp, ...networksOf(family, keptIn(netmap))];
+      shield.push(`${mesh} ${ip} saddr ${setOf('inside', inside)} counter drop`);
     }
     if (!isExit) continue;
-    const notOwn = prefixes.length > 0 ? ` ${ip} daddr != @${set}` : '';
+    const notOwn = prefixes.length > 0 ? ` ${ip} daddr != ${setOf('own', prefixes)}` : '';
     const elsewhere = `meta nfproto ${protocol}${notOwn}`;
     const out = `{ ${exits[family].map((name) => `"${name}"`).join(', ')} }`;
     const found = exits[family].length > 0;
     const other = found ? ` oifname != ${out}` : '';
     refuse.push(`${mesh} ${elsewhere}${other} counter ${REFUSE}`);
-    const address = hostOf(family === 4 ? self.mesh.ipv4 : self.mesh.ipv6);
+    const near = [...LINK_LOCAL[family], ...beside[family]];
+    if (found && near.length > 0) {
+      refuse.push(`${mesh} ${elsewhere} ${ip} daddr ${setOf('beside', near)} counter ${REFUSE}`);
+    }
+    const address = hostOf(meshIp);
     // What is for many, neighbour discovery for example, is the kernel's business.
     const unicast = 'fib daddr type local';
     input.push(`${mesh} ${elsewhere} ${unicast} ${ip} daddr != ${address} counter ${REFUSE}`);
@@ -91,6 +108,14 @@ export function breakoutTables(
   ];
   if (chains.length === 0) return [];
   return [{ name: tableName(interfaceName, 'breakout'), body: [...sets, ...chains].join('\n') }];
+}
+
+function networksOf(family: BreakoutFamily, prefixes: readonly string[]): string[] {
+  return prefixes.filter((text) => !isDefaultRoute(text) && parsePrefix(text)?.family === family);
+}
+
+function keptIn({ reserved = [] }: Netmap): string[] {
+  return reserved.flatMap(({ prefixes }) => prefixes);
 }
 
 /**

@@ -1,6 +1,10 @@
-/** How this host reaches the Internet: the interfaces of main's default routes, and how strict it is. */
+/**
+ * How this host reaches the Internet: the interfaces of main's default routes, what is no part of the
+ * Internet behind them, and how strict it is.
+ */
 import type { BreakoutFamily } from '../../control/breakout.ts';
-import { ipJson, objectsOf, stringOf } from '../../tun/command.ts';
+import { formatPrefix, parsePrefix } from '../../routing/prefix.ts';
+import { ipJson, type JsonObject, objectsOf, stringOf } from '../../tun/command.ts';
 import { readSysctl } from '../../tun/sysctl.ts';
 
 export type DefaultInterfaces = Readonly<Record<BreakoutFamily, readonly string[]>>;
@@ -14,11 +18,53 @@ export async function readDefaultInterfaces(
   const found: Record<BreakoutFamily, readonly string[]> = { 4: [], 6: [] };
   for (const family of families) {
     const routes = await ipJson([`-${family}`, 'route', 'show', 'default']);
-    const usable = routes.filter((route) => (stringOf(route, 'type') ?? 'unicast') === 'unicast');
-    const hops = usable.flatMap((route) => [route, ...objectsOf(route.nexthops)]);
-    found[family] = [...new Set(hops.flatMap((hop) => stringOf(hop, 'dev') ?? []))].sort();
+    found[family] = [...new Set(routes.filter(isUnicast).flatMap(devicesOf))].sort();
   }
   return found;
+}
+
+/** Prefixes by family. */
+export type PrivateNetworks = Readonly<Record<BreakoutFamily, readonly string[]>>;
+
+export const NO_NETWORKS: PrivateNetworks = { 4: [], 6: [] };
+
+/** RFC 1918, RFC 6598, RFC 4193: whoever has such addresses does not expect the Internet. */
+const PRIVATE: Readonly<Record<BreakoutFamily, readonly string[]>> = {
+  4: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'],
+  6: ['fc00::/7'],
+};
+
+/**
+ * Private networks behind the same interfaces as the Internet that the main table has routes of their own
+ * to: the link itself, of a host with one interface its LAN, and what lies behind other routers there.
+ */
+export async function readPrivateNetworks(exits: DefaultInterfaces): Promise<PrivateNetworks> {
+  const read = async (family: BreakoutFamily): Promise<string[]> => {
+    if (exits[family].length === 0) return [];
+    const asked = PRIVATE[family].map(async (range) => {
+      // Not the whole table: of the Internet it may have very many.
+      const query = [`-${family}`, 'route', 'show', 'table', 'main', 'root', range];
+      const routes = (await ipJson(query)).filter(isUnicast);
+      const there = routes.filter((one) =>
+        devicesOf(one).some((dev) => exits[family].includes(dev)),
+      );
+      return there.flatMap((route) => {
+        const prefix = parsePrefix(stringOf(route, 'dst') ?? '');
+        return prefix === undefined || prefix.length === 0 ? [] : [formatPrefix(prefix)];
+      });
+    });
+    return [...new Set((await Promise.all(asked)).flat())].sort();
+  };
+  const [ipv4, ipv6] = await Promise.all([read(4), read(6)]);
+  return { 4: ipv4, 6: ipv6 };
+}
+
+function isUnicast(route: JsonObject): boolean {
+  return (stringOf(route, 'type') ?? 'unicast') === 'unicast';
+}
+
+function devicesOf(route: JsonObject): string[] {
+  return [route, ...objectsOf(route.nexthops)].flatMap((hop) => stringOf(hop, 'dev') ?? []);
 }
 
 /** Whether an interface that is made now filters by reverse path, strictly (rp_filter 1). */

@@ -19,7 +19,10 @@ import {
   type DefaultInterfaces,
   isReversePathStrict,
   NO_INTERFACES,
+  NO_NETWORKS,
+  type PrivateNetworks,
   readDefaultInterfaces,
+  readPrivateNetworks,
 } from './default-interfaces.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import { EdgeWatch } from './edge-watch.ts';
@@ -85,6 +88,7 @@ export class NetmapInForce {
   readonly #breakout: BreakoutChoice;
   /** By which interfaces this host reaches the Internet, if others may through it. */
   #exits: DefaultInterfaces = NO_INTERFACES;
+  #beside: PrivateNetworks = NO_NETWORKS;
   #strict = false;
 
   constructor(options: NetmapInForceOptions) {
@@ -175,10 +179,10 @@ export class NetmapInForce {
    * edges are reached, and where the Internet is, is asked anew as well.
    */
   async kernelChanged(parts: ReadonlySet<KernelPart>): Promise<void> {
-    const exits = JSON.stringify(this.#exits);
+    const exits = JSON.stringify([this.#exits, this.#beside]);
     if (parts.has('local') && this.netmap !== undefined) await this.#findExits(this.netmap);
     await this.#kernelKeeper.changed(parts);
-    if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap!);
+    if (exits !== JSON.stringify([this.#exits, this.#beside])) await this.#change(this.netmap!);
     if (parts.has('local')) await this.refreshEndpoints();
   }
 
@@ -299,7 +303,7 @@ export class NetmapInForce {
   #kernelOf(netmap: Netmap, wanted: Wanted): WantedKernel {
     const { tunnel, endpoints } = this.#options;
     const { interfaceName } = tunnel;
-    const host = { interfaceName, exits: this.#exits, strict: this.#strict };
+    const host = { interfaceName, exits: this.#exits, beside: this.#beside, strict: this.#strict };
     return wantedKernel(netmap, wanted, endpoints, host, this.#needs, this.#pathWatch.mtus);
   }
 
@@ -311,6 +315,7 @@ export class NetmapInForce {
   async #findExits({ self }: Netmap): Promise<void> {
     const families = defaultFamilies(approvedPrefixes(self));
     this.#exits = families.length === 0 ? NO_INTERFACES : await readDefaultInterfaces(families);
+    this.#beside = await readPrivateNetworks(this.#exits);
   }
 
   async #followPaths(): Promise<void> {
