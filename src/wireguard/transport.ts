@@ -142,6 +142,8 @@ export class Transport {
       k++;
     }
     let bytes = 0;
+    /** Of the messages that are taken, the first. */
+    let at = v.offset[i]!;
     if (
       k === count &&
       start + count <= REJECT_AFTER_MESSAGES &&
@@ -152,6 +154,7 @@ export class Transport {
       content = 0;
       for (k = 0; k < count; k++) {
         if (!this.#acceptOne(v, first + k, keypair)) continue;
+        if (bytes === 0) at = v.offset[i]! + k * v.stride[i]!;
         content |= plain[first + k]!;
         bytes += k < count - 1 ? v.stride[i]! : v.lastSize[i]!;
       }
@@ -159,7 +162,7 @@ export class Transport {
     if (bytes === 0) return;
     const framesOnly =
       content > 0 &&
-      isPathFrame(v.arena, v.offset[i]! + MESSAGE_HEADER_SIZE) &&
+      isPathFrame(v.arena, at + MESSAGE_HEADER_SIZE) &&
       keypair.peer.path !== undefined &&
       holdsOnlyFrames(v, i);
     if (framesOnly) this.#framesReceived(keypair, bytes, v.sources.words, v.source[i]!, now);

@@ -142,6 +142,22 @@ describe('path frames', () => {
     expect(b.endpoints.words[1]).toBe(recordOf(ELSEWHERE)[1]);
   });
 
+  it('move no endpoint either behind a message that is refused', () => {
+    a.send(packet(IP_A, IP_B, 1));
+    world.run(100);
+    const before = b.endpoints.words.slice(0, 12);
+    // Whoever holds a frame up can send it on from elsewhere, in one run with anything of its size.
+    const [junk, replayed, ping] = [1, 2, 3].map((id) => frame(a, PATH_PING, 48, id));
+    junk!.fill(0x45, 16);
+    b.receive(recordOf(A), replayed!.slice());
+    b.receive(recordOf(ELSEWHERE), junk!, ping!);
+    expect(b.drops.entries()).toEqual([['in_auth', 1]]);
+    expect(b.endpoints.words.slice(0, 12)).toEqual(before);
+    b.receive(recordOf(ELSEWHERE), replayed!, frame(a, PATH_PING, 48, 4), junk!);
+    expect(b.drops.get('in_replay')).toBe(1);
+    expect(b.endpoints.words.slice(0, 12)).toEqual(before);
+  });
+
   it('are found inside a run of packets', () => {
     a.send(packet(IP_A, IP_B, 1, 12));
     world.run(100);
