@@ -51,8 +51,9 @@ export class Fragmentation {
     const header = this.#headerSize();
     this.#each = Math.floor((mtu - header) / 8) * 8;
     const payload = length - this.#payloadAt;
-    // The offset field holds no more than 16 bits of bytes.
-    if (this.#each < 8 || this.#base + payload > 0xffff) return;
+    // A host that makes its headers as long as the path is wide would have many packets made of one. The
+    // offset field holds no more than 16 bits of bytes.
+    if (this.#each < Math.max(8, header) || this.#base + payload > 0xffff) return;
     this.count = Math.ceil(payload / this.#each);
   }
 

@@ -157,6 +157,17 @@ describe('fragments', () => {
     }
   });
 
+  it('are together at most twice the packet, whatever headers are to be repeated', () => {
+    for (let extension = 8; extension <= 1_024; extension += 8) {
+      const payload = new Uint8Array(1_240);
+      payload.set([17, extension / 8 - 1]);
+      const packet = ipv6(payload, 0);
+      const total = cut(packet, 512).reduce((sum, { length }) => sum + length, 0);
+      expect(total).toBeLessThanOrEqual(2 * packet.length);
+      if (extension <= 200) expect(total).toBeGreaterThan(packet.length);
+    }
+  });
+
   it('are not made of what must not be cut', () => {
     expect(cut(ipv4(new Uint8Array(1_400), 0x4000), 1_200)).toEqual([]);
     // Headers that go on behind the end.
