@@ -135,8 +135,9 @@ export class KernelReconciler {
     const before = this.#desired;
     const looked = this.#stale.size > 0;
     const moved = await this.#read(before ?? desired);
-    // Where nobody else changed anything, nothing is compared for what they took.
-    const isLoss = looked && before !== undefined && !moved;
+    // Where nobody else changed anything, nothing is compared for what they took; nor where a family is
+    // switched on or off, which takes all of it away.
+    const isLoss = looked && before !== undefined && !moved && sameFamilies(before, desired);
     const lost = isLoss ? describe(this.#plan(before, undefined)) : [];
     this.#desired = desired;
     for (const address of desired.addresses)
@@ -236,6 +237,11 @@ export class KernelReconciler {
     }
     if (failures.length > 0) throw failures[0];
   }
+}
+
+function sameFamilies(a: DesiredKernel, b: DesiredKernel): boolean {
+  const of = ({ addresses }: DesiredKernel): string => addresses.map(({ family }) => family).join();
+  return of(a) === of(b);
 }
 
 /** What changes that put something back say of what was lost. */

@@ -74,12 +74,12 @@ export type RouteMessage =
 
 /**
  * Calls `visit` for what a part of an answer for everything says of itself: that the kernel's tables
- * changed meanwhile, so that it is to be asked again, or an errno.
+ * changed meanwhile, so that it is to be asked again, that it ends here, or an errno.
  */
 export function readDumpState(
   bytes: Uint8Array,
   length: number,
-  visit: (state: 'interrupted' | number) => void,
+  visit: (state: 'interrupted' | 'ended' | number) => void,
 ): void {
   forEachMessage(bytes, length, (view, at, end) => {
     const type = view.getUint16(at + 4, true);
@@ -90,6 +90,7 @@ export function readDumpState(
     if ((type === NLMSG_ERROR || type === NLMSG_DONE) && end - at >= HEADER + 4) {
       const errno = Math.abs(view.getInt32(at + HEADER, true));
       if (errno !== 0) visit(errno);
+      else if (type === NLMSG_DONE) visit('ended');
     }
   });
 }

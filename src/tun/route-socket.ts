@@ -22,7 +22,8 @@ import {
 import { type Dumped, RouteWriter } from './route-writer.ts';
 import { decodeNetlink, type LinkEvent } from './rtnetlink.ts';
 
-const { EAGAIN, EEXIST, EINTR, ENOBUFS, ENODEV, ENOENT, EPERM, ESRCH } = constants.errno;
+const { EAFNOSUPPORT, EAGAIN, EEXIST, EINTR, ENOBUFS, ENODEV, ENOENT, EPERM, ESRCH } =
+  constants.errno;
 
 /** What a refusal of each of a batch takes, and more. */
 const KERNEL_BUFFER = 1 << 20;
@@ -73,7 +74,7 @@ export class RouteSocket {
     const routes: KernelRoute[] = [];
     this.#dump('routes', family, table, (bytes, length) =>
       readRouteMessages(bytes, length, (message) => {
-        if (message.kind !== 'route') return;
+        if (message.kind !== 'route' || message.route.prefix.family !== family) return;
         if (table === undefined || message.route.table === table) routes.push(message.route);
       }),
     );
@@ -84,7 +85,7 @@ export class RouteSocket {
     const rules: KernelRule[] = [];
     this.#dump('rules', family, undefined, (bytes, length) =>
       readRouteMessages(bytes, length, (message) => {
-        if (message.kind === 'rule') rules.push(message.rule);
+        if (message.kind === 'rule' && message.rule.family === family) rules.push(message.rule);
       }),
     );
     return rules;
@@ -97,7 +98,8 @@ export class RouteSocket {
 
   readAddresses(family: Family): AddressEvent[] {
     return this.#readEvents('addresses', family).filter(
-      (event): event is AddressEvent => event.kind === 'address',
+      (event): event is AddressEvent =>
+        event.kind === 'address' && event.address.length === (family === 4 ? 4 : 16),
     );
   }
 
@@ -196,7 +198,10 @@ export class RouteSocket {
     return errors;
   }
 
-  /** Asks for everything; `visit` gets the answer, once it is whole. */
+  /**
+   * Asks for everything; `visit` gets the answer, once it is whole. A kernel without IPv6 refuses to say
+   * its rules, and says those of IPv4 for everything else.
+   */
   #dump(
     what: Dumped,
     family: Family,
@@ -208,17 +213,21 @@ export class RouteSocket {
       const sent = this.#addon.send(this.#fd, this.#writer.take());
       if (sent < 0) throw refused(`To read the ${what}`, -sent);
       const found: Uint8Array[] = [];
-      let whole = true;
+      let [isEnded, isWhole] = [false, true];
       this.#receive((bytes, length) => {
         this.#port = new DataView(bytes.buffer).getUint32(PORT_OFFSET, true);
         found.push(bytes.slice(0, length));
         readDumpState(bytes, length, (state) => {
-          if (state === 'interrupted') whole = false;
+          if (state === 'interrupted') isWhole = false;
+          else if (state === 'ended') isEnded = true;
           // A table that has no routes is not there.
-          else if (state !== ENOENT) throw refused(`To read the ${what}`, state);
+          else if (state === ENOENT || state === EAFNOSUPPORT) isEnded = true;
+          else throw refused(`To read the ${what}`, state);
         });
       });
-      if (!whole && attempt < MOST_ATTEMPTS) continue;
+      // The kernel ran out of memory on the way.
+      if (!isEnded) throw refused(`To read the ${what}`, ENOBUFS);
+      if (!isWhole && attempt < MOST_ATTEMPTS) continue;
       for (const bytes of found) visit(bytes, bytes.length);
       return;
     }

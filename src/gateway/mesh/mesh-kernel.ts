@@ -3,12 +3,15 @@
  * TCP segment size clamped in both directions, forwarding. What of them is in place, and how it gets
  * there, is the reconciler's (kernel-reconciler.ts). No rule of it rewrites an address.
  */
+import type { Family } from '../../routing/address.ts';
+import type { Prefix } from '../../routing/prefix.ts';
 import type { RouteConflict, WantedRoute } from '../../routing/route-plan.ts';
 import type { KernelPart } from '../../tun/kernel-monitor.ts';
 import { firewallTable, type NftTable } from '../../tun/nftables.ts';
 import { type DesiredKernel, KernelReconciler } from '../kernel-reconciler.ts';
 import type { Log } from '../log.ts';
 import { HostSettings } from './host-settings.ts';
+import { type Ipv6Support, readIpv6Support, sayIpv6Support } from './ipv6-support.ts';
 import { NOTHING, type WantedKernel } from './wanted-kernel.ts';
 
 export interface KernelOptions {
@@ -26,6 +29,7 @@ export class MeshKernel {
   readonly #reconciler: KernelReconciler;
   readonly #hostSettings: HostSettings;
   #wanted = NOTHING;
+  #ipv6: Ipv6Support = 'on';
   /** Serializes changes, and keeps them from running into the removal. */
   #changing: Promise<unknown> = Promise.resolve();
   #removed = false;
@@ -69,7 +73,8 @@ export class MeshKernel {
 
   /** What the operator should know of, a sentence each. */
   get warnings(): readonly string[] {
-    return this.#reconciler.warnings;
+    const said = sayIpv6Support(this.#ipv6, this.#options.interfaceName);
+    return [...this.#reconciler.warnings, ...(said === undefined ? [] : [said])];
   }
 
   /** @throws CausewayError PERMISSION, COMMAND_FAILED, COMMAND_MISSING */
@@ -114,12 +119,20 @@ export class MeshKernel {
     return done;
   }
 
+  /** Of what is wanted, what this kernel can have. */
   async #desired(): Promise<DesiredKernel> {
     const { addresses, prefixes, outside, closed, served, tables, settings } = this.#wanted;
     const wanted = await this.#hostSettings.wanted(served);
+    this.#ipv6 = await readIpv6Support(this.#options.interfaceName);
+    const isHere = ({ family }: Prefix): boolean => family === 4 || this.#ipv6 === 'on';
+    const isKnown = (family: Family): boolean => family === 4 || this.#ipv6 !== 'missing';
     return {
       mtu: this.#options.mtu,
-      ...{ addresses, prefixes, outside, closed },
+      addresses: addresses.filter(isHere),
+      prefixes: this.#ipv6 === 'on' ? prefixes : prefixes.filter(isHere),
+      outside,
+      // Other interfaces than ours may forward it.
+      closed: closed.filter(isKnown),
       tables: [...this.#firewall(), ...this.#hostSettings.tables, ...tables],
       settings: { ...wanted, ...settings },
     };
