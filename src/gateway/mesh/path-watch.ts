@@ -7,6 +7,13 @@ import type { Tunnel } from '../tunnel.ts';
 import type { PathMtus } from './route-mtus.ts';
 
 const SETTLE_MS = 50;
+/**
+ * The next time is at least so many times as long after the one before as that took: planning 100,000 routes
+ * takes a while, and a peer that answers PINGs as it likes has another MTU as often as it likes.
+ */
+const REST = 9;
+/** It may have waited for its turn, and what is out of date meanwhile is cut or refused (oversize.ts). */
+const MOST_REST_MS = 5_000;
 
 export interface PathWatchOptions {
   readonly tunnel: Pick<Tunnel, 'watchPaths'>;
@@ -21,6 +28,10 @@ export class PathWatch {
   readonly mtus: PathMtus;
   readonly #options: PathWatchOptions;
   #timer: NodeJS.Timeout | undefined;
+  #acting = false;
+  #restUntil = 0;
+  /** Something has changed since it began to act. */
+  #isStale = false;
   #closed = false;
 
   constructor(options: PathWatchOptions) {
@@ -43,10 +54,21 @@ export class PathWatch {
   }
 
   #soon(): void {
-    if (this.#timer !== undefined || this.#closed) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      void this.#options.act();
-    }, SETTLE_MS);
+    this.#isStale = true;
+    if (this.#timer !== undefined || this.#acting || this.#closed) return;
+    const rest = this.#restUntil - performance.now();
+    this.#timer = setTimeout(() => void this.#act(), Math.max(SETTLE_MS, rest));
+  }
+
+  async #act(): Promise<void> {
+    this.#timer = undefined;
+    this.#isStale = false;
+    this.#acting = true;
+    const began = performance.now();
+    await this.#options.act();
+    const ended = performance.now();
+    this.#acting = false;
+    this.#restUntil = ended + Math.min(REST * (ended - began), MOST_REST_MS);
+    if (this.#isStale) this.#soon();
   }
 }
