@@ -1,8 +1,11 @@
 /** How often and how many at once others may ask. Pure. */
 
-/** Of one asker, and of all: at once, and so many more every second. */
-const OF_ONE = { burst: 20, perSecond: 4 } as const;
-const OF_ALL = { burst: 40, perSecond: 10 } as const;
+/**
+ * Of one asker, and of all: at once, and so many more every second. An answer is some ten commands, and the
+ * host's whole ruleset to be read; a person asks once.
+ */
+const OF_ONE = { burst: 20, perSecond: 1 } as const;
+const OF_ALL = { burst: 40, perSecond: 4 } as const;
 /** At the same time, of one asker and of all. */
 const MOST_OF_ONE = 2;
 const MOST_OF_ALL = 4;
