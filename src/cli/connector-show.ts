@@ -36,7 +36,7 @@ export function formatConnector(
   const fields: [string, string][] = [
     ['name', connector.name],
     ['id', connector.id],
-    ['network', connector.vnet.name],
+    ['vnet', connector.vnet.name],
     ['state', `${health.state}${since}: ${health.why}`],
     ['mesh IPs', `${mesh.ipv4}, ${mesh.ipv6}`],
     ['auto-approve', connector.autoApprove.join(', ') || '(nothing)'],

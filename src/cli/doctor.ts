@@ -79,9 +79,13 @@ const STATUS_WIDTH = 9;
 export function formatExamined(examined: Examined, fixed: readonly AppliedFix[]): string {
   const { connector, running, findings } = examined;
   const whose = connector === null ? 'in no mesh' : `connector ${connector}`;
+  const head =
+    running === null
+      ? 'seen without root, not whole'
+      : `${whose}, ${running ? 'running' : 'not running'}`;
   const names = Math.max(...findings.map(({ check }) => check.length)) + 2;
   return [
-    `${examined.interface}, ${whose}, ${running ? 'running' : 'not running'}`,
+    `${examined.interface}, ${head}`,
     '',
     ...findings.flatMap((finding) => formatFinding(finding, names)),
     '',

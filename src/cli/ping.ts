@@ -51,6 +51,17 @@ export function find(
     if (peer === undefined) continue;
     return { gateway, peer, address: address ?? (ipv6 ? peer.mesh.ipv6 : peer.mesh.ipv4) };
   }
+  const own = gateways.find(({ connector, mesh }) =>
+    address === undefined ? connector.name === target : [mesh?.ipv4, mesh?.ipv6].includes(address),
+  );
+  if (own !== undefined) {
+    const message = `${target} is this gateway itself, ${own.connector.name} on ${own.interface}.`;
+    throw new CausewayError('NOT_FOUND', message);
+  }
+  if (address !== undefined) {
+    const message = `${target} is no connector's mesh IP: for a host behind one use ping, and \`connector routes explain SRC ${target}\` for its way.`;
+    throw new CausewayError('NOT_FOUND', message);
+  }
   const names = gateways.flatMap(({ peers }) => peers.map(({ connector }) => connector));
   const known = [...new Set(names)].slice(0, 10).join(', ') || 'none';
   throw new CausewayError(

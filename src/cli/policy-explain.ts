@@ -44,6 +44,6 @@ export function formatExplanation(explanation: PolicyExplanation): string {
     ...(logged.length === 0 ? [] : [['logged by', `rule ${logged.join(', ')}`] as const]),
     ['source of', whose(explanation.sourceConnectors)],
     ['destination of', whose(explanation.destinationConnectors)],
-    ['network', `${vnet.name}, ${inForce}`],
+    ['vnet', `${vnet.name}, ${inForce}`],
   ]);
 }

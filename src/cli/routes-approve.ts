@@ -36,11 +36,16 @@ async function run(reference: string | undefined, options: Options): Promise<voi
     const query = { ...selection, state: 'pending' };
     routes = (await edge.get('/v1/routes', routeListSchema, query)).routes;
   } else {
-    throw new CausewayError('USAGE', 'Say which: a prefix or an id, or --all with --connector.');
+    throw new CausewayError(
+      'USAGE',
+      'Say which: a prefix or an id, or --all with --connector or --vnet.',
+    );
   }
   const approved: RouteView[] = [];
   for (const { id } of routes) {
     approved.push(await edge.call('POST', `/v1/routes/${id}/approve`, routeViewSchema));
   }
-  print(options, approved, () => formatRoutes(approved));
+  print(options, approved, () =>
+    approved.length === 0 ? 'Nothing waits for approval.\n' : formatRoutes(approved),
+  );
 }

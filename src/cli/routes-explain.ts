@@ -73,11 +73,18 @@ export function formatExplanation(explanation: Explanation): string {
     ...(steps[i - 1]?.at === step.at ? [] : ['', headOf(step, connector)]),
     ...formatStep(step, width),
   ]);
-  const { source, destination } = explanation;
-  const close = ok
-    ? `Both gateways let it pass, both ways. If there is no answer all the same, look at ${destination}: its firewall, and whether it sends what is for ${source} to its gateway of the mesh.`
-    : summaryOf(steps);
+  const close = ok ? passes(explanation) : summaryOf(steps);
   return `${[flow, ...lines, '', ...wrap(close, WIDTH)].join('\n')}\n`;
+}
+
+function passes({ source, destination, steps }: Explanation): string {
+  const end = steps.find(({ step }) => step === 'destination')?.at;
+  // Only what is for a host is forwarded.
+  const isHost = steps.some(({ step, at }) => step === 'forwarding' && at === end);
+  const look = isHost
+    ? `look at ${destination}: its firewall, and whether it sends what is for ${source} to its gateway of the mesh`
+    : `see whether anything listens there: \`connector capture --filter 'host ${destination}'\` on both gateways shows how far it comes`;
+  return `Both gateways let it pass, both ways. If there is no answer all the same, ${look}.`;
 }
 
 function headOf({ at }: Step, connector: string): string {

@@ -30,7 +30,7 @@ export function formatGetAnswer({ address, answers }: GetAnswer): string {
   const parts = answers.map(({ vnet, connector, prefix, route, serving, path }) => {
     const by = path.edges.length > 0 ? `relayed by ${path.edges.join(', ')}, or direct` : 'none';
     return formatFields([
-      ['network', vnet.name],
+      ['vnet', vnet.name],
       ['connector', connector.name],
       ['by prefix', route === null ? `${prefix} (its mesh IP)` : prefix],
       ['carried by', path.hostname ?? '(no host has joined)'],

@@ -54,7 +54,7 @@ async function run(options: Options): Promise<void> {
 
 export function formatRoutes(routes: readonly RouteView[]): string {
   if (routes.length === 0) return 'No routes.\n';
-  const heads = ['NETWORK', 'VNET', 'CONNECTOR', 'PRIORITY', 'SOURCE', 'STATE', 'COMMENT'];
+  const heads = ['PREFIX', 'VNET', 'CONNECTOR', 'PRIORITY', 'SOURCE', 'STATE', 'COMMENT'];
   const rows = routes.map((route) => [
     route.prefix,
     route.vnet.name,

@@ -34,6 +34,6 @@ export function formatOverlaps({ overlaps, truncated }: OverlapsAnswer): string 
     `${inner.connector.name} in ${inner.vnet.name}`,
     sameVnet ? '' : 'apart',
   ]);
-  const table = formatTable(['NETWORK', 'OF', 'CONTAINS', 'OF', ''], rows);
+  const table = formatTable(['PREFIX', 'OF', 'CONTAINS', 'OF', ''], rows);
   return truncated ? `${table}There are more: ask for one virtual network with --vnet.\n` : table;
 }

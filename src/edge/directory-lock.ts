@@ -3,8 +3,10 @@
  * it dies. Node has no flock(2), but its SQLite locks files with fcntl(2); so the lock is the write
  * lock of an empty database, held in a transaction that never ends.
  */
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { fileError } from '../control/node/private-file.ts';
 import { CausewayError } from '../errors.ts';
 
 const LOCK_FILE = 'lock';
@@ -45,6 +47,16 @@ export function lockDirectory(directory: string, patience: number = PATIENCE): D
   };
 }
 
+/** SQLite says only that it cannot open the file. */
+function denied(directory: string): unknown {
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
 function explain(error: Error, directory: string): CausewayError {
   if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
     return new CausewayError(
@@ -52,7 +64,5 @@ function explain(error: Error, directory: string): CausewayError {
       `Another process uses ${directory}: end it first, or take another directory.`,
     );
   }
-  return new CausewayError('FILE_ACCESS', `${directory} cannot be locked: ${error.message}.`, {
-    cause: error,
-  });
+  return fileError(denied(directory) ?? error, directory, 'locked');
 }

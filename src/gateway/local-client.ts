@@ -166,20 +166,29 @@ function knownDirectories(): string[] {
   try {
     return runtimeDirectories();
   } catch (error) {
-    const message = `No permission to look into ${RUNTIME_ROOT}: run as root.`;
-    throw new CausewayError('PERMISSION', message, { cause: error });
+    throw noPermission(RUNTIME_ROOT, error);
   }
 }
 
-/** Names of the interfaces that have a socket there, alive or not. */
+/**
+ * Names of the interfaces that have a socket there, alive or not. To say that there are none where one
+ * may not look would be to say that no gateway runs.
+ */
 function socketsIn(directory: string): string[] {
   try {
     return readdirSync(directory)
       .filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.'))
       .map((name) => name.slice(0, -SUFFIX.length));
-  } catch {
-    return [];
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM') return [];
+    throw noPermission(directory, error);
   }
+}
+
+function noPermission(directory: string, cause: unknown): CausewayError {
+  const message = `No permission to look into ${directory}: run this as root.`;
+  return new CausewayError('PERMISSION', message, { cause });
 }
 
 async function askFirst(

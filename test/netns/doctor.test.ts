@@ -2,7 +2,7 @@
  * `connector doctor` at a gateway (lab/mesh-lab.ts) to which one thing after the other happens: what it
  * says, what `--fix` does, and that traffic flows again.
  */
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
@@ -61,6 +61,37 @@ netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
       await reach(a.host, b.address[4]);
       const well = await doctor(a);
       expect([well.code, well.connector, faults(well)]).toEqual([0, 'a', []]);
+
+      // Who may not ask hears that, and not that no gateway runs. The files of the checkout stay readable.
+      const sockets = join(
+        gateway.folder,
+        'causeway',
+        (await readdir(join(gateway.folder, 'causeway')))[0]!,
+      );
+      await run(['chown', '65534', sockets]);
+      const powerless = ['setpriv', '--bounding-set', '-dac_override,-dac_read_search', CONNECTOR];
+      for (const command of ['status', 'capture', 'down']) {
+        const { code, stderr } = await gateway.attempt([...powerless, command]);
+        expect([command, code, stderr]).toEqual([
+          command,
+          1,
+          expect.stringMatching(/run.* as root.*\[PERMISSION\]/),
+        ]);
+      }
+      const blind = await gateway.attempt([...powerless, 'doctor', '--json']);
+      expect((JSON.parse(blind.stdout) as Said).running).toBe(null);
+      await run(['chown', '0', sockets]);
+
+      // A route of the host takes a part of the other site's prefix away.
+      await gateway.ip('route add 10.2.0.0/25 via 192.168.1.1');
+      const detour = await doctor(a);
+      expect(detour.findings.filter(({ check }) => check === 'conflicts')).toMatchObject([
+        { status: 'warning', says: expect.stringContaining('10.2.0.0/25') },
+      ]);
+      expect(await isSilent(a.host, b.address[4])).toBe(true);
+      const [cure] = detour.findings.find(({ check }) => check === 'conflicts')!.remedy;
+      await gateway.run(cure!.split(' '));
+      await reach(a.host, b.address[4]);
 
       // Docker came, and somebody switched forwarding off.
       await gateway.run(['iptables-nft-restore', dumpPath('docker.iptables-save')]);

@@ -60,7 +60,11 @@ export async function writePrivateFile(path: string, text: string): Promise<void
 
 /** FILE_ACCESS, with the system's error as its cause. */
 export function fileError(error: unknown, path: string, what: string): CausewayError {
-  const { message } = error as Error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' || code === 'EPERM') {
+    const advice = `${path} cannot be ${what} by this user: run this as root, or as the user whose it is.`;
+    return new CausewayError('FILE_ACCESS', advice, { cause: error });
+  }
   return new CausewayError('FILE_ACCESS', `${path} cannot be ${what}: ${message}.`, {
     cause: error,
   });

@@ -14,17 +14,25 @@ import { readState } from '../mesh/state-directory.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
 import { readState as readSetup } from '../setup-state.ts';
 import { checkApi } from './edge-check.ts';
-import { CHECK_NAMES, type Finding, ok, problem, skipped } from './finding.ts';
+import {
+  CHECK_NAMES,
+  type Finding,
+  ok,
+  problem,
+  skipped,
+  withoutContradiction,
+} from './finding.ts';
 import { checkHost } from './host-checks.ts';
 import { checkSystem } from './programs-check.ts';
 import type { GatewayScope } from './scope.ts';
-import { checkIdentity, checkStateDirectory } from './state-check.ts';
+import { checkIdentity, checkStateDirectory, unreadable } from './state-check.ts';
 
 export interface Examined {
   readonly interface: string;
   /** Name of the connector; null = this host is in no mesh. */
   readonly connector: string | null;
-  readonly running: boolean;
+  /** Null = this user may not ask. */
+  readonly running: boolean | null;
   readonly findings: readonly Finding[];
 }
 
@@ -55,7 +63,13 @@ export async function examine(gateway: ExaminedGateway): Promise<Examined> {
     ...(await checkHost(scopeOfNetmap(gateway, netmap))),
   ];
   const connector = identity?.name ?? null;
-  return { interface: interfaceName, connector, running: false, findings: inOrder(own) };
+  const running = asked.fault?.status === 'skipped' ? null : false;
+  return {
+    interface: interfaceName,
+    connector,
+    running,
+    findings: inOrder(withoutContradiction(own)),
+  };
 }
 
 async function examineRunning(
@@ -63,7 +77,8 @@ async function examineRunning(
   mesh: MeshStatus,
   system: readonly Finding[],
 ): Promise<Examined> {
-  const host = await checkHost(scopeOf(mesh));
+  // What it knows of its own routes, the daemon has said together with what the host's say.
+  const host = (await checkHost(scopeOf(mesh))).filter(({ check }) => check !== 'conflicts');
   const looked = new Set([...system, ...host].map(({ check }) => check));
   const findings = [
     ...system,
@@ -85,7 +100,7 @@ async function askDaemon(
     const mesh = await requestMesh(interfaceName, [runtimeDirectory()]);
     return mesh === undefined ? {} : { mesh };
   } catch (error) {
-    return { fault: problem('daemon', (error as Error).message) };
+    return { fault: unreadable('daemon', error) };
   }
 }
 
@@ -124,7 +139,7 @@ async function readCachedNetmap(
         : skipped('netmap', 'None is on disk.'),
     };
   } catch (error) {
-    return { finding: problem('netmap', (error as Error).message) };
+    return { finding: unreadable('netmap', error) };
   }
 }
 

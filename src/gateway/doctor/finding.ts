@@ -96,6 +96,12 @@ export function sentenceOf({ says, remedy }: Pick<Finding, 'says' | 'remedy'>): 
   return `${says} ${remedy.map((command) => `\`${command}\``).join(', ')}.`;
 }
 
+/** Of a check that something is wrong with, no word that all is well from another who looked at a part. */
+export function withoutContradiction(findings: readonly Finding[]): Finding[] {
+  const wrong = new Set(faultsOf(findings).map(({ check }) => check));
+  return findings.filter(({ check, status }) => status !== 'ok' || !wrong.has(check));
+}
+
 /** Those that are wrong, the gravest first. */
 export function faultsOf(findings: readonly Finding[]): Finding[] {
   const rank = { problem: 0, warning: 1, ok: 2, skipped: 2 } as const;

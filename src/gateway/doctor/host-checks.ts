@@ -1,5 +1,5 @@
 /** The checks of the host, which need no daemon: `connector status` and `connector doctor` share them. */
-import { checkConflicts } from './conflict-check.ts';
+import { checkConflicts, checkDetours } from './conflict-check.ts';
 import { checkConnections } from './conntrack-check.ts';
 import type { Finding } from './finding.ts';
 import { checkForwardFilters, checkOwnFilters } from './firewall-check.ts';
@@ -18,6 +18,7 @@ export function checkFacts(scope: GatewayScope, facts: HostFacts): Finding[] {
   return [
     // A gateway that runs knows what it has installed.
     ...(scope.running ? [] : checkConflicts(scope, facts)),
+    ...checkDetours(scope, facts),
     ...checkLan(scope, facts),
     ...checkSettings(scope, facts),
     ...checkForwardFilters(scope, facts),

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { CausewayError } from '../../errors.ts';
 import { loadIdentity } from '../mesh/identity.ts';
 import { readState } from '../mesh/state-directory.ts';
-import { type Finding, ok, problem, skipped, warning } from './finding.ts';
+import { type CheckName, type Finding, ok, problem, skipped, warning } from './finding.ts';
 
 /** As much as a netmap of many peers may take, twice. */
 const LEAST_FREE = 16 << 20;
@@ -39,7 +39,12 @@ export async function checkStateDirectory(path: string): Promise<Finding> {
   try {
     await writeFile(trial, new Uint8Array(TRIAL_SIZE), { mode: 0o600, flush: true });
   } catch (error) {
-    return problem('state', unwritable(path, (error as NodeJS.ErrnoException).message));
+    const { message, code } = error as NodeJS.ErrnoException;
+    // What a gateway, which runs as root, could write is not known.
+    if (code === 'EACCES' && process.geteuid?.() !== 0) {
+      return skipped('state', `This user may not write to ${path}.`);
+    }
+    return problem('state', unwritable(path, message));
   } finally {
     await rm(trial, { force: true }).catch(() => {});
   }
@@ -70,6 +75,12 @@ export interface KnownIdentity {
   readonly pins: readonly (string | null)[];
 }
 
+/** What this user may not see is not known to be wrong. */
+export function unreadable(check: CheckName, error: unknown): Finding {
+  const { code, message } = error as CausewayError;
+  return code === 'PERMISSION' ? skipped(check, message) : problem(check, message);
+}
+
 /** Who this host is in the mesh, and what is wrong with that. */
 export async function checkIdentity(
   path: string,
@@ -94,6 +105,6 @@ export async function checkIdentity(
       identity: { name, urls: edge.urls, pins },
     };
   } catch (error) {
-    return { finding: problem('identity', (error as CausewayError).message) };
+    return { finding: unreadable('identity', error) };
   }
 }

@@ -6,7 +6,14 @@
 import { parsePrefix } from '../../routing/prefix.ts';
 import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
 import { sayConflicts } from '../doctor/conflict-check.ts';
-import { type Finding, ok, problem, skipped, warning } from '../doctor/finding.ts';
+import {
+  type Finding,
+  ok,
+  problem,
+  skipped,
+  warning,
+  withoutContradiction,
+} from '../doctor/finding.ts';
 import { checkHost } from '../doctor/host-checks.ts';
 import type { GatewayScope } from '../doctor/scope.ts';
 import { checkSpace } from '../doctor/state-check.ts';
@@ -24,12 +31,12 @@ const MOST_CLOCK_OFFSET = 60_000;
 const ROUTED: ReadonlySet<string> = new Set(['in force', 'partly local']);
 
 export async function diagnose(view: MeshView, status: MeshStatus): Promise<Finding[]> {
-  return [
+  return withoutContradiction([
     ...diagnoseMesh(view, status, Date.now()),
     ...(await diagnoseFlows(view.flows)),
     await checkSpace(view.stateDirectory, view.inForce.saveFault),
     ...(await checkHost(scopeOf(status))),
-  ];
+  ]);
 }
 
 /** What the gateway knows of itself. Pure, but for `view`. */

@@ -61,7 +61,7 @@ export async function openStateDirectory(given: string): Promise<StateDirectory>
       throw new CausewayError('FILE_ACCESS', message, { cause: error });
     }
     if (error.code !== 'SOCKET_IN_USE') throw error;
-    const message = `Another connector runs with the identity in ${path}: end it first (\`connector down\`), or give this one a --state-dir of its own.`;
+    const message = `A gateway runs with the identity in ${path} already (\`connector status\`): end it first (\`connector down\`), or give this one a --state-dir of its own.`;
     throw new CausewayError('DIRECTORY_IN_USE', message, { cause: error });
   });
   return {

@@ -32,6 +32,13 @@ test('all is well: grouped by gateway, and what is left to look at', () => {
   expect(text).toContain('If there is no answer all the same, look\nat 10.2.0.10');
 });
 
+test('between gateways themselves there is no host to look at', () => {
+  const own = { kernel: kernelFacts(1, 2, { own: true }) };
+  const text = narrow(formatExplanation(explanation(stepsOf({ a: own, b: own }))));
+  expect(text).toContain('see\nwhether anything listens there');
+  expect(text).not.toContain('to its gateway');
+});
+
 test('what failed has its remedy below it, and the commands where to type them', () => {
   const kernel = kernelFacts(2, 1, { forwarding: false, neighbour: 'silent' });
   const text = narrow(formatExplanation(explanation(stepsOf({ b: { kernel } }))));

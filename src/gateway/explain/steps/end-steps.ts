@@ -75,7 +75,9 @@ function siteStep(
   const by = lookup.gateway === null ? '' : ` by ${lookup.gateway}`;
   const leaving = facts.near.prefix?.endsWith('/0')
     ? ' It leaves with the address of this gateway there.'
-    : '';
+    : isDefault && lookup.gateway !== null
+      ? ` That is right only if ${near} is behind that router: nothing else of this host has a way to it.`
+      : '';
   return okStep(
     found('').step,
     at,

@@ -21,12 +21,12 @@ export function meshRouteStep(
   if (chosen === null && offering.length > 0) {
     const names = offering.map(({ connector }) => connector).join(', ');
     const text = `${far} is of the Internet: ${names} would take it, but this gateway's Internet traffic does not leave by another.`;
-    const remedy = `If it is to leave there: \`connector up --breakout ${offering[0]!.connector}\`.`;
+    const remedy = `If it is to leave there: \`breakout = ["${offering[0]!.connector}"]\` in connector.toml and a reload (SIGHUP), or \`--breakout ${offering[0]!.connector}\` at the next start.`;
     return failedStep(found(text), remedy, at);
   }
   if (chosen === null || to === undefined) {
     const text = `No connector of ${facts.vnet} has a route to ${far}.`;
-    const remedy = `See whether one waits for approval (\`connector routes ls --state pending\`), or add one: \`connector routes add PREFIX --connector NAME\`. What is in another virtual network is not reached.`;
+    const remedy = `See whether one waits for approval (\`connector routes ls --state pending\`), or add one: \`connector routes add PREFIX --connector NAME\`. What is in another virtual network is not reached, and the Internet only by a connector that offers a default route.`;
     return failedStep(found(text), remedy, 'edge');
   }
   if (chosen.connector !== to) {

@@ -9,6 +9,7 @@ import {
   problem,
   sentenceOf,
   warning,
+  withoutContradiction,
 } from '../../../../src/gateway/doctor/finding.ts';
 
 const LONG = 'word '.repeat(60).trim();
@@ -24,6 +25,17 @@ test('a paragraph has the commands, unless they are many', () => {
 test('what is wrong, problems before warnings', () => {
   const findings = [warning('mtu', 'w'), ok('tun', 'o'), problem('lan', 'p')];
   expect(faultsOf(findings).map(({ says }) => says)).toEqual(['p', 'w']);
+});
+
+test('who looked at a part does not say that all is well', () => {
+  const findings = [ok('conflicts', 'o'), ok('lan', 'l'), warning('conflicts', 'w')];
+  expect(withoutContradiction(findings).map(({ says }) => says)).toEqual(['l', 'w']);
+});
+
+test('what a user may not ask is not called stopped', () => {
+  const examined = { interface: 'causeway0', connector: null, findings: [], fixed: [] };
+  expect(formatExamined({ ...examined, running: false }, [])).toContain('in no mesh, not running');
+  expect(formatExamined({ ...examined, running: null }, [])).not.toMatch(/no mesh|not running/);
 });
 
 test('80 columns for everything but commands, which are whole', () => {

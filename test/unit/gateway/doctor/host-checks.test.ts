@@ -236,6 +236,20 @@ test('a subnet here that another site has, before the gateway runs', () => {
   expect(faults({ routes })).toEqual([]);
 });
 
+test("a route of the host inside another site's prefix takes part of it away", () => {
+  const detour = { ...route('10.2.0.0/25', 'wan0'), via: '198.51.100.1' };
+  const own = { ...route('10.1.0.128/25', 'lan0'), via: '10.1.0.2' };
+  expect(faults({ routes: [...ROUTES, detour, own] })).toEqual([
+    {
+      check: 'conflicts',
+      status: 'warning',
+      says: 'Of 10.2.0.0/24 the part 10.2.0.0/25 does not go into the mesh: a route of this host sends it to wan0 by 198.51.100.1, and the longer prefix wins. If nobody means that:',
+      remedy: ['ip route del 10.2.0.0/25 via 198.51.100.1 dev wan0'],
+      fixable: false,
+    },
+  ]);
+});
+
 test('the table of connections, nearly full and full', () => {
   const at = (count: number) => faults({ connections: { count, most: 1_000 } });
   expect(at(899)).toEqual([]);
