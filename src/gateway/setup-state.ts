@@ -125,6 +125,12 @@ async function neighbours(interfaceName: string): Promise<[name: string, SetupSt
   return found;
 }
 
+/** Kernel settings that the other tunnels in this network namespace need. */
+export async function settingsOfNeighbours(interfaceName: string): Promise<ReadonlySet<string>> {
+  const others = await neighbours(interfaceName);
+  return new Set(others.flatMap(([, { sysctls }]) => Object.keys(sysctls)));
+}
+
 /** Adds to the notes. Settings are noted by `keepSetting`. */
 export function noteSetup(
   interfaceName: string,
