@@ -46,6 +46,7 @@ const RIGHT: Record<string, unknown[]> = {
   tunWrite: [-1, handles.inbound, 0],
   openUdp: [4, 0, 0, 1000, true],
   setMark: [-1, 1],
+  setDontFragment: [-1, true],
   socketDrops: [-1],
   udpReceive: [-1, handles.inbound, 2],
   udpSend: [-1, -1, true, true, handles.outbound, 0, handles.endpoints, false],
@@ -157,7 +158,9 @@ describe('arguments', () => {
         const args = [...RIGHT[name]!];
         // A descriptor that happens to be open is not ours to use.
         if (
-          /^(close|send|receive|setMark|tun|udp|socketDrops|openNetlink|filterNetlink)/.test(name)
+          /^(close|send|receive|setMark|setDontFragment|tun|udp|socketDrops|openNetlink|filterNetlink)/.test(
+            name,
+          )
         )
           return;
         for (const [at, value] of changes) if (at < args.length) args[at] = value;
