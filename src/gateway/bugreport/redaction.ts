@@ -30,6 +30,9 @@ const FOREIGN_TOKEN =
  */
 const NAMED =
   /((?:^|[^A-Za-z0-9])(?:[A-Za-z0-9]+[_-])*(?:token|secret|password|passwd|passphrase|credential|private[_-]?key|preshared[_-]?key|api[_-]?key|psk)["']?(?:[^\S\n]*[=:][^\S\n]*|[^\S\n]+(?=["']?[^\s"'=:]{16,}))["']?)((?<=["'])[^"'\n]+|[^\s"',;}]+)/gim;
+/** `--password x` of a command line, where a value of any length follows. */
+const OPTION =
+  /(--(?:[A-Za-z0-9]+[_-])*(?:token|secret|password|passwd|passphrase|credential|private[_-]?key|preshared[_-]?key|api[_-]?key|psk)[^\S\n]+)("[^"\n]*"|'[^'\n]*'|[^\s"'-][^\s]*)/gi;
 
 export interface Secret {
   /** What it is, for who reads the report. */
@@ -73,6 +76,9 @@ export class Redaction {
         return `${scheme}${space}${this.#mark('credential')}`;
       })
       .replace(USER_INFO, (_, scheme: string) => `${scheme}${this.#mark('credential')}@`)
+      .replace(OPTION, (found, name: string, value: string) => {
+        return isHarmless(value) ? found : name + this.#mark('secret');
+      })
       .replace(NAMED, (found, name: string, value: string) => {
         return isHarmless(value) ? found : name + this.#mark('secret');
       })

@@ -45,6 +45,9 @@ test.each([
   ['DB_PASSWORD=opensesame', 'opensesame'],
   ['password: "open sesame"', 'sesame'],
   ["api_key='k1'", 'k1'],
+  ['/opt/sql-connector --user u --password hunter2 --batch', 'hunter2'],
+  ['--db-passwd "open sesame" -x', 'sesame'],
+  ["connector --api-key 'k 1'", 'k 1'],
   [
     'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P',
     'dozjgNryP4J',
@@ -61,6 +64,8 @@ test.each([
   '10.2.0.0/24 dev causeway0 proto 187 mtu 1280 table 51820',
   'replica 0b2c9a8e-6f0d-4c55-9b53-4f6f1b9f4f10, relay 12',
   'token = true',
+  'connector up --token-file /etc/causeway/token --interface causeway0',
+  'connector rotate-token --token --json',
   'join again with a new token:\n  connector up',
   'table inet causeway-causeway0 { chain forward { type filter hook forward priority mangle; } }',
   'Nothing was heard from plant since 2026-11-28T17:00:00.000Z',
