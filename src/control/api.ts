@@ -155,11 +155,11 @@ export const goneEventSchema = z.object({
 });
 export type GoneEvent = z.infer<typeof goneEventSchema>;
 
-export const twinsEventSchema = z.strictObject({
+export const twinsEventSchema = z.object({
   /** Who runs twice: the receiver. */
   replica: replicaIdSchema,
   /** From which the edge sees the two; one if they are behind the same NAT. */
-  addresses: z.array(z.string().max(64)).max(16),
+  addresses: z.array(lineSchema.max(64)).max(16),
 });
 export type TwinsEvent = z.infer<typeof twinsEventSchema>;
 
