@@ -71,13 +71,14 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
     await b.gateway.ip('address add 10.77.0.1/24 dev lan0');
     await b.host.ip('address add 10.77.0.10/24 dev eth0');
     // And two on the way of its default route, as where a gateway has one interface only.
-    for (const address of ['10.78.0.1/24', '10.79.0.1/24', 'fd78::1/64', '169.254.169.254/32']) {
-      await b.nat.ip(`address add ${address} dev lan0`);
-    }
+    const near = ['10.78.0.1', '10.79.0.1', 'fd78::1', '2001:db8:78::1', '169.254.169.254'];
+    await b.nat.ip(...near.map((address) => `address add ${address} dev lan0`));
+    await b.nat.ip('route add 10.78.0.0/24 dev lan0');
     await b.gateway.ip(
       'address add 10.78.0.2/24 dev wan0',
       'route add 10.79.0.0/24 via 192.168.2.1',
       'route add fd78::/64 via fd20::1',
+      'route add 2001:db8:78::/64 dev wan0 proto ra',
     );
     await a.gateway.run(['sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=1']);
     const services = [mesh.internet, b.host, b.nat];
@@ -122,9 +123,9 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
     // The Internet is neither b's other networks nor b itself.
     await isRefused(a.host, '10.77.0.10');
     await isRefused(a.host, '10.77.0.1');
-    for (const beside of ['10.78.0.1', '10.79.0.1', 'fd78::1', '169.254.169.254']) {
-      await reach(b.gateway, beside);
-      await isRefused(a.host, beside);
+    for (const address of near) {
+      await reach(b.gateway, address);
+      await isRefused(a.host, address);
     }
     // Explained the same: all is well with the Internet, and nothing is told of what else b has.
     const explain = [CONNECTOR, 'routes', 'explain', a.address[4]];

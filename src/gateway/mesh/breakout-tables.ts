@@ -4,7 +4,7 @@
  * At the way out, which others' Internet traffic leaves by: what comes out of the mesh for no prefix of
  * this site leaves by the interfaces of the host's own default routes, with their address in place of
  * its source, or is refused: neither networks here that are no route, nor addresses of this host, are
- * the Internet; private ones behind the same interface, and link-local addresses (a cloud's metadata), are
+ * the Internet; private ones behind the same interface, and link-local addresses (metadata of a cloud), are
  * not either. The data plane let only sources in that are the sender's. It is the only place where an
  * address is rewritten; what goes to this site's prefixes keeps its source.
  *

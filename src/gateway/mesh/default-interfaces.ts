@@ -28,32 +28,38 @@ export type PrivateNetworks = Readonly<Record<BreakoutFamily, readonly string[]>
 
 export const NO_NETWORKS: PrivateNetworks = { 4: [], 6: [] };
 
-/** RFC 1918, RFC 6598, RFC 4193: whoever has such addresses does not expect the Internet. */
-const PRIVATE: Readonly<Record<BreakoutFamily, readonly string[]>> = {
-  4: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'],
-  6: ['fc00::/7'],
+/**
+ * Routes that are asked for, never the whole table: of the Internet it may have very many. Those inside
+ * RFC 1918, RFC 6598 and RFC 4193, whose owners do not expect the Internet; of IPv6 the link's own as well:
+ * the hosts of a LAN have public addresses there, and a firewall in front of them.
+ */
+const PRIVATE: Readonly<Record<BreakoutFamily, readonly (readonly string[])[]>> = {
+  4: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10'].map((range) => [
+    'root',
+    range,
+  ]),
+  6: [
+    ['root', 'fc00::/7'],
+    ['proto', 'kernel'],
+    ['proto', 'ra'],
+  ],
 };
 
 /**
- * Private networks behind the same interfaces as the Internet that the main table has routes of their own
- * to: the link itself, of a host with one interface its LAN, and what lies behind other routers there.
+ * Networks behind the same interfaces as the Internet that the main table has routes of their own to, and
+ * that are private: the link itself, of a host with one interface its LAN, and what lies behind other
+ * routers there.
  */
 export async function readPrivateNetworks(exits: DefaultInterfaces): Promise<PrivateNetworks> {
   const read = async (family: BreakoutFamily): Promise<string[]> => {
     if (exits[family].length === 0) return [];
-    const asked = PRIVATE[family].map(async (range) => {
-      // Not the whole table: of the Internet it may have very many.
-      const query = [`-${family}`, 'route', 'show', 'table', 'main', 'root', range];
-      const routes = (await ipJson(query)).filter(isUnicast);
-      const there = routes.filter((one) =>
-        devicesOf(one).some((dev) => exits[family].includes(dev)),
-      );
-      return there.flatMap((route) => {
-        const prefix = parsePrefix(stringOf(route, 'dst') ?? '');
-        return prefix === undefined || prefix.length === 0 ? [] : [formatPrefix(prefix)];
-      });
-    });
-    return [...new Set((await Promise.all(asked)).flat())].sort();
+    const asked = PRIVATE[family].map((which) =>
+      ipJson([`-${family}`, 'route', 'show', 'table', 'main', ...which]),
+    );
+    const routes = (await Promise.all(asked)).flat().filter(isUnicast);
+    const there = routes.filter((one) => devicesOf(one).some((dev) => exits[family].includes(dev)));
+    const prefixes = there.flatMap((route) => parsePrefix(stringOf(route, 'dst') ?? '') ?? []);
+    return [...new Set(prefixes.filter(({ length }) => length > 0).map(formatPrefix))].sort();
   };
   const [ipv4, ipv6] = await Promise.all([read(4), read(6)]);
   return { 4: ipv4, 6: ipv6 };
