@@ -6,6 +6,8 @@
 
 /** This often it is put back at once. */
 const PATIENCE = 4;
+/** ms in which what is taken away counts once: one deed of others may be seen in several parts. */
+const ONE_DEED = 500;
 const FIRST_WAIT = 1_000;
 export const MOST_WAIT = 60_000;
 /** ms of peace after which all is forgotten. */
@@ -15,6 +17,8 @@ export class Contention {
   #times = 0;
   #since = 0;
   #last = 0;
+  /** When the deed that was counted last was seen first. */
+  #counted = Number.NEGATIVE_INFINITY;
   #what: readonly string[] = [];
 
   /** Something was taken away, and has been put back; all times in ms. */
@@ -23,9 +27,11 @@ export class Contention {
       this.#times = 0;
       this.#since = now;
     }
-    this.#times++;
     this.#last = now;
     this.#what = what;
+    if (this.#times > 0 && now - this.#counted < ONE_DEED) return;
+    this.#counted = now;
+    this.#times++;
   }
 
   /** ms from now until something may be put back again. */
