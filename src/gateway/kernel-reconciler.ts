@@ -1,6 +1,11 @@
 import { loadAddon } from '../native/addon.ts';
 import type { Family } from '../routing/address.ts';
-import { type KernelChange, type KernelState, planKernel } from '../routing/kernel-plan.ts';
+import {
+  describeLosses,
+  type KernelChange,
+  type KernelState,
+  planKernel,
+} from '../routing/kernel-plan.ts';
 import { formatPrefix, type InterfaceAddress, type Prefix } from '../routing/prefix.ts';
 import type { PrefixKey } from '../routing/prefix-key.ts';
 import {
@@ -138,7 +143,7 @@ export class KernelReconciler {
     // Where nobody else changed anything, nothing is compared for what they took; nor where a family is
     // switched on or off, which takes all of it away.
     const isLoss = looked && before !== undefined && !moved && sameFamilies(before, desired);
-    const lost = isLoss ? describe(this.#plan(before, undefined)) : [];
+    const lost = isLoss ? this.#losses(before) : [];
     this.#desired = desired;
     for (const address of desired.addresses)
       this.#installed.ownAddresses.add(formatPrefix(address));
@@ -181,6 +186,11 @@ export class KernelReconciler {
       settings: new Map(Object.entries(settings)),
     };
     return planKernel(desired, this.#installed, this.#target.table, touched);
+  }
+
+  #losses(before: DesiredKernel): readonly string[] {
+    const { warnings } = this.#installed;
+    return describeLosses(this.#plan(before, undefined), (table) => warnings.has(table));
   }
 
   /** Reads what may have changed; whether we moved to another table because ours is taken. */
@@ -242,26 +252,4 @@ export class KernelReconciler {
 function sameFamilies(a: DesiredKernel, b: DesiredKernel): boolean {
   const of = ({ addresses }: DesiredKernel): string => addresses.map(({ family }) => family).join();
   return of(a) === of(b);
-}
-
-/** What changes that put something back say of what was lost. */
-function describe(changes: readonly KernelChange[]): string[] {
-  return changes.flatMap((change) => {
-    switch (change.kind) {
-      case 'set':
-        return `the setting ${change.setting}`;
-      case 'add-address':
-        return `the address ${change.address}`;
-      case 'link':
-        return "the interface's MTU, or that it is up";
-      case 'put-table':
-        return `the nftables table ${change.name}`;
-      case 'put-routes':
-        return `${change.routes.length} routes`;
-      case 'add-rule':
-        return `the rule ${change.rule.priority} of IPv${change.rule.family}`;
-      default:
-        return [];
-    }
-  });
 }

@@ -94,7 +94,7 @@ class TunnelSetup implements Attachment {
     await this.#configure(mark ?? configuration.fwmark ?? 0, endpoints);
     if (configuration.dnsServers.length > 0) await this.#setResolver();
     await reconciler.reconcile(this.#desired(mtu, prefixes, endpoints, mark));
-    this.#warn(new Set());
+    this.#warn();
     if (routed) {
       this.#monitor = new KernelMonitor({
         addon: loadAddon(),
@@ -106,6 +106,9 @@ class TunnelSetup implements Attachment {
           this.#replanning = this.#replanning.then(() => this.#replan(reconciler));
         },
       });
+      // What became of the main table before somebody watched it.
+      this.#replanning = this.#replanning.then(() => this.#replan(reconciler));
+      await this.#replanning;
     } else if (configuration.table !== 'off' && configuration.table !== 'auto') {
       await installPlainRoutes(this.#name, configuration.table, prefixes);
     }
@@ -210,13 +213,13 @@ class TunnelSetup implements Attachment {
     }
   }
 
-  /** Tells of what is missing, and of conflicts but the known ones. */
-  #warn(known: ReadonlySet<string>): void {
+  /** Tells of what is missing, and of conflicts; after a change, of conflicts but the `known` ones. */
+  #warn(known?: ReadonlySet<string>): void {
     for (const conflict of this.#reconciler?.conflicts ?? []) {
       const sentence = describeConflict(conflict);
-      if (!known.has(sentence)) this.#options.onWarning(sentence);
+      if (known?.has(sentence) !== true) this.#options.onWarning(sentence);
     }
-    if (known.size > 0) return;
+    if (known !== undefined) return;
     for (const warning of this.#reconciler?.warnings ?? []) this.#options.onWarning(warning);
   }
 

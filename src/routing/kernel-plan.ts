@@ -120,3 +120,32 @@ function compareRoutes(
 function sameRoute(a: TableRoute, b: TableRoute | undefined): boolean {
   return b !== undefined && a.kind === b.kind && a.mtu === b.mtu;
 }
+
+/**
+ * What changes that put something back say of what was lost, in words.
+ *
+ * @param wasMissing whether a table of nftables could not be put in place before
+ */
+export function describeLosses(
+  changes: readonly KernelChange[],
+  wasMissing: (table: string) => boolean,
+): string[] {
+  return changes.flatMap((change) => {
+    switch (change.kind) {
+      case 'set':
+        return `the setting ${change.setting}`;
+      case 'add-address':
+        return `the address ${change.address}`;
+      case 'link':
+        return "the interface's MTU, or that it is up";
+      case 'put-table':
+        return wasMissing(change.name) ? [] : `the nftables table ${change.name}`;
+      case 'put-routes':
+        return `${change.routes.length} routes`;
+      case 'add-rule':
+        return `the rule ${change.rule.priority} of IPv${change.rule.family}`;
+      default:
+        return [];
+    }
+  });
+}

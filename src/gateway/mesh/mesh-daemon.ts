@@ -75,8 +75,7 @@ export async function joinMesh(
     await mesh.open();
     signal.throwIfAborted();
   } catch (error) {
-    await mesh.close();
-    await kernel.remove();
+    await mesh.close().finally(() => kernel.remove());
     throw error;
   }
   return mesh;

@@ -8,6 +8,7 @@ import { checkPrefix } from './advertised-prefixes.ts';
 import { breakoutWish } from './breakout-setting.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
+import { Turns } from './turns.ts';
 
 /** Of the flow log and the one-way detector. */
 const FLOWS: readonly (keyof GatewaySettings)[] = [
@@ -39,6 +40,7 @@ export interface ReloadOptions {
 
 export class Reloader {
   readonly #options: ReloadOptions;
+  readonly #turns = new Turns();
   #settings: GatewaySettings;
 
   constructor(options: ReloadOptions) {
@@ -50,7 +52,7 @@ export class Reloader {
   async reload(): Promise<void> {
     const { reread, log } = this.#options;
     try {
-      await this.#apply(await reread());
+      await this.#turns.take(async () => this.#apply(await reread()));
     } catch (error) {
       log.error({ err: error }, 'the configuration was not reloaded: all stays as it was');
     }
@@ -61,21 +63,20 @@ export class Reloader {
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
     const changed = names.filter((name) => String(before[name]) !== String(after[name]));
+    const { allowDefault } = after;
+    // What is refused is refused before anything is applied.
     const wish = breakoutWish(after);
-    if (changed.includes('advertise') || changed.includes('allowDefault')) {
-      const { advertise, allowDefault } = after;
-      const prefixes = advertise?.map((text) => checkPrefix(text, allowDefault));
-      if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
+    const prefixes = after.advertise?.map((text) => checkPrefix(text, allowDefault));
+    if (after.metrics !== undefined) checkListenAddress(after.metrics);
+    const isOffer = changed.includes('advertise') || changed.includes('allowDefault');
+    if (isOffer && prefixes !== undefined) {
+      await (await gateway).advertise(prefixes, allowDefault);
     }
     if (BREAKOUT.some((name) => changed.includes(name))) {
       await (await gateway).breakOut(wish);
     }
-    if (changed.includes('metrics')) {
-      if (after.metrics !== undefined) checkListenAddress(after.metrics);
-      await (await metrics).use(after.metrics);
-    }
+    if (changed.includes('metrics')) await (await metrics).use(after.metrics);
     if (changed.some((name) => FLOWS.includes(name))) await (await gateway).useFlows(after);
-    // Last of what is applied: what is refused above leaves all as it was.
     log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
     const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
     if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');

@@ -3,7 +3,7 @@
  * "too big" from its own address, and limits the segments of TCP. A path that carries as much as the
  * interface needs nothing. Pure.
  */
-import type { Netmap } from '../../control/netmap.ts';
+import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
 import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
 import type { WantedRoute } from '../../routing/route-plan.ts';
 import type { Wanted } from './netmap-translation.ts';
@@ -25,18 +25,27 @@ export function withMtus(
     const mtu = paths.get(publicKey);
     if (mtu !== undefined) mtus.set(prefix, mtu);
   }
-  const meshIps = netmap.peers.flatMap(({ serving, publicKey, mesh }): WantedRoute[] => {
+  const peers = netmap.peers.flatMap(({ serving, publicKey, mesh }): WantedRoute[] => {
     const mtu = paths.get(publicKey);
     if (!serving || mtu === undefined) return [];
-    return [mesh.ipv4, mesh.ipv6].map((text) => withMtu(parsePrefix(text)!, mtu));
+    return meshIpsOf(mesh).map((prefix) => withMtu(prefix, mtu));
   });
   return [
     ...prefixes.map((prefix): WantedRoute => {
       const mtu = mtus.get(prefix);
       return mtu === undefined ? prefix : withMtu(prefix, mtu);
     }),
-    ...meshIps,
+    ...peers,
   ];
+}
+
+/** Parsed once, so that they are the same objects as long as the peer's are. */
+const meshIps = new WeakMap<MeshAddresses, readonly Prefix[]>();
+
+function meshIpsOf(mesh: MeshAddresses): readonly Prefix[] {
+  const known = meshIps.get(mesh) ?? [parsePrefix(mesh.ipv4)!, parsePrefix(mesh.ipv6)!];
+  meshIps.set(mesh, known);
+  return known;
 }
 
 /** What was made last of a prefix: a route that is the same object is known to be unchanged. */

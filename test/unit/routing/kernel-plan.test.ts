@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  describeLosses,
   type KernelChange,
   type KernelState,
   planKernel,
@@ -272,4 +273,18 @@ test('what must not be missing is there first', () => {
     kind: 'put-routes',
     routes: [exception, wide],
   });
+});
+
+test('what was never there was not taken away by anybody', () => {
+  const changes: KernelChange[] = [
+    { kind: 'put-table', name: 'causeway-a' },
+    { kind: 'put-table', name: 'causeway-b' },
+    { kind: 'set', setting: 'net.ipv4.ip_forward', value: '1' },
+    { kind: 'remove-address', address: '10.0.0.1/32' },
+  ];
+  // Without `nft` a table is tried again and again.
+  expect(describeLosses(changes, (table) => table === 'causeway-a')).toEqual([
+    'the nftables table causeway-b',
+    'the setting net.ipv4.ip_forward',
+  ]);
 });

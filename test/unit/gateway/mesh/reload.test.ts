@@ -144,3 +144,23 @@ test('the flow log and the one-way detector, once for each change', async () => 
     [{ oneWayDetector: false }],
   ]);
 });
+
+test('a place for metrics that is none changes nothing, whatever else is new', async () => {
+  const reload = reloader({});
+  await reload({ metrics: 'everywhere', advertise: ['10.1.0.0/16'], breakout: ['hq'] });
+  expect(advertise).not.toHaveBeenCalled();
+  expect(breakOut).not.toHaveBeenCalled();
+});
+
+test('two at once are one after the other: the file is in force as it was read last', async () => {
+  const reload = reloader({});
+  const { promise, resolve } = Promise.withResolvers<void>();
+  advertise.mockImplementationOnce(() => promise);
+  const first = reload({ advertise: ['10.1.0.0/16'], metrics: '127.0.0.1:1' });
+  await vi.waitFor(() => expect(advertise).toHaveBeenCalled());
+  const second = reload({ advertise: ['10.2.0.0/16'], metrics: '127.0.0.1:2' });
+  await new Promise(setImmediate);
+  resolve();
+  await Promise.all([first, second]);
+  expect(use.mock.calls).toEqual([['127.0.0.1:1'], ['127.0.0.1:2']]);
+});
