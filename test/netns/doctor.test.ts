@@ -8,11 +8,13 @@ import { expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { run } from '../../lab/process.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
 import type { Examined } from '../../src/gateway/doctor/examination.ts';
 import { dumpPath } from '../unit/gateway/doctor/dumps.ts';
 import { netnsSuite } from './suite.ts';
 
 const SECONDS = 120_000;
+const PORT = 7000;
 
 interface Said extends Examined {
   readonly code: number;
@@ -113,7 +115,23 @@ netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
       expect(await rulesOf(a)).toBe(rules);
       expect(await gateway.run(['sysctl', '-n', 'net.ipv4.ip_forward'])).toBe('0\n');
       await gateway.forward();
-      await gateway.run(['nft', 'flush', 'table', 'ip', 'filter']);
+      await gateway.run(['nft', 'delete', 'table', 'ip', 'filter']);
+
+      // A rule of the host for its own bridge catches the site's hosts too: their addresses are lost.
+      await startService(b.host, PORT);
+      const client = new ServiceClient(a.host, b.address[4], PORT);
+      expect((await client.who('tcp')).from).toBe(a.address[4]);
+      const masquerade = '-s 10.1.0.0/24 ! -o docker0 -j MASQUERADE';
+      await gateway.run(`iptables -t nat -A POSTROUTING ${masquerade}`.split(' '));
+      expect((await client.who('tcp')).from).toBe((await a.status()).mesh?.ipv4);
+      const hidden = await doctor(a);
+      expect([hidden.code, faults(hidden)]).toEqual([0, ['nat']]);
+      const lost = hidden.findings.find(({ check }) => check === 'nat')!;
+      expect(lost.says).toContain(`\`-A POSTROUTING ${masquerade}\``);
+      await gateway.run(['sh', '-c', lost.remedy.join('\n')]);
+      expect((await client.who('tcp')).from).toBe(a.address[4]);
+      expect(faults(await doctor(a))).toEqual([]);
+      await gateway.run(['nft', 'delete', 'table', 'ip', 'nat']);
 
       // The LAN's interface goes down: its subnet is nowhere, and the address tells where it was.
       await gateway.ip('link set lan0 down');

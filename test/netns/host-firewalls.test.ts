@@ -1,5 +1,5 @@
 /**
- * What the doctor says of packet filters, against what the kernel does with packets. Each dump
+ * What the doctor says of packet filters and of rules for addresses, against what the kernel does. Each dump
  * (test/unit/gateway/doctor/rulesets) is loaded into a router by its own tool:
  *
  *     site           router            far
@@ -10,11 +10,15 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { Lab } from '../../lab/lab.ts';
 import { connect, type Namespace } from '../../lab/namespace.ts';
-import { startService } from '../../lab/service.ts';
-import type { ProbePacket } from '../../src/gateway/doctor/filter-model.ts';
+import { ServiceClient, startService } from '../../lab/service.ts';
+import type { FilterChain, ProbePacket } from '../../src/gateway/doctor/filter-model.ts';
 import { FilterWalk, type Passage } from '../../src/gateway/doctor/filter-verdict.ts';
 import { checkForwardFilters } from '../../src/gateway/doctor/firewall-check.ts';
 import type { HostFacts } from '../../src/gateway/doctor/host-facts.ts';
+import { parseIptablesSave } from '../../src/gateway/doctor/iptables-save.ts';
+import { checkAddresses } from '../../src/gateway/doctor/nat-check.ts';
+import { parseNftRuleset } from '../../src/gateway/doctor/nft-ruleset.ts';
+import type { GatewayScope } from '../../src/gateway/doctor/scope.ts';
 import { parseAddress } from '../../src/routing/address.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../src/routing/prefix.ts';
 import { dumpPath, readDump } from '../unit/gateway/doctor/dumps.ts';
@@ -122,42 +126,88 @@ netnsSuite('host firewalls', ['nft', 'iptables-nft-restore', 'iptables-legacy-re
     await load(router, 'later-accept.nft');
     for (const command of remedyOf('later-accept.nft')) await router.run(command.split(' '));
     expect(await connects(site, FAR[6], PORTS[0])).toBe(true);
+
+    // Addresses: true or not, as the doctor says, and true again after its commands.
+    const clients = {
+      into: new ServiceClient(site, FAR[4], PORTS[0]),
+      out: new ServiceClient(far, SITE[4], PORTS[0]),
+    };
+    const areTrue = async () => [
+      (await clients.into.who('tcp')).from === SITE[4],
+      (await clients.out.who('tcp')).from === FAR[4],
+    ];
+    for (const [rule, hidesSite, hidesFar] of REWRITES) {
+      await router.run(['nft', 'flush', 'ruleset']);
+      await router.run(['nft', '-f', '-'], { input: NAT_TABLE });
+      await router.run(rule.split(' '));
+      expect(await areTrue(), rule).toEqual([!hidesSite, !hidesFar]);
+      const chains = await chainsOf(router, rule.split(' ')[0]!);
+      const found = checkAddresses(SCOPES[4], factsOf(4, { chains, unread: undefined }));
+      const count = Number(hidesSite) + Number(hidesFar);
+      expect(found.filter(({ status }) => status === 'warning')).toHaveLength(count);
+      for (const command of found.flatMap(({ remedy }) => remedy)) {
+        await router.run(['sh', '-c', command]);
+      }
+      expect(await areTrue(), rule).toEqual([true, true]);
+      if (rule.startsWith('iptables-legacy')) {
+        await router.run(['iptables-legacy', '-t', 'nat', '-F']);
+      }
+    }
   });
 });
 
 function remedyOf(name: string): readonly string[] {
   const family = name.endsWith('.nft') ? 6 : 4;
+  const filters = { chains: readDump(name), unread: undefined };
+  return checkForwardFilters(SCOPES[family], factsOf(family, filters)).flatMap(
+    ({ remedy }) => remedy,
+  );
+}
+
+function scopeOf(served: string, remote: string): GatewayScope {
+  return {
+    ...{ interfaceName: 'causeway0', running: true, relays: [], mtu: 1_280 },
+    ...{ served: [parsePrefix(served)!], remote: [parsePrefix(remote)!] },
+  };
+}
+
+const SCOPES = {
+  4: scopeOf('10.1.0.0/24', '10.2.0.0/24'),
+  6: scopeOf('fd01::/64', 'fd02::/64'),
+} as const;
+
+function factsOf(family: 4 | 6, filters: HostFacts['filters']): HostFacts {
   const everything = family === 4 ? '10.1.0.0/24' : 'fd01::/64';
-  const facts: HostFacts = {
-    links: [
-      {
-        name: 'lan0',
-        up: true,
-        carrier: true,
-        mtu: 1_500,
-        addresses: [parseInterfaceAddress(everything)!],
-      },
-    ],
-    routes: [
-      {
-        prefix: parsePrefix(everything)!,
-        interfaceName: 'lan0',
-        via: undefined,
-        connected: true,
-        advertised: false,
-      },
-    ],
+  const addresses = [parseInterfaceAddress(everything)!];
+  const route = { prefix: parsePrefix(everything)!, interfaceName: 'lan0', via: undefined };
+  return {
+    links: [{ name: 'lan0', up: true, carrier: true, mtu: 1_500, addresses }],
+    routes: [{ ...route, connected: true, advertised: false }],
     settings: () => undefined,
-    filters: { chains: readDump(name), unread: undefined },
+    filters,
     connections: undefined,
   };
-  const remote = [parsePrefix(family === 4 ? '10.2.0.0/24' : 'fd02::/64')!];
-  const common = { running: true, relays: [], mtu: 1_280 };
-  const scope = {
-    interfaceName: 'causeway0',
-    served: [parsePrefix(everything)!],
-    remote,
-    ...common,
-  };
-  return checkForwardFilters(scope, facts).flatMap(({ remedy }) => remedy);
+}
+
+/** Rules for addresses, each by its tool: of whom the other side does not see the true one. */
+const REWRITES: readonly [rule: string, hidesSite: boolean, hidesFar: boolean][] = [
+  ['iptables-nft -t nat -A POSTROUTING -s 10.1.0.0/24 ! -o docker0 -j MASQUERADE', true, false],
+  ['iptables-nft -t nat -A POSTROUTING ! -o causeway0 -j MASQUERADE', false, true],
+  ['iptables-nft -t nat -A POSTROUTING -o wan0 -j MASQUERADE', false, false],
+  ['iptables-legacy -t nat -A POSTROUTING -o causeway0 -j SNAT --to-source 10.2.0.1', true, false],
+  ['nft add rule ip router post oifname != lan0 masquerade', true, false],
+  ['nft add rule ip router post masquerade', true, true],
+];
+const NAT_TABLE = `table ip router {
+  chain post { type nat hook postrouting priority srcnat; policy accept; }
+}`;
+
+/** Of the tool that the rule is for, read as the program reads those of its host. */
+async function chainsOf(router: Namespace, program: string): Promise<readonly FilterChain[]> {
+  if (program === 'nft') {
+    const text = await router.run(['nft', '-j', '-t', 'list', 'ruleset']);
+    return parseNftRuleset(JSON.parse(text)).chains;
+  }
+  const tool = program === 'iptables-nft' ? 'iptables' : 'iptables-legacy';
+  return parseIptablesSave(await router.run([`${program}-save`, '-t', 'nat']), 4, tool);
 }

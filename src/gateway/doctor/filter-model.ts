@@ -28,7 +28,9 @@ export type Matcher = (packet: ProbePacket) => Ternary;
 
 export type Verdict =
   | { readonly kind: 'accept' | 'drop' | 'return' }
-  | { readonly kind: 'jump' | 'goto'; readonly chain: string };
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+  /** In a chain for addresses: the connection's addresses become others, and the chain is done. */
+  | { readonly kind: 'rewrite'; readonly rule: string };
 
 export interface FilterRule {
   /** All of them must match. */
@@ -51,6 +53,16 @@ export interface FilterChain {
   /** What happens at its end; undefined for a chain that others jump to. */
   readonly policy: 'accept' | 'drop' | undefined;
   readonly rules: readonly FilterRule[];
+}
+
+/** Chains are asked for packets of a family, or of both. */
+export function concerns({ family }: FilterChain, version: 4 | 6): boolean {
+  return family === 'inet' || family === (version === 4 ? 'ip' : 'ip6');
+}
+
+/** Of the chain of that name in the same table. */
+export function chainKey({ tool, family, table }: FilterChain, name: string): string {
+  return `${tool} ${family} ${table} ${name}`;
 }
 
 export function not(result: Ternary): Ternary {

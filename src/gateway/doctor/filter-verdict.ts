@@ -6,7 +6,7 @@
  * so that a chain which accepts by default and names some ports lets the packet through, and one that
  * drops by default and names some ports lets a part of the packets through.
  */
-import { all, type FilterChain, type ProbePacket, type Verdict } from './filter-model.ts';
+import { all, chainKey, type FilterChain, type ProbePacket, type Verdict } from './filter-model.ts';
 
 /** `partly`: it is dropped but where rules match that a probe cannot decide. */
 export type Passage = 'passes' | 'partly' | 'dropped';
@@ -15,6 +15,7 @@ export type Passage = 'passes' | 'partly' | 'dropped';
 const MOST_STEPS = 200_000;
 const MOST_DEPTH = 64;
 
+type Decision = Exclude<Verdict, { kind: 'rewrite' }>;
 type End = 'accept' | 'drop' | 'return';
 
 interface Walked {
@@ -29,7 +30,7 @@ export class FilterWalk {
   #steps = 0;
 
   constructor(chains: readonly FilterChain[]) {
-    for (const chain of chains) this.#chains.set(keyOf(chain, chain.name), chain);
+    for (const chain of chains) this.#chains.set(chainKey(chain, chain.name), chain);
   }
 
   /** Of a base chain. */
@@ -45,7 +46,7 @@ export class FilterWalk {
     let mayAccept = false;
     for (const { matchers, verdict } of chain.rules) {
       if (++this.#steps > MOST_STEPS || depth > MOST_DEPTH) break;
-      if (verdict === undefined) continue;
+      if (verdict === undefined || verdict.kind === 'rewrite') continue;
       const matched = all(lazily(matchers, packet));
       if (matched === 'no') continue;
       const done = this.#perform(chain, verdict, packet, depth);
@@ -61,18 +62,14 @@ export class FilterWalk {
     return { end: 'return', mayAccept };
   }
 
-  #perform(chain: FilterChain, verdict: Verdict, packet: ProbePacket, depth: number): Walked {
+  #perform(chain: FilterChain, verdict: Decision, packet: ProbePacket, depth: number): Walked {
     if (verdict.kind !== 'jump' && verdict.kind !== 'goto') {
       return { end: verdict.kind, mayAccept: false };
     }
-    const target = this.#chains.get(keyOf(chain, verdict.chain));
+    const target = this.#chains.get(chainKey(chain, verdict.chain));
     if (target === undefined) return { end: 'return', mayAccept: true };
     return this.#walk(target, packet, depth + 1);
   }
-}
-
-function keyOf({ tool, family, table }: FilterChain, name: string): string {
-  return `${tool} ${family} ${table} ${name}`;
 }
 
 function* lazily(matchers: FilterChain['rules'][number]['matchers'], packet: ProbePacket) {

@@ -27,6 +27,7 @@ export const CHECKS = {
   redirects: 'ICMP redirects',
   firewall: 'chains that see forwarded packets',
   'firewall-own': "chains that see the tunnel's datagrams",
+  nat: 'true addresses of what is forwarded',
   conntrack: "table of the kernel's connections",
   mtu: 'MTU of the way out',
   'path-mtu': 'MTU of the paths to peers',

@@ -5,10 +5,10 @@
 import { formatAddress } from '../../routing/address.ts';
 import { containsAddress, type Prefix, prefixOf } from '../../routing/prefix.ts';
 import { parseEndpoint } from '../endpoint-text.ts';
-import type { FilterChain, ProbePacket } from './filter-model.ts';
+import { concerns, type FilterChain, type ProbePacket } from './filter-model.ts';
 import { FilterWalk, type Passage } from './filter-verdict.ts';
 import { type Finding, fixable, ok, problem, skipped, warning } from './finding.ts';
-import { forwardRemedy, iptablesProgram } from './firewall-remedy.ts';
+import { chainName, forwardRemedy, iptablesProgram } from './firewall-remedy.ts';
 import type { HostFacts } from './host-facts.ts';
 import { locateLan } from './lan-location.ts';
 import type { GatewayScope } from './scope.ts';
@@ -56,10 +56,6 @@ function passageOf(walk: FilterWalk, chain: FilterChain, packet: ProbePacket): P
   return others.every((other) => walk.passage(chain, other) === 'passes') ? 'passes' : 'partly';
 }
 
-function concerns({ family }: FilterChain, version: 4 | 6): boolean {
-  return family === 'inet' || family === (version === 4 ? 'ip' : 'ip6');
-}
-
 function describe(
   chain: FilterChain,
   stopped: readonly { readonly probe: Probe; readonly passage: Passage }[],
@@ -75,18 +71,11 @@ function describe(
   const what = partly ? 'lets only some of the packets pass' : 'drops what it does not accept';
   const ways = [...new Set(stopped.map(({ probe }) => probe.says))];
   const more = ways.length > 2 ? ` and ${ways.length - 2} more` : '';
-  const says = `The chain ${nameOf(chain)} ${what} (${product}): ${ways.slice(0, 2).join(', ')}${more}.`;
+  const says = `The chain ${chainName(chain)} ${what} (${product}): ${ways.slice(0, 2).join(', ')}${more}.`;
   const finding = partly
     ? warning('firewall', says, ...commands)
     : problem('firewall', says, ...commands);
   return [fixes.length > 0 ? fixable(finding, fixes) : finding];
-}
-
-/** As the tool of the chain calls it. */
-function nameOf({ tool, family, table, name }: FilterChain): string {
-  return tool === 'nft'
-    ? `${family} ${table} ${name}`
-    : `${name} of ${iptablesProgram({ tool, family } as FilterChain)} (table ${table})`;
 }
 
 function forwardProbes(scope: GatewayScope, facts: HostFacts): Probe[] {
@@ -131,7 +120,7 @@ function probe(family: 4 | 6, [from, source]: Side, [to, destination]: Side): Pr
 }
 
 /** The first address that a host can have. */
-function hostOf({ address, length }: Prefix): Uint8Array {
+export function hostOf({ address, length }: Prefix): Uint8Array {
   const host = prefixOf(address, length).address;
   if (length < address.length * 8) host[host.length - 1]! |= 1;
   return host;
@@ -168,7 +157,7 @@ export function checkOwnFilters({ relays }: GatewayScope, facts: HostFacts): Fin
         ? `datagrams to the relay of edge ${name} (UDP to ${endpoint})`
         : `answers of the relay of edge ${name} (UDP from ${endpoint}, of an established flow)`;
       said.push(
-        problem('firewall-own', `The chain ${nameOf(chain)} drops ${way}.`, allow(chain, to)),
+        problem('firewall-own', `The chain ${chainName(chain)} drops ${way}.`, allow(chain, to)),
       );
     }
   }

@@ -73,6 +73,13 @@ export function iptablesProgram({ tool, family }: Pick<FilterChain, 'tool' | 'fa
   return tool === 'iptables-legacy' ? `${base}-legacy` : base;
 }
 
+/** As the tool of the chain calls it. */
+export function chainName({ tool, family, table, name }: Omit<FilterChain, 'rules'>): string {
+  return tool === 'nft'
+    ? `${family} ${table} ${name}`
+    : `${name} of ${iptablesProgram({ tool, family })} (table ${table})`;
+}
+
 /** Docker asks this chain first, leaves its rules to others and keeps them when it starts anew. */
 function docker(program: string, interfaceName: string): FirewallRemedy {
   const fixes = ways(interfaceName).map((way): Fix => {

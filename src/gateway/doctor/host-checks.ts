@@ -6,6 +6,7 @@ import { checkForwardFilters, checkOwnFilters } from './firewall-check.ts';
 import { type HostFacts, readHostFacts } from './host-facts.ts';
 import { checkLan } from './lan-check.ts';
 import { checkMtu } from './mtu-check.ts';
+import { checkAddresses } from './nat-check.ts';
 import type { GatewayScope } from './scope.ts';
 import { checkSettings } from './setting-checks.ts';
 
@@ -23,6 +24,7 @@ export function checkFacts(scope: GatewayScope, facts: HostFacts): Finding[] {
     ...checkSettings(scope, facts),
     ...checkForwardFilters(scope, facts),
     ...checkOwnFilters(scope, facts),
+    ...checkAddresses(scope, facts),
     checkConnections(facts),
     checkMtu(scope, facts),
   ];

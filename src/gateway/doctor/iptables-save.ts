@@ -53,7 +53,10 @@ export function parseIptablesSave(
       });
     }
     const appended = /^(?:\[\d+:\d+\] )?-A (\S+) ?(.*)$/.exec(line);
-    if (appended) chains.get(`${table} ${appended[1]}`)?.rules.push(parseRule(appended[2] ?? ''));
+    if (appended) {
+      const [, name = '', rule = ''] = appended;
+      chains.get(`${table} ${name}`)?.rules.push(parseRule(rule, `-A ${name} ${rule}`));
+    }
   }
   return [...chains.values()];
 }
@@ -72,22 +75,24 @@ function wordsOf(text: string): Word[] {
 }
 
 /** Options whose value says nothing about what is matched. */
-const WITHOUT_MEANING = new Set(['--comment', '-m', '--match', '--reject-with']);
+const WITHOUT_MEANING = new Set(['--comment', '-m', '--match', '--reject-with', '--dir']);
 const VERDICTS: Readonly<Record<string, Verdict | undefined>> = {
   ACCEPT: { kind: 'accept' },
   DROP: { kind: 'drop' },
   REJECT: { kind: 'drop' },
   RETURN: { kind: 'return' },
 };
+const REWRITES = /^(DNAT|MASQUERADE|NETMAP|REDIRECT|SNAT)$/;
 /** Names of chains are the operator's; those of other targets are in capitals by custom. */
 const NOT_A_CHAIN =
-  /^(AUDIT|CHECKSUM|CLASSIFY|CLUSTERIP|CONNMARK|CONNSECMARK|CT|DNAT|DNPT|DSCP|ECN|HL|HMARK|IDLETIMER|LED|LOG|MARK|MASQUERADE|NETMAP|NFLOG|NOTRACK|RATEEST|REDIRECT|SECMARK|SET|SNAT|SNPT|SYNPROXY|TCPMSS|TCPOPTSTRIP|TEE|TOS|TPROXY|TRACE|TTL|ULOG)$/;
+  /^(AUDIT|CHECKSUM|CLASSIFY|CLUSTERIP|CONNMARK|CONNSECMARK|CT|DNPT|DSCP|ECN|HL|HMARK|IDLETIMER|LED|LOG|MARK|NFLOG|NOTRACK|RATEEST|SECMARK|SET|SNPT|SYNPROXY|TCPMSS|TCPOPTSTRIP|TEE|TOS|TPROXY|TRACE|TTL|ULOG)$/;
 
 function beginsOption({ text, quoted }: Word): boolean {
   return !quoted && (text === '!' || /^--?[a-zA-Z]/.test(text));
 }
 
-function parseRule(text: string): FilterRule {
+/** @param line the same with its chain, as the tool takes it */
+function parseRule(text: string, line: string): FilterRule {
   const words = wordsOf(text);
   const matchers: Matcher[] = [];
   let verdict: Verdict | undefined;
@@ -100,8 +105,7 @@ function parseRule(text: string): FilterRule {
     const value = words[start]?.text ?? '';
     i = Math.max(end, start);
     if (option === '-j') {
-      verdict =
-        VERDICTS[value] ?? (NOT_A_CHAIN.test(value) ? undefined : { kind: 'jump', chain: value });
+      verdict = targetOf(value, line);
       // What follows are options of the target.
       if (verdict?.kind !== 'jump') break;
     } else if (option === '-g') {
@@ -112,6 +116,11 @@ function parseRule(text: string): FilterRule {
     }
   }
   return { matchers, verdict };
+}
+
+function targetOf(name: string, line: string): Verdict | undefined {
+  if (REWRITES.test(name)) return { kind: 'rewrite', rule: line };
+  return VERDICTS[name] ?? (NOT_A_CHAIN.test(name) ? undefined : { kind: 'jump', chain: name });
 }
 
 function matcherOf(option: string, value: string): Matcher {
@@ -129,6 +138,9 @@ function matcherOf(option: string, value: string): Matcher {
     case '--ctstate':
     case '--state':
       return (packet) => any(value.split(',').map((state) => matchesState(packet.state, state)));
+    case '--pol':
+      // A probe stands for packets that IPsec has nothing to do with.
+      return () => (value === 'none' ? 'yes' : 'no');
     case '--dport':
       return (packet) => inPorts(packet.destinationPort, value);
     case '--sport':

@@ -2,7 +2,7 @@
  * Reads what `nft -j list ruleset` prints (libnftables-json(5)). Expressions that are not known here
  * make their rule one that matches perhaps. Pure.
  */
-import { type JsonObject, objectsOf, stringOf } from '../../tun/command.ts';
+import { type JsonObject, numberOf, objectsOf, stringOf } from '../../tun/command.ts';
 import {
   type FilterChain,
   type FilterRule,
@@ -18,10 +18,6 @@ const WITHOUT_EFFECT = new Set([
   'log',
   'mangle',
   'notrack',
-  'snat',
-  'dnat',
-  'masquerade',
-  'redirect',
   'dup',
   'set',
   'map',
@@ -33,6 +29,9 @@ const WITHOUT_EFFECT = new Set([
   'last',
   'reset',
 ]);
+
+/** Statements that end a chain for addresses. */
+const REWRITES = ['masquerade', 'snat', 'dnat', 'redirect'] as const;
 
 /** Chains of iptables. */
 const CUSTOMARY = /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/;
@@ -87,7 +86,9 @@ export function parseNftRuleset(value: unknown): NftRuleset {
         withElements(expression, (name) => sets.get(`${table} ${name}`)),
       );
       if (expressions.some((expression) => 'xt' in expression)) compatible.add(table);
-      chains.get(`${table} ${stringOf(one, 'chain')}`)?.rules.push(...parseRule(expressions));
+      chains
+        .get(`${table} ${stringOf(one, 'chain')}`)
+        ?.rules.push(...parseRule(expressions, `handle ${numberOf(one, 'handle')}`));
     }
   }
   return { chains: [...chains.values()], compatible, customary };
@@ -134,11 +135,11 @@ export function interfaceSets(value: unknown): { family: string; table: string; 
 }
 
 /** A verdict map becomes a rule for each of its elements. */
-function parseRule(expressions: readonly JsonObject[]): FilterRule[] {
+function parseRule(expressions: readonly JsonObject[], handle: string): FilterRule[] {
   const matchers: Matcher[] = [];
   const rules: FilterRule[] = [];
   for (const expression of expressions) {
-    const verdict = verdictOf(expression);
+    const verdict = verdictOf(expression) ?? rewriteOf(expression, handle);
     if (verdict !== undefined) {
       rules.push({ matchers: [...matchers], verdict });
       continue;
@@ -160,6 +161,12 @@ function verdictOf(expression: JsonObject): Verdict | undefined {
     if (target !== undefined) return { kind, chain: target };
   }
   return undefined;
+}
+
+/** JSON has no words for a rule: its kind and its handle say which one it is. */
+function rewriteOf(expression: JsonObject, handle: string): Verdict | undefined {
+  const kind = REWRITES.find((name) => name in expression);
+  return kind === undefined ? undefined : { kind: 'rewrite', rule: `${kind}, ${handle}` };
 }
 
 function mapRules(matchers: readonly Matcher[], { key, data }: JsonObject): FilterRule[] {

@@ -5,7 +5,7 @@
 import { bytesOf } from '../../control/policy/address-set.ts';
 import type { Flow } from '../../control/policy/evaluate.ts';
 import { hasPorts } from '../../control/policy/services.ts';
-import type { FilterChain, ProbePacket } from '../doctor/filter-model.ts';
+import { concerns, type FilterChain, type ProbePacket } from '../doctor/filter-model.ts';
 import { FilterWalk } from '../doctor/filter-verdict.ts';
 import { forwardRemedy } from '../doctor/firewall-remedy.ts';
 import { filterSchema, type KernelFacts } from './side-facts.ts';
@@ -53,10 +53,6 @@ export function findFilters(chains: readonly FilterChain[], filtered: FilteredFl
 function hooksOf(isOwn: boolean, isOut: boolean): readonly string[] {
   if (!isOwn) return ['prerouting', 'forward', 'postrouting'];
   return isOut ? ['output', 'postrouting'] : ['prerouting', 'input'];
-}
-
-function concerns({ family }: FilterChain, version: 4 | 6): boolean {
-  return family === 'inet' || family === (version === 4 ? 'ip' : 'ip6');
 }
 
 function packetOf(
