@@ -95,9 +95,9 @@ export function breakoutTables(
       refuse.push(`${mesh} ${elsewhere} ${ip} daddr ${setOf('beside', near)} counter ${REFUSE}`);
     }
     const address = hostOf(meshIp);
-    // What is for many, neighbour discovery for example, is the kernel's business.
-    const unicast = 'fib daddr type local';
-    input.push(`${mesh} ${elsewhere} ${unicast} ${ip} daddr != ${address} counter ${REFUSE}`);
+    // Multicast, as neighbour discovery of IPv6, is the kernel's business.
+    const here = `fib daddr type ${family === 4 ? '{ local, broadcast }' : 'local'}`;
+    input.push(`${mesh} ${elsewhere} ${here} ${ip} daddr != ${address} counter ${REFUSE}`);
     if (found) masquerade.push(`${mesh} oifname ${out} ${elsewhere} counter masquerade`);
   }
   const chains = [

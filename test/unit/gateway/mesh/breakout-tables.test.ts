@@ -65,6 +65,11 @@ describe('the way out', () => {
     const refused = 'meta nfproto ipv4 ip daddr != @own4 ip daddr @beside4 counter reject';
     expect(text).toContain(refused);
     expect(text).toContain('meta nfproto ipv6 ip6 daddr @beside6 counter reject');
+    // Nor to this host itself, by whatever address it listens to.
+    expect(text).toMatch(
+      /ipv4 .* fib daddr type { local, broadcast } ip daddr != 100\.96\.0\.1 counter reject/,
+    );
+    expect(text).toMatch(/ipv6 fib daddr type local ip6 daddr != fd00::1 counter reject/);
     // Link-local addresses, as those of a cloud's metadata, are beside every host.
     expect(table({ own })).toMatch(/set beside4 .*elements = { 169\.254\.0\.0\/16 }/);
   });
