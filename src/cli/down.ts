@@ -29,11 +29,23 @@ export function downCommand(): Command {
     .action(run);
 }
 
+async function readFile(config: string | undefined, forget: true | undefined) {
+  try {
+    return await fileSettings(config);
+  } catch (error) {
+    if (!(error instanceof CausewayError)) throw error;
+    const { interface: name, stateDir } = DEFAULT_SETTINGS;
+    const instead = `connector down --interface ${name}${forget ? ` --forget --state-dir ${stateDir}` : ''}`;
+    const message = `${error.message} \`${instead}\`, with the names in use here, does without the file.`;
+    throw new CausewayError(error.code, message, { cause: error });
+  }
+}
+
 async function run(options: Options, command: Command): Promise<void> {
   const { config, forget, ...given } = givenOptions<Options>(options, command);
   // A file with a mistake does not keep a gateway running whose place the command line says.
   const needsFile = given.interface === undefined || (forget && given.stateDir === undefined);
-  const settings = mergeSettings(given, needsFile ? await fileSettings(config) : {});
+  const settings = mergeSettings(given, needsFile ? await readFile(config, forget) : {});
   checkInterfaceName(settings.interface);
   const { takeDown } = await import('../gateway/take-down.ts');
   const ended = await takeDown(settings.interface);

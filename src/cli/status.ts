@@ -54,7 +54,7 @@ export function formatMesh(status: MeshStatus, now: number): string {
     ),
     formatTable(
       ['PEER', 'MESH IP', 'HANDSHAKE', 'RECEIVED', 'SENT', 'PATH'],
-      status.peers.map((peer) => [
+      byName(status.peers).map((peer) => [
         peer.serving ? peer.connector : `${peer.connector} (standby)`,
         peer.mesh.ipv4,
         ...traffic(peer, now),
@@ -66,6 +66,10 @@ export function formatMesh(status: MeshStatus, now: number): string {
     formatProblems(status.problems),
   ];
   return parts.filter((part) => part !== '').join('\n');
+}
+
+function byName(peers: MeshStatus['peers']): MeshPeer[] {
+  return peers.toSorted((a, b) => a.connector.localeCompare(b.connector, 'en'));
 }
 
 function formatBreakout({ breakout }: MeshStatus): [string, string][] {

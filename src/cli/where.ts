@@ -43,6 +43,10 @@ export function edgeAddress(
   const where = options.edge ?? (environment.CAUSEWAY_EDGE || DEFAULT_DATA_DIRECTORY);
   if (!/^[a-z]+:\/\//i.test(where)) {
     const path = resolve(where);
+    if (!where.includes('/') && !existsSync(path)) {
+      const text = `"${where}" is no directory here: give the address of an edge elsewhere as https://${where}, with its port.`;
+      throw new CausewayError('USAGE', text);
+    }
     return { socketPath: path.endsWith('.sock') ? path : join(path, SOCKET_NAME) };
   }
   if (!/^https:\/\/[^\s/?#@]+\/?$/i.test(where) || !URL.canParse(where)) {

@@ -48,7 +48,7 @@ export async function examine(gateway: ExaminedGateway): Promise<Examined> {
   const system = await checkSystem();
   const asked = await askDaemon(interfaceName);
   if ('mesh' in asked) return examineRunning(gateway, asked.mesh, system);
-  const { finding: who, identity } = await checkIdentity(gateway.stateDirectory);
+  const { finding: who, identity } = await checkIdentity(gateway.stateDirectory, interfaceName);
   const { finding: cached, netmap } = await readCachedNetmap(gateway.stateDirectory);
   const own: Finding[] = [
     ...system,

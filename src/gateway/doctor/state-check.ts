@@ -6,6 +6,7 @@ import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CausewayError } from '../../errors.ts';
 import { loadIdentity } from '../mesh/identity.ts';
+import { forgetCommand } from '../mesh/settings.ts';
 import { readState } from '../mesh/state-directory.ts';
 import { type CheckName, type Finding, ok, problem, skipped, warning } from './finding.ts';
 
@@ -84,6 +85,7 @@ export function unreadable(check: CheckName, error: unknown): Finding {
 /** Who this host is in the mesh, and what is wrong with that. */
 export async function checkIdentity(
   path: string,
+  interfaceName: string,
 ): Promise<{ readonly finding: Finding; readonly identity?: KnownIdentity }> {
   try {
     const identity = await loadIdentity({
@@ -96,8 +98,8 @@ export async function checkIdentity(
     }
     const { name, replica, edge, gone } = identity;
     if (gone !== undefined) {
-      const text = `Connector ${name} does not accept this host any more (${gone}): leave it for good, then join again with a new token.`;
-      return { finding: problem('identity', text, 'connector down --forget') };
+      const text = `Connector ${name} does not accept this host any more: ${gone}`;
+      return { finding: problem('identity', text, forgetCommand(interfaceName, path)) };
     }
     const pins = edge.nextTlsPin === undefined ? [edge.tlsPin] : [edge.tlsPin, edge.nextTlsPin];
     return {

@@ -8,7 +8,7 @@ import { hasBit, reachablePairs } from '../../control/policy/reachable-pairs.ts'
 import { formatRule } from '../../control/policy/rule-text.ts';
 import { type Asked, askGateway } from '../diagnosis/diagnosis-client.ts';
 import { reportMesh } from '../mesh/mesh-report.ts';
-import type { MeshPeer } from '../mesh/mesh-status.ts';
+import type { MeshPeer, MeshStatus } from '../mesh/mesh-status.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
 import { describePath } from '../mesh/path-text.ts';
 import { type AskedFlow, readQuestion, understand } from './asked-flow.ts';
@@ -148,9 +148,13 @@ function receivedFrom(view: MeshView, replica: string | undefined): number {
 
 function sessionOf(view: MeshView, replica: string | undefined): Session {
   const interfaceMtu = view.mtu;
-  const peer = reportMesh(view).peers.find((one) => one.replica === replica);
+  const report = reportMesh(view);
+  const peer = report.peers.find((one) => one.replica === replica);
   if (peer === undefined) {
-    return { kind: 'none', path: 'none', rtt: null, mtu: null, interfaceMtu, handshake: null };
+    return {
+      ...{ kind: 'none', path: 'none', rtt: null, mtu: null, interfaceMtu, handshake: null },
+      edgeSilent: false,
+    };
   }
   return {
     kind: peer.path.kind,
@@ -159,7 +163,13 @@ function sessionOf(view: MeshView, replica: string | undefined): Session {
     mtu: peer.mtu,
     interfaceMtu,
     handshake: handshakeAge(peer),
+    edgeSilent: peer.path.kind === 'relayed' && isSilent(report, peer.path.edge),
   };
+}
+
+function isSilent({ edges, stream }: MeshStatus, name: string | null): boolean {
+  const edge = edges.find((one) => one.name === name);
+  return stream.state !== 'open' || edge?.lastHandshake === null;
 }
 
 function handshakeAge({ lastHandshake }: MeshPeer): number | null {

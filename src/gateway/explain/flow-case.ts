@@ -25,6 +25,8 @@ export interface Session {
   readonly interfaceMtu: number;
   /** Seconds ago; null = never. */
   readonly handshake: number | null;
+  /** This gateway does not hear from the edge that relays, or not from its API. */
+  readonly edgeSilent: boolean;
 }
 
 /** Why there are no facts of the other side. */

@@ -23,6 +23,7 @@ import { diagnoseEdges } from './edge-diagnosis.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import type { MeshView } from './mesh-view.ts';
 import { diagnosePaths } from './path-diagnosis.ts';
+import { forgetCommand } from './settings.ts';
 
 /** ms of clock difference worth a word: certificates and handshakes take more. */
 const MOST_CLOCK_OFFSET = 60_000;
@@ -42,8 +43,8 @@ export async function diagnose(view: MeshView, status: MeshStatus): Promise<Find
 /** What the gateway knows of itself. Pure, but for `view`. */
 function diagnoseMesh(view: MeshView, status: MeshStatus, now: number): Finding[] {
   if (view.identity.gone !== undefined) {
-    const text = `This connector was deleted at the edge, or this replica of it (${view.identity.gone}): nothing is routed any more. Leave it for good, then join again with a new token.`;
-    return [problem('identity', text, 'connector down --forget')];
+    const text = `Nothing is routed any more, because the edge does not know this gateway: ${view.identity.gone}`;
+    return [problem('identity', text, forgetCommand(status.interface, view.stateDirectory))];
   }
   return [
     sayTwins(view, status),

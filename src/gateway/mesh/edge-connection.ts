@@ -112,6 +112,6 @@ function explain(url: string, error: unknown): CausewayError {
   const first =
     error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
   const reason = (first?.message ?? message) || code || 'no reason given';
-  const text = `The edge at ${url} cannot be reached (${reason}).`;
+  const text = `The edge at ${url} cannot be reached (${reason}): see that it runs, and that TCP to it passes.`;
   return new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
 }

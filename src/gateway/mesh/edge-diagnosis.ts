@@ -46,13 +46,14 @@ function describeRelays(edges: MeshStatus['edges'], now: number): Finding[] {
         `No handshake with the relay of edge ${name} since ${lastHandshake}.`,
       );
     }
-    return ok('relay', `Edge ${name} answers at ${endpoint}.`);
+    const seconds = Math.max(0, Math.round((now - Date.parse(lastHandshake)) / 1_000));
+    return ok('relay', `Edge ${name} answered at ${endpoint}, ${seconds} s ago.`);
   });
 }
 
 function describeStream({ since, error }: MeshStatus['stream'], hasNetmap: boolean): Finding {
   const effect = hasNetmap
-    ? 'Traffic flows on the last netmap; changes do not arrive.'
+    ? 'The last netmap stays in force, and traffic flows where its path does; changes do not arrive.'
     : 'There is no netmap yet, so nothing is reached.';
   const say = hasNetmap ? warning : problem;
   if (error !== null && UNKNOWN_HERE.has(error.code)) {

@@ -98,3 +98,15 @@ export async function fileSettings(path: string | undefined): Promise<GivenSetti
   const { readSettingsFile } = await import('./settings-file.ts');
   return readSettingsFile(path ?? DEFAULT_CONFIGURATION_FILE);
 }
+
+/** What makes a host's replica nobody again, of the gateway that is meant: it may not be the only one here. */
+export function forgetCommand(
+  interfaceName: string = DEFAULT_SETTINGS.interface,
+  stateDirectory: string = DEFAULT_SETTINGS.stateDir,
+): string {
+  const said = [
+    ...(interfaceName === DEFAULT_SETTINGS.interface ? [] : ['--interface', interfaceName]),
+    ...(stateDirectory === DEFAULT_SETTINGS.stateDir ? [] : ['--state-dir', stateDirectory]),
+  ];
+  return ['connector down --forget', ...said].join(' ');
+}

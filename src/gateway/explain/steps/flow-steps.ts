@@ -12,7 +12,7 @@ export function flowSteps(flow: FlowCase): Step[] {
   if (other === undefined) return lonelySteps(flow);
   const told = 'facts' in other.told ? other.told : undefined;
   const path = pathStep(here.name, other, flow.session);
-  const answer = answerStep(other, here.facts.revision);
+  const answer = answerStep(other, here.facts.revision, flow.session);
   if (hereIs === 'origin') {
     return [
       ...departure(here, other.name, flow),

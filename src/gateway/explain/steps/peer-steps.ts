@@ -25,6 +25,12 @@ export function pathStep(at: string, { name, told }: Other, session: Session): S
     const remedy = '`connector status` says what is wrong with the edge.';
     return failedStep({ step, at, text }, remedy, at);
   }
+  if (kind === 'relayed' && session.edgeSilent && !('facts' in told)) {
+    const text = `To ${name} ${path}, but this gateway does not hear from that edge.`;
+    const remedy =
+      'See that the edge runs, and that UDP and TCP to it pass: `connector status` says more.';
+    return failedStep({ step, at, text }, remedy, at);
+  }
   const remedy = `Is the gateway of ${name} running, and bound to the edge (\`connector show ${name}\`)?`;
   if (handshake === null) {
     const text = `To ${name} ${path}, but no handshake was ever answered.`;
@@ -60,8 +66,13 @@ function describeBack({ path: back }: SideFacts, { kind, mtu }: Session): string
  *
  * @param here revision of the netmap in force here
  */
-export function answerStep({ name, told }: Other, here: number): Step {
-  if (!('facts' in told)) return silenceStep(told, name, here);
+export function answerStep({ name, told }: Other, here: number, { edgeSilent }: Session): Step {
+  if (!('facts' in told)) {
+    if (told.kind === 'timeout' && edgeSilent && !told.alive) {
+      return uncheckedStep('gateway', name, 'It cannot be asked while the path to it is cut.');
+    }
+    return silenceStep(told, name, here);
+  }
   const { revision } = told.facts;
   const same =
     revision === here

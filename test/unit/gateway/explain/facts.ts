@@ -107,6 +107,7 @@ export function stepsOf(plan: CasePlan = {}): Step[] {
       mtu: 1_280,
       interfaceMtu: 1_420,
       handshake: 9,
+      edgeSilent: false,
       ...plan.session,
     },
     ruleText: (number) => `{ "action": "deny", "comment": "${number}" }`,

@@ -322,6 +322,15 @@ describe('the other gateway', () => {
     });
   });
 
+  test('is not blamed for an edge that this gateway does not hear', () => {
+    const silence = { kind: 'timeout', denied: false, alive: false } as const;
+    const steps = stepsOf({ silence, session: { edgeSilent: true } });
+    expect(failedOf(steps)).toEqual(['path at a']);
+    expect(steps.find(({ step }) => step === 'path')?.remedy).toMatchObject({ at: 'a' });
+    // What answers is heard.
+    expect(failedOf(stepsOf({ session: { edgeSilent: true } }))).toEqual([]);
+  });
+
   test('has no path, or never shook hands', () => {
     expect(fault({ session: { kind: 'none' } })).toMatchObject({ step: 'path' });
     const silence = { kind: 'timeout', denied: false, alive: false } as const;

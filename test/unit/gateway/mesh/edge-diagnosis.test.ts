@@ -28,7 +28,7 @@ test.each(['UNAUTHORIZED', 'TOO_MANY_REQUESTS'])(
     const [first, ...more] = said({ stream, edges: [], netmap: CACHED });
     expect(more).toEqual([]);
     expect(first).toContain("The edge does not know this replica's credential");
-    expect(first).toContain('Traffic flows on the last netmap');
+    expect(first).toContain('traffic flows where its path does');
     expect(first).toContain("Restore the edge's registry");
     expect(first).toContain('`connector down --forget`');
     expect(first).toContain(`[${code}]`);
