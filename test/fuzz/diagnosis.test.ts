@@ -82,6 +82,8 @@ test('an answer is refused, or safe to print and to copy', () => {
         const steps = stepsOf({ hereIs, ...(hereIs === 'origin' ? { b: facts } : { a: facts }) });
         for (const { remedy } of steps) {
           for (const command of remedy?.commands ?? []) {
+            // Never at the edge, nor here: whoever is asked could have itself given another's prefix.
+            expect(remedy?.at).toBe(hereIs === 'origin' ? 'b' : 'a');
             expect(command).toMatch(/^[a-z][\w-]*( [\w./:@=-]+)+$/);
           }
         }

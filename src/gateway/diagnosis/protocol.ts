@@ -33,11 +33,20 @@ export const flowRequestSchema = z.object({
 export type FlowRequest = z.infer<typeof flowRequestSchema>;
 
 /**
+ * Answers are about approved prefixes only (concern.ts). One that waits for approval would be shown with the
+ * command that approves it, to somebody who may: whoever is asked could name any.
+ */
+const answeredFactsSchema = sideFactsSchema.refine(
+  ({ near }) => near.kind === 'mesh' || near.kind === 'route',
+  'not of an approved prefix',
+);
+
+/**
  * `not-yours`: the address at the asker's end is none of its connector's. `not-ours`: the other one is none
  * of the asked connector's.
  */
 export const flowAnswerSchema = z.union([
-  z.object({ facts: sideFactsSchema }),
+  z.object({ facts: answeredFactsSchema }),
   z.object({ refused: z.enum(['not-yours', 'not-ours']), revision: z.int().min(0) }),
 ]);
 export type FlowAnswer = z.infer<typeof flowAnswerSchema>;
