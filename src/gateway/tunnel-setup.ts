@@ -99,6 +99,7 @@ class TunnelSetup implements Attachment {
       this.#monitor = new KernelMonitor({
         addon: loadAddon(),
         interfaceName: this.#name,
+        interfaceIndex: interfaceIndexOf(this.#name),
         table: () => reconciler.table,
         ownPort: reconciler.port,
         all: false,

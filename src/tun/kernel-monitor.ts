@@ -32,10 +32,14 @@ const RTM_NEWNETCONF = 80;
 const RTM_DELNETCONF = 81;
 /** Of nlmsg_pid in a message. */
 const PORT_OFFSET = 12;
+/** Of ifa_index in a message of an address. */
+const ADDRESS_INDEX_OFFSET = 16 + 4;
 
 export interface KernelMonitorOptions {
   readonly addon: Addon;
   readonly interfaceName: string;
+  /** Its addresses are nothing of the underlay; undefined = not known. */
+  readonly interfaceIndex: number | undefined;
   /** Number of our routing table, as it is now. */
   readonly table: () => number;
   /** Of the socket whose changes are ours. */
@@ -113,12 +117,10 @@ export class KernelMonitor {
       case RTM_DELADDR:
         // With the last one of an interface its IPv4 routes go, and the kernel says nothing of that.
         this.#mark('routes');
-        this.#mark('local');
-        this.#mark('link');
+        this.#markAddress(message);
         return;
       case RTM_NEWADDR:
-        this.#mark('local');
-        this.#mark('link');
+        this.#markAddress(message);
         return;
       case RTM_NEWNETCONF:
       case RTM_DELNETCONF:
@@ -135,6 +137,13 @@ export class KernelMonitor {
         this.#mark('local');
       }
     }
+  }
+
+  #markAddress(message: Uint8Array): void {
+    const view = new DataView(message.buffer, message.byteOffset, message.length);
+    const isWhole = message.length >= ADDRESS_INDEX_OFFSET + 4;
+    const index = isWhole ? view.getUint32(ADDRESS_INDEX_OFFSET, true) : 0;
+    this.#mark(index === this.#options.interfaceIndex ? 'link' : 'local');
   }
 
   #mark(part: KernelPart): void {

@@ -207,6 +207,27 @@ netnsSuite('what others do to the kernel', ['nft', 'sysctl'], () => {
     expect(said).toMatch(/the rule \d+ of IPv4/);
   });
 
+  test('a LAN that becomes one of the mesh while it starts, and no edge answers', {
+    timeout: SECONDS,
+  }, async () => {
+    await a.down();
+    await a.nat.nft(
+      'table inet cut { chain c { type filter hook forward priority 0; policy drop; }; }',
+    );
+    const daemon = a.gateway.start([
+      ...[CONNECTOR, 'up', '--foreground', '--state-dir', a.stateDirectory],
+    ]);
+    await until('it is routed', async () => (await way('10.2.0.10')) === INTERFACE);
+    await a.gateway.ip('address add 10.2.0.5/24 dev lan0');
+    await daemon.line(/"msg":"ready"/, 30);
+    await until('it is local', async () => (await way('10.2.0.10')) === 'lan0');
+    await a.gateway.ip('address del 10.2.0.5/24 dev lan0');
+    await until('it is routed again', async () => (await way('10.2.0.10')) === INTERFACE);
+    await a.nat.nft('delete table inet cut');
+    await daemon.stop();
+    await a.up();
+  });
+
   test('its interface deleted: the daemon ends, and leaves nothing', {
     timeout: SECONDS,
   }, async () => {

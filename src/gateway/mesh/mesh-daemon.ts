@@ -12,21 +12,20 @@ import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { KERNEL_PARTS, KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
-import { chooseMtu } from '../../tun/link.ts';
 import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
-import { splitHostAndPort } from '../endpoint-text.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import { type FlowOptions, MeshFlows } from '../flows/mesh-flows.ts';
 import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { interfaceIndexOf } from '../uapi/server.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { type Enrolled, edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
-import { MeshKernel } from './mesh-kernel.ts';
+import type { MeshKernel } from './mesh-kernel.ts';
 import { describeMesh, reportMesh } from './mesh-report.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import { summarizeMesh } from './mesh-summary.ts';
@@ -53,38 +52,6 @@ export interface MeshOptions {
   readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
-}
-
-/** `auto`: what the way to the edges leaves. */
-export type JoinOptions = Omit<MeshOptions, 'mtu'> & { readonly mtu: number | 'auto' };
-
-/** Brings the mesh up on an open tunnel; the attachment takes it all away. */
-export async function joinMesh(
-  tunnel: Tunnel,
-  joining: JoinOptions,
-  signal: AbortSignal,
-): Promise<MeshGateway> {
-  const mtu = joining.mtu === 'auto' ? await edgesMtu(joining.enrolled) : joining.mtu;
-  const options: MeshOptions = { ...joining, mtu };
-  const { forwarding, log } = options;
-  const { interfaceName } = tunnel;
-  const onMark = (fwmark: number): Promise<void> => tunnel.apply({ fwmark, peers: [] });
-  const kernel = await MeshKernel.open({ interfaceName, mtu, forwarding, log, onMark });
-  const mesh = new MeshGateway(tunnel, kernel, options);
-  try {
-    await mesh.open();
-    signal.throwIfAborted();
-  } catch (error) {
-    await mesh.close().finally(() => kernel.remove());
-    throw error;
-  }
-  return mesh;
-}
-
-/** The MTU that the ways to the edges leave, as far as their addresses are known. */
-function edgesMtu({ cached }: Enrolled): Promise<number> {
-  const addresses = Object.values(cached?.resolved ?? {}).flatMap((text) => text.split(' '));
-  return chooseMtu(addresses.map((address) => splitHostAndPort(address)?.host ?? address));
 }
 
 export class MeshGateway implements Attachment {
@@ -150,6 +117,17 @@ export class MeshGateway implements Attachment {
 
   async open(): Promise<void> {
     const { enrolled, log, onWarning } = this.#options;
+    const { interfaceName } = this.#tunnel;
+    // Before anything is read: what changes while we start is not missed.
+    this.#monitor = new KernelMonitor({
+      addon: loadAddon(),
+      interfaceName,
+      interfaceIndex: interfaceIndexOf(interfaceName),
+      table: () => this.#kernel.table,
+      ownPort: this.#kernel.port,
+      all: true,
+      onChange: (parts) => this.#kernelChanged(parts),
+    });
     // A turn too: what fails meanwhile and is tried again finds the netmap in force.
     await this.#turns.take(() => this.#inForce.open(enrolled.cached, enrolled.fresh));
     this.#listen();
@@ -157,14 +135,6 @@ export class MeshGateway implements Attachment {
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
     }
-    this.#monitor = new KernelMonitor({
-      addon: loadAddon(),
-      interfaceName: this.#tunnel.interfaceName,
-      table: () => this.#kernel.table,
-      ownPort: this.#kernel.port,
-      all: true,
-      onChange: (parts) => this.#kernelChanged(parts),
-    });
     this.#stream = new EdgeStream({
       client: enrolled.client,
       identity: this.#identity,

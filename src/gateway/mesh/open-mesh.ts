@@ -50,7 +50,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
   try {
     // Loaded while the data plane's thread starts: the schemas' library is large.
     const { enrol } = await import('./enrolment.ts');
-    const { joinMesh } = await import('./mesh-daemon.ts');
+    const { joinMesh } = await import('./join-mesh.ts');
     const { Reloader } = await import('./reload.ts');
     const { advertise, allowDefault } = settings;
     const breakout = breakoutWish(settings);
