@@ -8,6 +8,7 @@ import { CausewayError } from '../errors.ts';
 import type { Addon, OpenedTun } from '../native/addon.ts';
 import { bindInbound, bindOutbound } from '../native/bindings.ts';
 import type { InboundVector, OutboundVector, PacketGroups } from '../vector.ts';
+import { tunRefusal } from './tun-access.ts';
 
 const { EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTTY, EPERM, EACCES, ENXIO } =
   constants.errno;
@@ -121,7 +122,8 @@ export function openTun(addon: Addon, name: string, mtu: number): OpenedTun {
     case EACCES:
       throw new CausewayError(
         'PERMISSION',
-        `No permission to create the interface ${name}: run as root, or with CAP_NET_ADMIN.`,
+        tunRefusal() ??
+          `No permission to create the interface ${name}: run as root, or with CAP_NET_ADMIN.`,
       );
     case ENOENT:
     case ENODEV:

@@ -1,14 +1,14 @@
 /** What a gateway needs of the system before it can start: programs, capabilities, the TUN driver. */
 import { readFileSync } from 'node:fs';
-import { access, constants, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { loadAddon } from '../../native/addon.ts';
 import { tryCommand } from '../../tun/command.ts';
+import { TUN, tunRefusal } from '../../tun/tun-access.ts';
 import { type Finding, fixable, ok, problem, skipped } from './finding.ts';
 
 /** Older ones have no JSON, or write other rules than the policy's. */
 const LEAST_NFT = [1, 0] as const;
 const CAP_NET_ADMIN = 12n;
-const TUN = '/dev/net/tun';
 
 export async function checkSystem(): Promise<Finding[]> {
   return [...(await checkPrograms()), checkPermission(), await checkTun()];
@@ -55,10 +55,13 @@ export function isOlder(version: readonly number[], least: readonly number[]): b
   return false;
 }
 
-function checkPermission(): Finding {
+function isCapable(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-  const capable = (BigInt(`0x${effective ?? '0'}`) >> CAP_NET_ADMIN) & 1n;
-  if (capable === 1n) return ok('permission', 'CAP_NET_ADMIN is there.');
+  return ((BigInt(`0x${effective ?? '0'}`) >> CAP_NET_ADMIN) & 1n) === 1n;
+}
+
+function checkPermission(): Finding {
+  if (isCapable()) return ok('permission', 'CAP_NET_ADMIN is there.');
   const text =
     'Without CAP_NET_ADMIN no interface, route or rule can be made, and not everything can be looked at here: run this as root.';
   return problem('permission', text, 'sudo connector doctor');
@@ -71,10 +74,8 @@ async function checkTun(): Promise<Finding> {
     const fix = { command: ['modprobe', 'tun'], undo: ['modprobe', '-r', 'tun'] };
     return fixable(problem('tun', says), [fix]);
   }
-  const usable = await access(TUN, constants.R_OK | constants.W_OK).then(
-    () => true,
-    () => false,
-  );
-  if (usable) return ok('tun', `${TUN} is there.`);
-  return skipped('tun', `This user may not open ${TUN}.`);
+  const refusal = tunRefusal();
+  if (refusal === undefined) return ok('tun', `${TUN} is there.`);
+  // Whoever may not make interfaces either is not who runs the gateway.
+  return isCapable() ? problem('tun', refusal) : skipped('tun', refusal);
 }
