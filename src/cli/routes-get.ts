@@ -28,7 +28,7 @@ async function run(address: string, options: Options): Promise<void> {
 export function formatGetAnswer({ address, answers }: GetAnswer): string {
   if (answers.length === 0) return `No route leads to ${address}.\n`;
   const parts = answers.map(({ vnet, connector, prefix, route, serving, path }) => {
-    const by = path.edges.length > 0 ? `relayed by ${path.edges.join(', ')}, or direct` : 'none';
+    const by = path.edges.length > 0 ? `relayed by ${path.edges.join(' or ')}` : 'none';
     return formatFields([
       ['vnet', vnet.name],
       ['connector', connector.name],

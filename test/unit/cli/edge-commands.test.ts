@@ -116,7 +116,7 @@ describe("on the edge's host", () => {
   test('routes get, check, overlaps', async () => {
     const got = await local('routes', 'get', '10.9.1.2');
     expect(got).toMatch(/^connector: +paris$/m);
-    expect(got).toMatch(/^path: +relayed by edge, or direct$/m);
+    expect(got).toMatch(/^path: +relayed by edge$/m);
     expect(await local('routes', 'get', '192.0.2.1')).toBe('No route leads to 192.0.2.1.\n');
     expect(await local('routes', 'get', '100.96.0.2')).toContain('its mesh IP');
     expect(await local('routes', 'get', 'x.y')).toMatch(/\[REQUEST_INVALID\]$/);
