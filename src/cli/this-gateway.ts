@@ -1,4 +1,7 @@
 /** The gateway on this host that a command speaks of. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DEFAULT_DATA_DIRECTORY, SOCKET_NAME } from '../edge/paths.ts';
 import { CausewayError } from '../errors.ts';
 import type { MeshStatus } from '../gateway/mesh/mesh-status.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
@@ -19,6 +22,9 @@ export async function runningGateways(interfaceName?: string): Promise<MeshStatu
     if (one !== undefined) return [one];
   }
   const where = interfaceName === undefined ? 'on this host' : `on ${interfaceName}`;
-  const message = `No gateway runs ${where}: start it with \`connector up\`.`;
+  // On the edge's host this is asked by mistake.
+  const hasEdge = existsSync(join(DEFAULT_DATA_DIRECTORY, SOCKET_NAME));
+  const edge = hasEdge ? ' The edge here is another thing: `connector edge status`.' : '';
+  const message = `No gateway runs ${where}: start it with \`connector up\`.${edge}`;
   throw new CausewayError('INTERFACE_MISSING', message);
 }

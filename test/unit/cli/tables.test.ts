@@ -98,6 +98,20 @@ const TABLES: Readonly<Record<string, () => string>> = {
 };
 
 describe('the longest names, prefixes and comments', () => {
+  test('routes of a gateway: its own first, the others by address', () => {
+    const routes = [
+      { prefix: '10.9.0.0/16', state: 'ours' },
+      { prefix: '10.3.0.0/24', state: 'in force' },
+      { prefix: 'fd02::/64', state: 'in force' },
+      { prefix: '10.2.0.0/16', state: 'local' },
+      { prefix: '0.0.0.0/0', state: 'offered' },
+    ].map((route) => ({ ...route, connector: 'a', priority: 100, path: '' }));
+    const text = formatGatewayRoutes({ connector: { name: 'a' }, routes } as never);
+    expect(text.split('\n').map((line) => line.split(' ')[0])).toEqual([
+      ...['PREFIX', '10.9.0.0/16', '0.0.0.0/0', '10.2.0.0/16', '10.3.0.0/24', 'fd02::/64', ''],
+    ]);
+  });
+
   test.each(Object.entries(TABLES))('%s fits 80 columns', (_, format) => {
     const lines = format().split('\n');
     expect(lines.filter((line) => line.length > 80)).toEqual([]);

@@ -135,9 +135,9 @@ function timeoutStep(
     const remedy = `Accept TCP port ${DIAGNOSIS_PORT} from the mesh's interface there, or run \`connector routes explain\` there.`;
     return failedStep(found(text), remedy, at);
   }
-  const text = 'It does not answer through the mesh: its gateway, or its way there, is down.';
-  const remedy = 'Start it; `connector status` there says what is wrong.';
-  return failedStep(found(text), remedy, at, 'connector up');
+  const text = `It does not answer through the mesh: its gateway or the way there is down, or a firewall of its host drops TCP port ${DIAGNOSIS_PORT} from the mesh.`;
+  const remedy = 'See what is wrong there, and start it if it does not run.';
+  return failedStep(found(text), remedy, at, 'connector doctor');
 }
 
 /** Cryptokey routing at the flow's end: a source is taken from its own connector only. */
