@@ -13,6 +13,7 @@ import {
   type RouteConflict,
   RoutePlanner,
   type WantedRoute,
+  type WantedRoutes,
 } from '../routing/route-plan.ts';
 import { type RoutingTable, rulesOf } from '../routing/routing-rules.ts';
 import { FIRST_CHOICE } from '../routing/table-choice.ts';
@@ -27,7 +28,7 @@ import { reclaimSetup, releaseTable, removeSetup, reserveTable } from './setup-s
 export interface DesiredKernel {
   readonly mtu: number;
   readonly addresses: readonly InterfaceAddress[];
-  readonly prefixes: readonly WantedRoute[];
+  readonly prefixes: WantedRoutes;
   /** Never routed into the interface. */
   readonly outside: readonly Prefix[];
   readonly closed: readonly Family[];

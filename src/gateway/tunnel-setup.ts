@@ -251,7 +251,7 @@ class TunnelSetup implements Attachment {
     return {
       mtu,
       addresses,
-      prefixes: mark === undefined ? [] : prefixes,
+      prefixes: mark === undefined ? [] : [prefixes],
       outside: [],
       closed: [],
       tables: [whole.length > 0 ? firewall : { ...firewall, without }],

@@ -9,6 +9,7 @@
  * Time: for each wanted prefix a look at each length that connected subnets have; for each local route
  * one at each length that wanted prefixes have. Both are few where there are 100,000 prefixes.
  */
+import { differing, joined } from './lists.ts';
 import { comparePrefixes, type Prefix } from './prefix.ts';
 import { type PrefixKey, prefixKey, prefixKeyAt } from './prefix-key.ts';
 
@@ -17,6 +18,9 @@ export interface WantedRoute extends Prefix {
   /** Of packets to there; undefined = the interface's. */
   readonly mtu?: number;
 }
+
+/** Lists of them: one that is the same object as before has not changed. The same twice: the first counts. */
+export type WantedRoutes = readonly (readonly WantedRoute[])[];
 
 /** A route of the main table. */
 export interface LocalRoute {
@@ -54,7 +58,7 @@ export function planRoutes(
   local: readonly LocalRoute[],
 ): RoutePlan {
   const planner = new RoutePlanner();
-  planner.update([...prefixes], local);
+  planner.update([[...prefixes]], local);
   const entries = [...planner.table.values()].sort(comparePrefixes);
   return {
     routes: entries.filter(({ kind }) => kind === undefined),
@@ -67,12 +71,12 @@ export function planRoutes(
 
 /**
  * Keeps the plan for a tunnel, so that one prefix more among 100,000 costs little: what of `wanted` is
- * the same object as before is taken for unchanged.
+ * the same object as before, a list or a route of one, is taken for unchanged.
  */
 export class RoutePlanner {
   /** The tunnel's table as it should be. */
   readonly table = new Map<PrefixKey, TableRoute>();
-  #wanted: readonly WantedRoute[] = [];
+  #wanted: WantedRoutes = [];
   /** The same by key: the first of equal ones. */
   readonly #unique = new Map<PrefixKey, WantedRoute>();
   #local: readonly LocalRoute[] = [];
@@ -99,11 +103,9 @@ export class RoutePlanner {
    *
    * @returns keys whose entry may be another than before; undefined = any
    */
-  update(
-    wanted: readonly WantedRoute[],
-    local: readonly LocalRoute[],
-  ): ReadonlySet<PrefixKey> | undefined {
-    const duplicates = this.#unique.size !== this.#wanted.length;
+  update(wanted: WantedRoutes, local: readonly LocalRoute[]): ReadonlySet<PrefixKey> | undefined {
+    const count = this.#wanted.reduce((sum, { length }) => sum + length, 0);
+    const duplicates = this.#unique.size !== count;
     if (local === this.#local && !duplicates) {
       const touched = this.#exchange(wanted);
       if (touched !== undefined) return touched;
@@ -112,42 +114,37 @@ export class RoutePlanner {
     return undefined;
   }
 
-  #rebuild(wanted: readonly WantedRoute[], local: readonly LocalRoute[]): void {
+  #rebuild(wanted: WantedRoutes, local: readonly LocalRoute[]): void {
     this.#wanted = wanted;
     if (local !== this.#local) this.#takeLocal(local);
     this.table.clear();
     this.#unique.clear();
     this.#lost.clear();
     this.#lengths.fill(0);
-    for (const route of wanted) {
-      const key = prefixKey(route);
-      if (!this.#unique.has(key)) this.#add(key, route);
+    for (const list of wanted) {
+      for (const route of list) {
+        const key = prefixKey(route);
+        if (!this.#unique.has(key)) this.#add(key, route);
+      }
     }
     this.#planThrows();
   }
 
-  /** Only what differs between the arrays' common beginning and end; undefined = that is too much. */
-  #exchange(wanted: readonly WantedRoute[]): Set<PrefixKey> | undefined {
-    const before = this.#wanted;
-    const shorter = Math.min(before.length, wanted.length);
-    let head = 0;
-    while (head < shorter && before[head] === wanted[head]) head++;
-    let tail = 0;
-    const most = shorter - head;
-    while (tail < most && before[before.length - 1 - tail] === wanted[wanted.length - 1 - tail]) {
-      tail++;
-    }
+  /** Only what differs between common beginnings and ends; undefined = that is too much. */
+  #exchange(wanted: WantedRoutes): Set<PrefixKey> | undefined {
+    const lists = differing(this.#wanted, wanted);
+    const routes = differing(joined(lists.before), joined(lists.after));
     const touched = new Set<PrefixKey>();
-    for (let i = head; i < before.length - tail; i++) {
-      const key = prefixKey(before[i]!);
+    for (const route of routes.before) {
+      const key = prefixKey(route);
       this.#remove(key);
       touched.add(key);
     }
-    for (let i = head; i < wanted.length - tail; i++) {
-      const key = prefixKey(wanted[i]!);
+    for (const route of routes.after) {
+      const key = prefixKey(route);
       // The same prefix twice: which of them is the first is not known here.
       if (this.#unique.has(key)) return undefined;
-      this.#add(key, wanted[i]!);
+      this.#add(key, route);
       touched.add(key);
     }
     this.#wanted = wanted;

@@ -140,7 +140,7 @@ export class MeshKernel {
 
   #firewall(): NftTable[] {
     const { interfaceName, mtu } = this.#options;
-    if (this.#wanted.prefixes.length === 0) return [];
+    if (this.#wanted.prefixes.every(({ length }) => length === 0)) return [];
     // A default route is not for what this host sends: its own addresses and datagrams need no care.
     const table = firewallTable({
       ...{ interfaceName, mtu, byRoute: true },

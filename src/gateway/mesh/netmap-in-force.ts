@@ -47,6 +47,8 @@ import {
 const MOST_REHANDSHAKES = 64;
 /** A netmap that keeps changing is written to disk at most so often. */
 const SAVE_AFTER_MS = 500;
+/** And a large one more seldom: this many times what it takes to write it, so 2 % of the time. */
+const SAVE_PAUSE = 50;
 /** One that could not be written is written when there is room. */
 const SAVE_AGAIN_MS = 10_000;
 
@@ -84,6 +86,7 @@ export class NetmapInForce {
   #needs = NO_NEEDS;
   readonly #pathWatch: PathWatch;
   #saving: NodeJS.Timeout | undefined;
+  #saveTook = 0;
   #closed = false;
   readonly #breakout: BreakoutChoice;
   /** By which interfaces this host reaches the Internet, if others may through it. */
@@ -340,7 +343,7 @@ export class NetmapInForce {
     });
   }
 
-  #saveSoon(after = SAVE_AFTER_MS): void {
+  #saveSoon(after = Math.max(SAVE_AFTER_MS, SAVE_PAUSE * this.#saveTook)): void {
     const { turns } = this.#options;
     this.#saving ??= setTimeout(() => void turns.take(() => this.#save()), after);
   }
@@ -351,6 +354,7 @@ export class NetmapInForce {
     const { netmap, id } = this;
     if (netmap === undefined) return;
     const { state, endpoints, log } = this.#options;
+    const start = performance.now();
     try {
       await saveNetmap(state, { netmap, resolved: endpoints.resolved, id });
       this.saveFault = undefined;
@@ -359,6 +363,7 @@ export class NetmapInForce {
       log.error({ err: error }, 'the netmap could not be written, and that is tried again');
       if (!this.#closed) this.#saveSoon(SAVE_AGAIN_MS);
     }
+    this.#saveTook = performance.now() - start;
   }
 }
 

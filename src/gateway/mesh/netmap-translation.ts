@@ -21,6 +21,7 @@ import {
 } from '../../control/breakout.ts';
 import type { Netmap, NetmapPeer } from '../../control/netmap.ts';
 import { keyFromBase64 } from '../../keys.ts';
+import { joined } from '../../routing/lists.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix } from '../../routing/prefix.ts';
 import type {
   DeviceChange,
@@ -65,6 +66,13 @@ export interface MeshRoute {
   readonly publicKey: string;
 }
 
+/** Of one peer; where it has not changed, the same list. */
+export interface RoutedPrefixes {
+  /** In base64; undefined = of no peer in particular. */
+  readonly publicKey: string | undefined;
+  readonly prefixes: readonly Prefix[];
+}
+
 export interface Wanted {
   /** By public key in base64: edges, then replicas in the netmap's order. */
   readonly peers: ReadonlyMap<string, WantedPeer>;
@@ -72,8 +80,8 @@ export interface Wanted {
   /** Our mesh IPs. */
   readonly addresses: readonly InterfaceAddress[];
   /** To be routed into the interface: the mesh ranges, and what other connectors carry. */
-  readonly prefixes: readonly Prefix[];
-  /** What other connectors carry, without mesh IPs. */
+  readonly routed: readonly RoutedPrefixes[];
+  /** What other connectors carry, without mesh IPs. Put together when it is asked for. */
   readonly routes: readonly MeshRoute[];
   /** Where the Internet traffic of each family goes. */
   readonly breakout: Readonly<Record<BreakoutFamily, BreakoutWay<PeerOffer>>>;
@@ -123,22 +131,27 @@ export class NetmapTranslator {
     this.#take(netmap.peers);
     const carried = netmap.peers.map((peer) => this.#carry(peer, breakout, relay));
     for (const [i, { wanted }] of carried.entries()) peers.set(netmap.peers[i]!.publicKey, wanted);
-    const routes = joined(carried.map((one) => one.routes));
     const { mesh, meshRanges } = netmap.self;
     const own = ownPriorities(netmap);
     const isForeign = ({ text, priority }: MeshRoute): boolean =>
       isDefaultRoute(text) || !isOurs(own, text, priority);
     // Whoever has none of our own prefixes need not be looked through.
     const rivals = new Set([...own.keys()].map((text) => this.#owners.ownerOf(text)));
-    const lists = carried.map((one, i) =>
-      rivals.has(netmap.peers[i])
-        ? one.routes.filter(isForeign).map(({ prefix }) => prefix)
-        : one.prefixes,
-    );
     const ranges = [meshRanges.ipv4, meshRanges.ipv6].map((text) => this.#ownPrefix(text));
-    const prefixes = joined([ranges, ...lists]);
+    const routed: RoutedPrefixes[] = [{ publicKey: undefined, prefixes: ranges }];
+    for (const [i, { routes, prefixes }] of carried.entries()) {
+      const peer = netmap.peers[i]!;
+      const foreign = (): Prefix[] => routes.filter(isForeign).map(({ prefix }) => prefix);
+      const some = rivals.has(peer) ? foreign() : prefixes;
+      if (some.length > 0) routed.push({ publicKey: peer.publicKey, prefixes: some });
+    }
     const addresses = [mesh.ipv4, mesh.ipv6].map(prefixOfText);
-    return { peers, relays, addresses, prefixes, routes, breakout };
+    return {
+      ...{ peers, relays, addresses, routed, breakout },
+      get routes() {
+        return joined(carried.map((one) => one.routes));
+      },
+    };
   }
 
   /** The owners of prefixes as these peers claim them; what that does not change stays. */
@@ -236,19 +249,6 @@ function defaultsOf(peer: NetmapPeer): BreakoutFamily[] {
     knownDefaults.get(peer) ?? defaultFamilies(peer.prefixes.map(({ prefix }) => prefix));
   knownDefaults.set(peer, families);
   return families;
-}
-
-/** Arguments of one call. */
-const MOST_ARGUMENTS = 1_000;
-
-/** As `flat`, which takes ten times as long. */
-function joined<T>(lists: readonly (readonly T[])[]): T[] {
-  let all: T[] = [];
-  const some = lists.filter(({ length }) => length > 0);
-  for (let i = 0; i < some.length; i += MOST_ARGUMENTS) {
-    all = all.concat(...some.slice(i, i + MOST_ARGUMENTS));
-  }
-  return all;
 }
 
 function takerOf(way: BreakoutWay<PeerOffer>): NetmapPeer | undefined {

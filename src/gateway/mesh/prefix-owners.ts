@@ -3,10 +3,16 @@
  * one that comes first in the netmap. Kept from netmap to netmap, so that a change among 100,000
  * prefixes costs as much as what changed. Pure.
  */
-import type { NetmapPeer } from '../../control/netmap.ts';
+import type { NetmapPeer, PeerPrefix } from '../../control/netmap.ts';
+import { differing } from '../../routing/lists.ts';
+
+/** A replica, with its peer as it is now. */
+interface Holder {
+  peer: NetmapPeer;
+}
 
 interface Claim {
-  readonly peer: NetmapPeer;
+  readonly holder: Holder;
   readonly priority: number;
 }
 
@@ -14,7 +20,7 @@ export class PrefixOwners {
   /** By the prefix's text; a list where several claim it. */
   readonly #claims = new Map<string, Claim | Claim[]>();
   /** Those that serve, by replica. */
-  #peers = new Map<string, NetmapPeer>();
+  readonly #holders = new Map<string, Holder>();
 
   /**
    * Takes over the peers of another netmap, in order of their replica ids. A peer that is the same
@@ -24,55 +30,58 @@ export class PrefixOwners {
    */
   update(peers: readonly NetmapPeer[]): Set<NetmapPeer> {
     const affected = new Set<NetmapPeer>();
-    const next = new Map<string, NetmapPeer>();
-    const fresh: NetmapPeer[] = [];
-    for (const peer of peers) {
-      if (!peer.serving) continue;
-      next.set(peer.replica, peer);
-      if (this.#peers.get(peer.replica) !== peer) fresh.push(peer);
+    const serving = peers.filter((peer) => peer.serving);
+    const next = new Set<string>(serving.map(({ replica }) => replica));
+    for (const [replica, holder] of this.#holders) {
+      if (next.has(replica)) continue;
+      affected.delete(holder.peer);
+      this.#withdraw(holder, holder.peer.prefixes, affected);
+      this.#holders.delete(replica);
     }
-    for (const [replica, peer] of this.#peers) {
-      if (next.get(replica) !== peer) this.#withdraw(peer, affected);
-    }
-    for (const peer of fresh) {
+    for (const peer of serving) {
+      const holder = this.#holders.get(peer.replica) ?? { peer: { ...peer, prefixes: [] } };
+      if (holder.peer === peer) continue;
+      affected.delete(holder.peer);
+      const { before, after } = differing(holder.peer.prefixes, peer.prefixes, isSame);
+      holder.peer = peer;
+      this.#holders.set(peer.replica, holder);
+      this.#withdraw(holder, before, affected);
+      this.#claim(holder, after, affected);
       affected.add(peer);
-      this.#claim(peer, affected);
     }
-    this.#peers = next;
     return affected;
   }
 
   ownerOf(prefix: string): NetmapPeer | undefined {
     const claim = this.#claims.get(prefix);
     if (claim === undefined) return undefined;
-    if (!Array.isArray(claim)) return claim.peer;
-    return claim.reduce((best, other) => (isBetter(other, best) ? other : best)).peer;
+    if (!Array.isArray(claim)) return claim.holder.peer;
+    return claim.reduce((best, other) => (isBetter(other, best) ? other : best)).holder.peer;
   }
 
-  #claim(peer: NetmapPeer, affected: Set<NetmapPeer>): void {
-    for (const { prefix, priority } of peer.prefixes) {
-      const claim = { peer, priority };
+  #claim(holder: Holder, prefixes: readonly PeerPrefix[], affected: Set<NetmapPeer>): void {
+    for (const { prefix, priority } of prefixes) {
+      const claim = { holder, priority };
       const there = this.#claims.get(prefix);
       if (there === undefined) {
         this.#claims.set(prefix, claim);
         continue;
       }
       const all = Array.isArray(there) ? there : [there];
-      for (const other of all) affected.add(other.peer);
+      for (const other of all) affected.add(other.holder.peer);
       this.#claims.set(prefix, [...all, claim]);
     }
   }
 
-  #withdraw(peer: NetmapPeer, affected: Set<NetmapPeer>): void {
-    affected.delete(peer);
-    for (const { prefix } of peer.prefixes) {
+  #withdraw(holder: Holder, prefixes: readonly PeerPrefix[], affected: Set<NetmapPeer>): void {
+    for (const { prefix } of prefixes) {
       const there = this.#claims.get(prefix);
       if (!Array.isArray(there)) {
         this.#claims.delete(prefix);
         continue;
       }
-      const rest = there.filter((claim) => claim.peer !== peer);
-      for (const other of rest) affected.add(other.peer);
+      const rest = there.filter((claim) => claim.holder !== holder);
+      for (const other of rest) affected.add(other.holder.peer);
       this.#claims.set(prefix, rest.length === 1 ? rest[0]! : rest);
     }
   }
@@ -80,5 +89,9 @@ export class PrefixOwners {
 
 function isBetter(a: Claim, b: Claim): boolean {
   if (a.priority !== b.priority) return a.priority < b.priority;
-  return a.peer.replica < b.peer.replica;
+  return a.holder.peer.replica < b.holder.peer.replica;
+}
+
+function isSame(a: PeerPrefix, b: PeerPrefix): boolean {
+  return a === b || (a.prefix === b.prefix && a.priority === b.priority);
 }

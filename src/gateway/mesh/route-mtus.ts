@@ -5,7 +5,7 @@
  */
 import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
 import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
-import type { WantedRoute } from '../../routing/route-plan.ts';
+import type { WantedRoute, WantedRoutes } from '../../routing/route-plan.ts';
 import type { Wanted } from './netmap-translation.ts';
 
 /** What IPv6 asks of a link. With less the kernel drops what no host need make smaller (RFC 8200 § 5). */
@@ -16,27 +16,31 @@ export type PathMtus = ReadonlyMap<string, number>;
 
 export function withMtus(
   netmap: Netmap,
-  { prefixes, routes }: Pick<Wanted, 'prefixes' | 'routes'>,
+  { routed }: Pick<Wanted, 'routed'>,
   paths: PathMtus,
-): WantedRoute[] {
-  if (paths.size === 0) return [...prefixes];
-  const mtus = new Map<Prefix, number>();
-  for (const { prefix, publicKey } of routes) {
-    const mtu = paths.get(publicKey);
-    if (mtu !== undefined) mtus.set(prefix, mtu);
-  }
+): WantedRoutes {
+  const lists = routed.map(({ publicKey, prefixes }): readonly WantedRoute[] => {
+    const mtu = publicKey === undefined ? undefined : paths.get(publicKey);
+    return mtu === undefined ? prefixes : allWithMtu(prefixes, mtu);
+  });
+  if (paths.size === 0) return lists;
   const peers = netmap.peers.flatMap(({ serving, publicKey, mesh }): WantedRoute[] => {
     const mtu = paths.get(publicKey);
     if (!serving || mtu === undefined) return [];
     return meshIpsOf(mesh).map((prefix) => withMtu(prefix, mtu));
   });
-  return [
-    ...prefixes.map((prefix): WantedRoute => {
-      const mtu = mtus.get(prefix);
-      return mtu === undefined ? prefix : withMtu(prefix, mtu);
-    }),
-    ...peers,
-  ];
+  return [...lists, peers];
+}
+
+/** What was made last of a list: one that is the same object is known to be unchanged. */
+const madeLists = new WeakMap<readonly Prefix[], { mtu: number; routes: readonly WantedRoute[] }>();
+
+function allWithMtu(prefixes: readonly Prefix[], mtu: number): readonly WantedRoute[] {
+  const before = madeLists.get(prefixes);
+  if (before?.mtu === mtu) return before.routes;
+  const routes = prefixes.map((prefix) => withMtu(prefix, mtu));
+  madeLists.set(prefixes, { mtu, routes });
+  return routes;
 }
 
 /** Parsed once, so that they are the same objects as long as the peer's are. */

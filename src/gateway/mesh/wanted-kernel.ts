@@ -3,8 +3,8 @@
  * itself, and handed to `MeshKernel.apply` as a whole. To have something else in the kernel, put it in
  * here; what is not in here any more is taken away.
  *
- * - `prefixes`: routes into the interface. One with `mtu` is installed with that MTU. The same prefix
- *   twice: the first counts.
+ * - `prefixes`: routes into the interface, in lists: one that is the same object as before is known to be
+ *   unchanged. A route with `mtu` is installed with that MTU. The same prefix twice: the first counts.
  * - `closed`: families of which what is forwarded is refused where no route but main's default would
  *   take it; with a default route among `prefixes` as well, where that one does not.
  * - `tables`: nftables tables beside the one for segment sizes (tun/nftables.ts), replaced when their
@@ -15,7 +15,7 @@
 import { BREAKOUT_FAMILIES, type BreakoutFamily } from '../../control/breakout.ts';
 import type { Netmap } from '../../control/netmap.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix, prefixOf } from '../../routing/prefix.ts';
-import type { WantedRoute } from '../../routing/route-plan.ts';
+import type { WantedRoutes } from '../../routing/route-plan.ts';
 import type { NftTable } from '../../tun/nftables.ts';
 import {
   approvedPrefixes,
@@ -31,7 +31,7 @@ import { type PathMtus, withMtus } from './route-mtus.ts';
 export interface WantedKernel {
   readonly addresses: readonly InterfaceAddress[];
   /** To be routed into the interface. */
-  readonly prefixes: readonly WantedRoute[];
+  readonly prefixes: WantedRoutes;
   /** Never routed into the interface: the addresses of the edges. */
   readonly outside: readonly Prefix[];
   readonly closed: readonly (4 | 6)[];

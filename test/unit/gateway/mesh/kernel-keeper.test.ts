@@ -41,7 +41,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const one: WantedKernel = { ...NOTHING, prefixes: [parsePrefix('10.1.0.0/24')!] };
+const one: WantedKernel = { ...NOTHING, prefixes: [[parsePrefix('10.1.0.0/24')!]] };
 
 test('what is refused is tried again, ever more seldom, and the fault is gone with it', async () => {
   refuses = 'ip said no';

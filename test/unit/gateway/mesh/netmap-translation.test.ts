@@ -3,13 +3,13 @@ import { x25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_BREAKOUT } from '../../../../src/control/breakout.ts';
-import type { Netmap } from '../../../../src/control/netmap.ts';
+import type { Netmap, NetmapPeer } from '../../../../src/control/netmap.ts';
 import { formatAllowedIp } from '../../../../src/gateway/allowed-ip-records.ts';
 import { formatEndpoint, parseEndpoint } from '../../../../src/gateway/endpoint-text.ts';
 import { BreakoutChoice } from '../../../../src/gateway/mesh/breakout-choice.ts';
 import {
   changeBetween,
-  translateNetmap,
+  NetmapTranslator,
   type Wanted,
 } from '../../../../src/gateway/mesh/netmap-translation.ts';
 import { TunnelConfiguration } from '../../../../src/gateway/tunnel-configuration.ts';
@@ -22,6 +22,7 @@ function translate(
   map: Netmap,
   breakout: readonly string[] = [],
   silent: readonly string[] = [],
+  translator = new NetmapTranslator(),
 ): Wanted {
   const edgeOf = (id: string) => {
     const { endpoints } = map.edges.find((one) => one.id === id)!;
@@ -30,23 +31,30 @@ function translate(
   };
   const choice = new BreakoutChoice({ ...NO_BREAKOUT, connectors: breakout });
   choice.look(map, (key) => silent.includes(key));
-  return translateNetmap(map, edgeOf, choice);
+  return translator.translate(map, edgeOf, choice);
 }
 
 class Model {
   readonly #configuration = new TunnelConfiguration((key) => x25519.getPublicKey(key));
+  readonly #translator = new NetmapTranslator();
   #wanted: Wanted | undefined;
   /** Peers that the last change named. */
   touched = 0;
 
   take(map: Netmap): void {
-    const wanted = translate(map);
+    const wanted = translate(map, [], [], this.#translator);
     const change = changeBetween(this.#wanted, wanted);
     this.#wanted = wanted;
     this.touched = change?.peers.length ?? 0;
     if (change === undefined) return;
     this.#configuration.check(change);
     this.#configuration.apply(change);
+  }
+
+  /** What is routed into the interface, and by whom. */
+  get routes(): unknown {
+    const { routed = [], routes = [] } = this.#wanted ?? {};
+    return { routed, routes };
   }
 
   /** Public key → what it has. */
@@ -118,7 +126,7 @@ describe('one netmap', () => {
           own: [['10.0.0.0/8', approved, own]],
           peers: [{ n: 2, prefixes: [['10.0.0.0/8']] }],
         }),
-      ).prefixes.map(formatPrefix);
+      ).routed.flatMap(({ prefixes }) => prefixes.map(formatPrefix));
     expect(routed(50, true)).toEqual(['100.96.0.0/12', 'fd00::/48']);
     expect(routed(150, true)).toContain('10.0.0.0/8');
     expect(routed(50, false)).toContain('10.0.0.0/8');
@@ -133,9 +141,9 @@ describe('one netmap', () => {
         { n: 4, serving: false },
       ],
     });
-    const defaults = ({ peers, prefixes }: Wanted): unknown[] => [
+    const defaults = ({ peers, routed }: Wanted): unknown[] => [
       [...peers.values()].map(({ allowedIps }) => allowedIps.has('0.0.0.0/0')),
-      prefixes.map(formatPrefix).includes('0.0.0.0/0'),
+      routed.flatMap(({ prefixes }) => prefixes.map(formatPrefix)).includes('0.0.0.0/0'),
     ];
     expect(defaults(translate(map))).toEqual([[false, false, false, false], false]);
     const chosen = translate(map, ['site-4', 'site-3', 'site-2']);
@@ -243,10 +251,17 @@ describe('from one netmap to the next', () => {
           }),
         );
         const model = new Model();
-        for (const map of maps) model.take(map);
-        const fresh = new Model();
-        fresh.take(maps.at(-1)!);
-        expect(model.peers()).toEqual(fresh.peers());
+        const known = new Map<string, NetmapPeer>();
+        for (const map of maps) {
+          // As `applyDelta` does it: what does not change is the same object.
+          const same = map.peers.map((peer) => known.get(JSON.stringify(peer)) ?? peer);
+          for (const peer of same) known.set(JSON.stringify(peer), peer);
+          model.take({ ...map, peers: same });
+          const fresh = new Model();
+          fresh.take(map);
+          expect(model.peers()).toEqual(fresh.peers());
+          expect(model.routes).toEqual(fresh.routes);
+        }
       }),
       { numRuns: 200 },
     );

@@ -16,16 +16,16 @@ test('routes of a narrow path have its MTU, and IPv6 no less than it asks of a l
   const map = netmap({ peers: [{ n: 2 }, { n: 3 }, { n: 4, serving: false }] });
   const prefix = (text: string) => parsePrefix(text)!;
   const [v4, v6, range] = ['10.2.0.0/24', 'fd02::/64', '100.96.0.0/12'].map(prefix);
-  const route = { connector: 'site-2', priority: 0, publicKey: keyText(2) };
-  const wanted: Pick<Wanted, 'prefixes' | 'routes'> = {
-    prefixes: [range!, v4!, v6!],
-    routes: [
-      { ...route, text: '10.2.0.0/24', prefix: v4! },
-      { ...route, text: 'fd02::/64', prefix: v6! },
+  const wanted: Pick<Wanted, 'routed'> = {
+    routed: [
+      { publicKey: undefined, prefixes: [range!] },
+      { publicKey: keyText(2), prefixes: [v4!, v6!] },
     ],
   };
   const show = (mtus: ReadonlyMap<string, number>): string[] =>
-    withMtus(map, wanted, mtus).map((one) => `${formatPrefix(one)} ${one.mtu ?? ''}`.trim());
+    withMtus(map, wanted, mtus)
+      .flat()
+      .map((one) => `${formatPrefix(one)} ${one.mtu ?? ''}`.trim());
   const plain = ['100.96.0.0/12', '10.2.0.0/24', 'fd02::/64'];
   expect(show(new Map())).toEqual(plain);
   expect(show(new Map([[keyText(4), 1_200]]))).toEqual(plain);
