@@ -129,7 +129,7 @@ export class MeshKernel {
     return {
       mtu: this.#options.mtu,
       addresses: addresses.filter(isHere),
-      prefixes: this.#ipv6 === 'on' ? prefixes : prefixes.filter(isHere),
+      prefixes: this.#ipv6 === 'on' ? prefixes : prefixes.map((list) => list.filter(isHere)),
       outside,
       // Other interfaces than ours may forward it.
       closed: closed.filter(isKnown),

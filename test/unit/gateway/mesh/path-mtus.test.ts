@@ -45,7 +45,8 @@ test('routes of a narrow path have its MTU, and IPv6 no less than it asks of a l
 
 test('what did not change is the same object, by which a plan knows it', () => {
   const map = netmap({ peers: [{ n: 2 }, { n: 3 }] });
-  const wanted = { prefixes: [], routes: [] };
+  const prefixes = [parsePrefix('10.2.0.0/24')!];
+  const wanted = { routed: [{ publicKey: keyText(2), prefixes }] };
   const before = withMtus(map, wanted, new Map([[keyText(2), 1_200]]));
   const after = withMtus(
     map,
@@ -55,9 +56,10 @@ test('what did not change is the same object, by which a plan knows it', () => {
       [keyText(3), 1_300],
     ]),
   );
-  expect(before).toHaveLength(2);
   expect(after[0]).toBe(before[0]);
-  expect(after[1]).toBe(before[1]);
+  expect(before[1]).toHaveLength(2);
+  expect(after[1]![0]).toBe(before[1]![0]);
+  expect(after[1]![1]).toBe(before[1]![1]);
 });
 
 test('a search that goes through several sizes is followed once, and a wide path not at all', () => {
