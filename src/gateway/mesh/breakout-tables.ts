@@ -22,14 +22,11 @@ import {
 import type { Netmap, NetmapSelf } from '../../control/netmap.ts';
 import { parsePrefix } from '../../routing/prefix.ts';
 import { type NftTable, tableName } from '../../tun/nftables.ts';
-import type { DefaultInterfaces, PrivateNetworks } from './default-interfaces.ts';
+import type { Exits } from './default-interfaces.ts';
 
-export interface BreakoutHost {
+export interface BreakoutHost extends Exits {
   /** Of the mesh. */
   readonly interfaceName: string;
-  readonly exits: DefaultInterfaces;
-  /** Behind the exits, and no part of the Internet. */
-  readonly beside: PrivateNetworks;
   /** The kernel drops what comes in where its source is not routed to, unless told otherwise. */
   readonly strict: boolean;
 }
@@ -57,7 +54,7 @@ export function approvedPrefixes({ routes }: NetmapSelf): string[] {
 export function breakoutTables(
   netmap: Netmap,
   breakout: Breakout,
-  { interfaceName, exits, beside }: Omit<BreakoutHost, 'strict'>,
+  { interfaceName, interfaces, beside }: Omit<BreakoutHost, 'strict'>,
 ): NftTable[] {
   const { self } = netmap;
   const mesh = `iifname "${interfaceName}"`;
@@ -86,8 +83,8 @@ export function breakoutTables(
     if (!isExit) continue;
     const notOwn = prefixes.length > 0 ? ` ${ip} daddr != ${setOf('own', prefixes)}` : '';
     const elsewhere = `meta nfproto ${protocol}${notOwn}`;
-    const out = `{ ${exits[family].map((name) => `"${name}"`).join(', ')} }`;
-    const found = exits[family].length > 0;
+    const out = `{ ${interfaces[family].map((name) => `"${name}"`).join(', ')} }`;
+    const found = interfaces[family].length > 0;
     const other = found ? ` oifname != ${out}` : '';
     refuse.push(`${mesh} ${elsewhere}${other} counter ${REFUSE}`);
     const near = [...LINK_LOCAL[family], ...beside[family]];

@@ -15,12 +15,13 @@ export const NO_INTERFACES: DefaultInterfaces = { 4: [], 6: [] };
 export async function readDefaultInterfaces(
   families: readonly BreakoutFamily[],
 ): Promise<DefaultInterfaces> {
-  const found: Record<BreakoutFamily, readonly string[]> = { 4: [], 6: [] };
-  for (const family of families) {
+  const read = async (family: BreakoutFamily): Promise<string[]> => {
+    if (!families.includes(family)) return [];
     const routes = await ipJson([`-${family}`, 'route', 'show', 'default']);
-    found[family] = [...new Set(routes.filter(isUnicast).flatMap(devicesOf))].sort();
-  }
-  return found;
+    return [...new Set(routes.filter(isUnicast).flatMap(devicesOf))].sort();
+  };
+  const [ipv4, ipv6] = await Promise.all([read(4), read(6)]);
+  return { 4: ipv4, 6: ipv6 };
 }
 
 /** Prefixes by family. */
@@ -45,24 +46,39 @@ const PRIVATE: Readonly<Record<BreakoutFamily, readonly (readonly string[])[]>> 
   ],
 };
 
-/**
- * Networks behind the same interfaces as the Internet that the main table has routes of their own to, and
- * that are private: the link itself, of a host with one interface its LAN, and what lies behind other
- * routers there.
- */
-export async function readPrivateNetworks(exits: DefaultInterfaces): Promise<PrivateNetworks> {
-  const read = async (family: BreakoutFamily): Promise<string[]> => {
-    if (exits[family].length === 0) return [];
+/** Where the Internet is, and the networks that are behind the same interfaces and no part of it. */
+export interface Exits {
+  readonly interfaces: DefaultInterfaces;
+  /**
+   * Private ones that the main table has routes of their own to: the link itself, of a host with one
+   * interface its LAN, and what lies behind other routers there.
+   */
+  readonly beside: PrivateNetworks;
+}
+
+export const NO_EXITS: Exits = { interfaces: NO_INTERFACES, beside: NO_NETWORKS };
+
+/** All questions at the same time: until they are answered nothing is masqueraded. */
+export async function readExits(families: readonly BreakoutFamily[]): Promise<Exits> {
+  const read = async (family: BreakoutFamily): Promise<JsonObject[]> => {
+    if (!families.includes(family)) return [];
     const asked = PRIVATE[family].map((which) =>
       ipJson([`-${family}`, 'route', 'show', 'table', 'main', ...which]),
     );
-    const routes = (await Promise.all(asked)).flat().filter(isUnicast);
-    const there = routes.filter((one) => devicesOf(one).some((dev) => exits[family].includes(dev)));
+    return (await Promise.all(asked)).flat().filter(isUnicast);
+  };
+  const [interfaces, ipv4, ipv6] = await Promise.all([
+    readDefaultInterfaces(families),
+    read(4),
+    read(6),
+  ]);
+  const prefixesOf = (routes: readonly JsonObject[], exits: readonly string[]): string[] => {
+    const there = routes.filter((one) => devicesOf(one).some((device) => exits.includes(device)));
     const prefixes = there.flatMap((route) => parsePrefix(stringOf(route, 'dst') ?? '') ?? []);
     return [...new Set(prefixes.filter(({ length }) => length > 0).map(formatPrefix))].sort();
   };
-  const [ipv4, ipv6] = await Promise.all([read(4), read(6)]);
-  return { 4: ipv4, 6: ipv6 };
+  const beside = { 4: prefixesOf(ipv4, interfaces[4]), 6: prefixesOf(ipv6, interfaces[6]) };
+  return { interfaces, beside };
 }
 
 function isUnicast(route: JsonObject): boolean {

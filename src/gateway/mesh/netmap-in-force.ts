@@ -15,15 +15,7 @@ import type { Tunnel } from '../tunnel.ts';
 import { BreakoutChoice } from './breakout-choice.ts';
 import { approvedPrefixes } from './breakout-tables.ts';
 import { changeParts } from './change-parts.ts';
-import {
-  type DefaultInterfaces,
-  isReversePathStrict,
-  NO_INTERFACES,
-  NO_NETWORKS,
-  type PrivateNetworks,
-  readDefaultInterfaces,
-  readPrivateNetworks,
-} from './default-interfaces.ts';
+import { type Exits, isReversePathStrict, NO_EXITS, readExits } from './default-interfaces.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import { EdgeWatch } from './edge-watch.ts';
 import { firstHandshake } from './first-handshake.ts';
@@ -89,9 +81,8 @@ export class NetmapInForce {
   #saveTook = 0;
   #closed = false;
   readonly #breakout: BreakoutChoice;
-  /** By which interfaces this host reaches the Internet, if others may through it. */
-  #exits: DefaultInterfaces = NO_INTERFACES;
-  #beside: PrivateNetworks = NO_NETWORKS;
+  /** By which interfaces this host reaches the Internet, if others may through it, and what else is there. */
+  #exits: Exits = NO_EXITS;
   #strict = false;
 
   constructor(options: NetmapInForceOptions) {
@@ -182,10 +173,10 @@ export class NetmapInForce {
    * edges are reached, and where the Internet is, is asked anew as well.
    */
   async kernelChanged(parts: ReadonlySet<KernelPart>): Promise<void> {
-    const exits = JSON.stringify([this.#exits, this.#beside]);
+    const exits = JSON.stringify(this.#exits);
     if (parts.has('local') && this.netmap !== undefined) await this.#findExits(this.netmap);
     await this.#kernelKeeper.changed(parts);
-    if (exits !== JSON.stringify([this.#exits, this.#beside])) await this.#change(this.netmap!);
+    if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap!);
     if (parts.has('local')) await this.refreshEndpoints();
   }
 
@@ -277,13 +268,13 @@ export class NetmapInForce {
   /** From the netmap in force to this one; what did not change is not touched. */
   async #change(netmap: Netmap): Promise<void> {
     const { log } = this.#options;
-    await this.policy.apply(netmap);
+    // Others send as soon as they know: what is looked up for the kernel is there when peers change.
+    await Promise.all([this.policy.apply(netmap), this.#findExits(netmap)]);
     const wanted = this.#translate(netmap);
     const change = changeBetween(this.wanted, wanted);
     if (change !== undefined) await this.#applyInParts(change);
     this.netmap = netmap;
     this.wanted = wanted;
-    await this.#findExits(netmap);
     await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
     const { revision } = netmap;
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
@@ -306,7 +297,7 @@ export class NetmapInForce {
   #kernelOf(netmap: Netmap, wanted: Wanted): WantedKernel {
     const { tunnel, endpoints } = this.#options;
     const { interfaceName } = tunnel;
-    const host = { interfaceName, exits: this.#exits, beside: this.#beside, strict: this.#strict };
+    const host = { interfaceName, ...this.#exits, strict: this.#strict };
     return wantedKernel(netmap, wanted, endpoints, host, this.#needs, this.#pathWatch.mtus);
   }
 
@@ -317,8 +308,7 @@ export class NetmapInForce {
 
   async #findExits({ self }: Netmap): Promise<void> {
     const families = defaultFamilies(approvedPrefixes(self));
-    this.#exits = families.length === 0 ? NO_INTERFACES : await readDefaultInterfaces(families);
-    this.#beside = await readPrivateNetworks(this.#exits);
+    this.#exits = families.length === 0 ? NO_EXITS : await readExits(families);
   }
 
   async #followPaths(): Promise<void> {

@@ -25,7 +25,7 @@ function table(
   const { beside = alone, reserved } = more;
   const map = { ...netmap(plan), ...(reserved && { reserved }) };
   const { breakout } = translateNetmap(map, nowhere, new BreakoutChoice(wish));
-  const tables = breakoutTables(map, breakout, { interfaceName: 'mesh0', exits: out, beside });
+  const tables = breakoutTables(map, breakout, { interfaceName: 'mesh0', interfaces: out, beside });
   return tables.map(({ name, body }) => `${name}\n${body}`).join('\n');
 }
 
@@ -129,7 +129,7 @@ describe('the site that uses it', () => {
 
   test('loosens the reverse-path filter of its own interface, if that is strict', () => {
     const { breakout } = translateNetmap(netmap({ peers }), nowhere, new BreakoutChoice(wish));
-    const host = { interfaceName: 'mesh0.1', exits, beside: alone };
+    const host = { interfaceName: 'mesh0.1', interfaces: exits, beside: alone };
     const loosened = breakoutSettings(breakout, { ...host, strict: true });
     expect(loosened).toEqual({ 'net/ipv4/conf/mesh0.1/rp_filter': '2' });
     expect(breakoutSettings(breakout, { ...host, strict: false })).toEqual({});
