@@ -115,12 +115,8 @@ export class KernelMonitor {
         this.#mark('rules');
         return;
       case RTM_DELADDR:
-        // With the last one of an interface its IPv4 routes go, and the kernel says nothing of that.
-        this.#mark('routes');
-        this.#markAddress(message);
-        return;
       case RTM_NEWADDR:
-        this.#markAddress(message);
+        this.#markAddress(message, type === RTM_DELADDR);
         return;
       case RTM_NEWNETCONF:
       case RTM_DELNETCONF:
@@ -139,11 +135,17 @@ export class KernelMonitor {
     }
   }
 
-  #markAddress(message: Uint8Array): void {
+  /** Where many containers come and go, ours are not read each time. */
+  #markAddress(message: Uint8Array, removed: boolean): void {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     const isWhole = message.length >= ADDRESS_INDEX_OFFSET + 4;
-    const index = isWhole ? view.getUint32(ADDRESS_INDEX_OFFSET, true) : 0;
-    this.#mark(index === this.#options.interfaceIndex ? 'link' : 'local');
+    const index = isWhole ? view.getUint32(ADDRESS_INDEX_OFFSET, true) : undefined;
+    const own = this.#options.interfaceIndex;
+    if (index !== own) this.#mark('local');
+    if (own !== undefined && index !== own) return;
+    this.#mark('link');
+    // With the last one of an interface its IPv4 routes go, and the kernel says nothing of that.
+    if (removed) this.#mark('routes');
   }
 
   #mark(part: KernelPart): void {

@@ -6,9 +6,10 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { CausewayError } from '../errors.ts';
 import { formatAddress } from '../routing/address.ts';
 import type { InterfaceAddress } from '../routing/prefix.ts';
-import { runCommand, tryCommand } from './command.ts';
+import { type CommandResult, runCommand, tryCommand } from './command.ts';
 
 /** IPv4 and TCP headers; IPv6 and TCP headers. */
 const HEADERS_V4 = 40;
@@ -96,13 +97,24 @@ export async function installTable(table: NftTable, path: string): Promise<void>
   }
 }
 
-/** Removes a table by its name; quiet if there is none, or no `nft`. */
+/**
+ * Removes a table by its name; quiet if there is none, or no `nft`.
+ *
+ * @throws CausewayError COMMAND_FAILED when it is still there
+ */
 export async function removeTable(name: string): Promise<void> {
-  try {
-    await tryCommand('nft', ['delete', 'table', 'inet', name]);
-  } catch {
+  const { code, stderr } = await tryTable('delete', name);
+  // What `nft` says of a table that is not there depends on its version.
+  if (code === 0 || (await tryTable('list', name)).code !== 0) return;
+  const text = `The nftables table ${name} could not be removed: ${stderr.trim().split('\n')[0]}`;
+  throw new CausewayError('COMMAND_FAILED', text);
+}
+
+async function tryTable(what: 'delete' | 'list', name: string): Promise<CommandResult> {
+  return tryCommand('nft', [what, 'table', 'inet', name]).catch(() => {
     // Without nft there was never a table.
-  }
+    return { code: 1, stdout: '', stderr: '' };
+  });
 }
 
 /** By the smaller MTU of the routes to the destination and back to the source. Never raised. */

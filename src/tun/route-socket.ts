@@ -188,13 +188,14 @@ export class RouteSocket {
     const sent = this.#addon.send(this.#fd, bytes);
     if (sent < 0) throw refused('A change of routes', -sent);
     const errors: [number, number][] = [];
-    this.#receive((bytes, length) =>
+    const isWhole = this.#receive((bytes, length) =>
       readRouteMessages(bytes, length, (message) => {
         if (message.kind === 'error' && message.errno !== 0) {
           errors.push([message.sequence, message.errno]);
         }
       }),
     );
+    if (!isWhole) throw refused('A change of routes', ENOBUFS);
     return errors;
   }
 
@@ -214,7 +215,7 @@ export class RouteSocket {
       if (sent < 0) throw refused(`To read the ${what}`, -sent);
       const found: Uint8Array[] = [];
       let [isEnded, isWhole] = [false, true];
-      this.#receive((bytes, length) => {
+      const isRead = this.#receive((bytes, length) => {
         this.#port = new DataView(bytes.buffer).getUint32(PORT_OFFSET, true);
         found.push(bytes.slice(0, length));
         readDumpState(bytes, length, (state) => {
@@ -227,18 +228,23 @@ export class RouteSocket {
       });
       // The kernel ran out of memory on the way.
       if (!isEnded) throw refused(`To read the ${what}`, ENOBUFS);
-      if (!isWhole && attempt < MOST_ATTEMPTS) continue;
+      if (!(isWhole && isRead) && attempt < MOST_ATTEMPTS) continue;
       for (const bytes of found) visit(bytes, bytes.length);
       return;
     }
   }
 
-  /** Reads what waits. A question for everything is answered as it is read. */
-  #receive(visit: (bytes: Uint8Array, length: number) => void): void {
+  /** Reads what waits; whether that is all. A question for everything is answered as it is read. */
+  #receive(visit: (bytes: Uint8Array, length: number) => void): boolean {
+    let isWhole = true;
     for (;;) {
       const size = this.#addon.receive(this.#fd, this.#answer);
-      if (size === -EINTR || size === -ENOBUFS) continue;
-      if (size === -EAGAIN || size === 0) return;
+      if (size === -EINTR) continue;
+      if (size === -ENOBUFS) {
+        isWhole = false;
+        continue;
+      }
+      if (size === -EAGAIN || size === 0) return isWhole;
       if (size < 0) throw refused('To read from the kernel', -size);
       visit(this.#answer, size);
     }

@@ -57,7 +57,8 @@ export class PacketLoop {
     INBOUND_BUFFERS,
     INBOUND_MESSAGES,
   );
-  readonly #answers = new Uint8Array(VNET_HEADER_SIZE + MOST_ANSWER_SIZE);
+  readonly #answer = new Uint8Array(VNET_HEADER_SIZE + MOST_ANSWER_SIZE);
+  readonly #answerPacket = this.#answer.subarray(VNET_HEADER_SIZE);
   readonly #share = new HandshakeShare();
   readonly #protocol: ProtocolLoop;
   readonly #tunPoll: PollHandle;
@@ -158,7 +159,7 @@ export class PacketLoop {
     if (vector.length > 0) {
       device.handleOutbound(vector, now);
       if (this.tap !== undefined) this.tap.outbound(vector, now);
-      this.#answer();
+      this.#answerSenders();
       aead.sealVector(vector);
       this.#send(false);
       this.#share.addPackets(performance.now() - started);
@@ -167,11 +168,11 @@ export class PacketLoop {
   }
 
   /** Tells senders on this side whose packets were too long for their path. */
-  #answer(): void {
+  #answerSenders(): void {
     const { tun, device, drops } = this.#parts;
-    const out = this.#answers.subarray(VNET_HEADER_SIZE);
+    const out = this.#answerPacket;
     for (let size = device.pollAnswer(out); size > 0; size = device.pollAnswer(out)) {
-      if (!tun.writePacket(this.#answers, size)) drops.add('in_tun_error');
+      if (!tun.writePacket(this.#answer, size)) drops.add('in_tun_error');
     }
   }
 

@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FAMILIES, type Family } from '../../control/policy/address-set.ts';
 import { numberOf, objectsOf, runCommand, stringOf, tryCommand } from '../../tun/command.ts';
+import { removeTable } from '../../tun/nftables.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
 import { COUNTERS, type CounterName, notedSets, policyTableName } from './policy-ruleset.ts';
 
@@ -34,11 +35,9 @@ export async function installPolicy(interfaceName: string, text: string): Promis
   }
 }
 
-/** Quiet if there is none, or no `nft`. */
-export async function removePolicy(interfaceName: string): Promise<void> {
-  await tryCommand('nft', ['delete', 'table', 'inet', policyTableName(interfaceName)]).catch(() => {
-    // Without nft there was never a table.
-  });
+/** @throws CausewayError COMMAND_FAILED when it is still there */
+export function removePolicy(interfaceName: string): Promise<void> {
+  return removeTable(policyTableName(interfaceName));
 }
 
 /** Packets since the table was put in place; undefined if it is not there. */

@@ -7,11 +7,11 @@ import { NLMSG_DONE } from '../../../src/tun/route-numbers.ts';
 import { RouteSocket } from '../../../src/tun/route-socket.ts';
 import { RouteWriter } from '../../../src/tun/route-writer.ts';
 
-const { EAFNOSUPPORT, EAGAIN } = constants.errno;
+const { EAFNOSUPPORT, EAGAIN, ENOBUFS } = constants.errno;
 
-/** A socket that answers whatever it is asked with these. */
-function answering(...answers: readonly Uint8Array[]): RouteSocket {
-  let waiting: Uint8Array[] = [];
+/** A socket that answers whatever it is asked with these, or with errors of the call. */
+function answering(...answers: readonly (Uint8Array | number)[]): RouteSocket {
+  let waiting: (Uint8Array | number)[] = [];
   const addon: Partial<Addon> = {
     openNetlink: () => 3,
     send: (_, { length }) => {
@@ -21,6 +21,7 @@ function answering(...answers: readonly Uint8Array[]): RouteSocket {
     receive: (_, into) => {
       const next = waiting.shift();
       if (next === undefined) return -EAGAIN;
+      if (typeof next === 'number') return -next;
       into.set(next);
       return next.length;
     },
@@ -53,4 +54,10 @@ test('a kernel without IPv6 has no rules of it, and no routes', () => {
 
 test('an answer that breaks off is none', () => {
   expect(() => answering(route()).readRoutes(4, 52_000)).toThrow('To read the routes');
+});
+
+test('where refusals were lost, routes are not taken for installed', async () => {
+  const put = (socket: RouteSocket) => socket.putRoutes([parsePrefix('10.0.0.0/8')!], 52_000, 7);
+  expect((await put(answering())).size).toBe(0);
+  await expect(put(answering(ENOBUFS))).rejects.toThrow('ENOBUFS');
 });
