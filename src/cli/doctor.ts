@@ -1,9 +1,10 @@
 /** `connector doctor`: all of this host that could stop the mesh's traffic, each with its remedy. */
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
 import type { AppliedFix } from '../gateway/doctor/apply-fixes.ts';
 import type { Examined } from '../gateway/doctor/examination.ts';
-import type { Finding } from '../gateway/doctor/finding.ts';
+import { type Finding, ok, problem, skipped, warning } from '../gateway/doctor/finding.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
@@ -41,20 +42,61 @@ export function doctorCommand(): Command {
 
 async function run(options: Options, command: Command): Promise<void> {
   const { config, fix, json, ...given } = givenOptions<Options>(options, command);
-  const settings = mergeSettings(given, await fileSettings(config));
+  const file = await readFile(config);
+  const settings = mergeSettings(given, file.settings);
   checkInterfaceName(settings.interface);
-  const { examine } = await import('../gateway/doctor/examination.ts');
+  const { examine, withFinding } = await import('../gateway/doctor/examination.ts');
   const { applyFixes } = await import('../gateway/doctor/apply-fixes.ts');
   const gateway = {
     interfaceName: await chosenInterface(given.interface, settings.interface),
     stateDirectory: settings.stateDir,
     mtu: settings.mtu === 'auto' ? await chooseMtu([]) : settings.mtu,
   };
-  let examined = await examine(gateway);
+  const look = async (): Promise<Examined> => {
+    const seen = await examine(gateway);
+    return withFinding(seen, file.say(seen.running === true));
+  };
+  let examined = await look();
   const fixed = fix ? await applyFixes(examined.findings) : [];
-  if (fixed.some(({ failure }) => failure === null)) examined = await examine(gateway);
+  if (fixed.some(({ failure }) => failure === null)) examined = await look();
   print(json ? { json } : {}, { ...examined, fixed }, () => formatExamined(examined, fixed));
   if (examined.findings.some(({ status }) => status === 'problem')) process.exitCode = 1;
+}
+
+interface ReadFile {
+  readonly settings: GivenSettings;
+  /** @param running whether the gateway is up: it does not need the file any more */
+  readonly say: (running: boolean) => Finding;
+}
+
+/** What `up` would read. With a mistake in it all else is looked at as if it were not there. */
+async function readFile(config: string | undefined): Promise<ReadFile> {
+  const file = config ?? DEFAULT_CONFIGURATION_FILE;
+  try {
+    const settings = await fileSettings(config);
+    const found = existsSync(file)
+      ? ok('configuration', `${file} is right.`)
+      : skipped('configuration', `There is no ${file}: options say all.`);
+    return { settings, say: () => found };
+  } catch (error) {
+    if (!(error instanceof CausewayError)) throw error;
+    const { code, message } = error;
+    if (code === 'FILE_ACCESS' && config !== undefined) throw error;
+    if (code === 'FILE_ACCESS' && process.geteuid?.() !== 0) {
+      return {
+        settings: {},
+        say: () => skipped('configuration', `This user may not read ${file}.`),
+      };
+    }
+    const command = `connector config check ${file}`;
+    return {
+      settings: {},
+      say: (running) =>
+        running
+          ? warning('configuration', `The next start will refuse it: ${message}`, command)
+          : problem('configuration', `A start refuses it: ${message}`, command),
+    };
+  }
 }
 
 /**

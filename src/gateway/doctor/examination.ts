@@ -164,6 +164,11 @@ function scopeOfNetmap(
   };
 }
 
+/** With what somebody else has looked at. */
+export function withFinding(examined: Examined, finding: Finding): Examined {
+  return { ...examined, findings: inOrder([...examined.findings, finding]) };
+}
+
 function inOrder(findings: readonly Finding[]): Finding[] {
   const order = ({ check }: Finding): number => CHECK_NAMES.indexOf(check);
   return findings.toSorted((a, b) => order(a) - order(b));

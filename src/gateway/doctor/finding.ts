@@ -9,6 +9,7 @@ export const CHECKS = {
   programs: 'ip, nft, the addon',
   permission: 'root or capabilities',
   tun: '/dev/net/tun',
+  configuration: 'configuration file',
   state: 'state directory',
   identity: 'who this gateway is',
   daemon: 'the gateway runs',

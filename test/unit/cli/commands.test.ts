@@ -116,6 +116,14 @@ describe('the programs', () => {
     expect(started.stderr).toMatch(
       /connector\.toml:1: mtu .* There are 1 more.*\[CONFIG_VALUE\]\n$/,
     );
+    // All else is looked at all the same.
+    const doctor = await connector('doctor', '--json', '--config', file);
+    const { findings } = JSON.parse(doctor.stdout) as { findings: { check: string }[] };
+    expect(findings.find(({ check }) => check === 'configuration')).toMatchObject({
+      status: 'problem',
+      says: expect.stringContaining('connector.toml:1: mtu'),
+    });
+    expect(findings.map(({ check }) => check)).toContain('firewall');
     await writeFile(file, 'mtu = 1400\n');
     expect(await connector('config', 'check', file)).toMatchObject({
       code: 0,
