@@ -127,6 +127,17 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
       await reach(b.gateway, address);
       await isRefused(a.host, address);
     }
+    // What b's host hides behind its mesh IP, as containers, has its answers all the same.
+    await b.gateway.nft(
+      `table ip hide {
+        chain out {
+          type nat hook postrouting priority 100
+          ip saddr 10.77.0.0/24 masquerade
+        }
+      }`,
+    );
+    await b.host.run(['ping', '-n', '-c', '1', '-W', '5', '-I', '10.77.0.10', a.address[4]]);
+    await b.gateway.nft('delete table ip hide');
     // Explained the same: all is well with the Internet, and nothing is told of what else b has.
     const explain = [CONNECTOR, 'routes', 'explain', a.address[4]];
     const [internet, beside] = await Promise.all(

@@ -97,10 +97,12 @@ export function breakoutTables(
     input.push(`${mesh} ${elsewhere} ${here} ${ip} daddr != ${address} counter ${REFUSE}`);
     if (found) masquerade.push(`${mesh} oifname ${out} ${elsewhere} counter masquerade`);
   }
+  // Of a connection that began here: whoever began it may be hidden behind this host, as containers are.
+  const answers = refuse.length === 0 ? [] : [`${mesh} ct direction reply accept`];
   const chains = [
     ...chain('shield', 'filter hook prerouting priority raw', shield),
-    ...chain('refuse', 'filter hook forward priority filter', refuse),
-    ...chain('keep', 'filter hook input priority filter', input),
+    ...chain('refuse', 'filter hook forward priority filter', [...answers, ...refuse]),
+    ...chain('keep', 'filter hook input priority filter', [...answers, ...input]),
     ...chain('leave', 'nat hook postrouting priority srcnat', masquerade),
   ];
   if (chains.length === 0) return [];
