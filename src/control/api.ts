@@ -170,7 +170,6 @@ export const STREAM_EVENTS = {
   gone: goneEventSchema,
   twins: twinsEventSchema,
 } as const;
-export type StreamEventName = keyof typeof STREAM_EVENTS;
 
 export const PROBLEM_TYPE = 'application/problem+json';
 

@@ -50,7 +50,6 @@ export const ownRouteSchema = z.object({
   /** False: waits for the operator. */
   approved: z.boolean(),
 });
-export type OwnRoute = z.infer<typeof ownRouteSchema>;
 
 /** The receiving replica itself. */
 export const netmapSelfSchema = z.object({

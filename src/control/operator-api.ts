@@ -55,7 +55,6 @@ export const healthViewSchema = z.strictObject({
   /** A sentence. */
   why: z.string(),
 });
-export type HealthView = z.infer<typeof healthViewSchema>;
 
 export const replicaViewSchema = z.strictObject({
   id: replicaIdSchema,
@@ -108,7 +107,6 @@ export const connectorCreatedSchema = z.strictObject({
   /** For `connector up --token`; shown once. */
   joinToken: z.string(),
 });
-export type ConnectorCreated = z.infer<typeof connectorCreatedSchema>;
 
 export const connectorPatchSchema = z.strictObject({
   name: nameSchema.optional(),
@@ -160,7 +158,6 @@ export const routeCreateSchema = z.strictObject({
   comment: commentSchema.optional(),
   allowDefault: z.boolean().optional(),
 });
-export type RouteCreate = z.infer<typeof routeCreateSchema>;
 export const routePatchSchema = z.strictObject({
   priority: prioritySchema.optional(),
   comment: commentSchema.optional(),

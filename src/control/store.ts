@@ -10,7 +10,6 @@
 
 /** Characters of a key: `a/b/c`, printable ASCII without white space. */
 export const KEY_PATTERN = /^[!-~]{1,256}$/;
-export const MAX_KEY_LENGTH = 256;
 /** Characters of a value. */
 export const MAX_VALUE_LENGTH = 1 << 20;
 export const MAX_WRITES_PER_COMMIT = 65_536;

@@ -1,3 +1,8 @@
+/**
+ * Makes the kernel what a tunnel needs, and keeps it so: reads what may have changed, plans
+ * (routing/kernel-plan.ts), and makes the changes. Where somebody else uses the tunnel's routing table, mark or
+ * priorities, it moves to others. Nothing of it runs twice at a time: callers see to that.
+ */
 import { loadAddon } from '../native/addon.ts';
 import type { Family } from '../routing/address.ts';
 import {

@@ -1,3 +1,7 @@
+/**
+ * A tunnel as its wg-quick file says, on an open tunnel: keys and peers, addresses, routes, name servers, hooks;
+ * and everything taken away again.
+ */
 import { CausewayError } from '../errors.ts';
 import { loadAddon } from '../native/addon.ts';
 import { formatAddress } from '../routing/address.ts';

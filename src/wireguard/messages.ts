@@ -21,9 +21,6 @@ export const COOKIE_REPLY_SIZE = 64;
 export const KEEPALIVE_SIZE = 32;
 
 export const MAC_SIZE = 16;
-export const COOKIE_NONCE_SIZE = 24;
-/** Cookie and its tag. */
-export const ENCRYPTED_COOKIE_SIZE = 32;
 
 /** Largest relay id: 24 bits. */
 export const MAX_RELAY_ID = 0xff_ffff;

@@ -23,7 +23,6 @@ export type Question = z.infer<typeof questionSchema>;
  * as a whole is `ok` only if every step is.
  */
 export const stepStateSchema = z.enum(['ok', 'failed', 'unchecked']);
-export type StepState = z.infer<typeof stepStateSchema>;
 
 export const remedySchema = z.object({
   /** What to do, a sentence. */

@@ -54,8 +54,8 @@ export class MetricsEndpoint {
     await this.#server?.close();
     this.#server = undefined;
     if (address === undefined) return;
-    const { openMetricsServer } = await import('./metrics-server.ts');
     try {
+      const { openMetricsServer } = await import('./metrics-server.ts');
       this.#server = await openMetricsServer(checkListenAddress(address), source);
       log.info({ address }, 'metrics are served');
     } catch (error) {
