@@ -24,6 +24,7 @@ export const DROP_REASONS = {
   in_replay: 'transport data whose counter was seen before or is older than the window',
   in_inner_malformed: 'decrypted packet is no IPv4 or IPv6 packet of the length it claims',
   in_inner_options: 'decrypted packet carries IPv4 options',
+  in_frame_stranger: 'path frame of a peer that is not known to be of our own kind, or not yet',
   in_frame_malformed: 'path frame that is cut off or of an unknown kind',
   in_frame_unexpected: 'path frame that answers nothing we asked on the path it came by',
   in_frame_limited: 'more path frames of one peer than are answered',

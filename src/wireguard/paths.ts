@@ -143,7 +143,7 @@ export class Paths {
     const { drops, endpoints } = this.#state;
     const { path } = peer;
     if (path === undefined) {
-      drops.add('in_inner_malformed');
+      drops.add('in_frame_stranger');
       return;
     }
     const type = decodePathFrame(bytes, offset, length);
