@@ -328,11 +328,14 @@ napi_value send_datagram(napi_env env, napi_callback_info info) {
 }  // namespace causeway
 
 NAPI_MODULE_INIT() {
+  // INTERFACE_VERSION of src/native/addon.ts: another number for another shape of any function.
+  constexpr int32_t kInterfaceVersion = 1;
   using namespace causeway;
   // References need no deleting here: the environment takes them with it.
   napi_set_instance_data(
       env, new Instance, [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); },
       nullptr);
+  set(env, exports, "interfaceVersion", number(env, kInterfaceVersion));
   add<bind_results>(env, exports, "bindResults");
   add<release>(env, exports, "release");
   add<bind_outbound>(env, exports, "bindOutbound");

@@ -45,7 +45,14 @@ export interface OpenedUdp {
   readonly receiveBuffer: number;
 }
 
+/**
+ * Of the functions below and their arguments. An addon that was built for other ones would take some
+ * arguments for others, or pass them over, and nobody would be told.
+ */
+export const INTERFACE_VERSION = 1;
+
 export interface Addon {
+  readonly interfaceVersion: number;
   /** What the last per-visit call answered; see each of them. */
   readonly results: Int32Array;
   bindResults(results: Int32Array): void;
@@ -200,6 +207,12 @@ export function loadAddon(): Addon {
       'ADDON_MISSING',
       'The native addon is not built for this machine: run `npm rebuild causeway`, or `npm run build` in a checkout (needs a C++ compiler, make and python3).',
       { cause },
+    );
+  }
+  if (addon.interfaceVersion !== INTERFACE_VERSION) {
+    throw new CausewayError(
+      'ADDON_MISSING',
+      'The native addon was built for another version of this program: run `npm rebuild causeway`, or `npm run build` in a checkout.',
     );
   }
   const results = new Int32Array(RESULTS);

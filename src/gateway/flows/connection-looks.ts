@@ -3,6 +3,8 @@
  * bounded piece in each turn of the event loop; the longer one takes, the longer it is to the next, so
  * that a full table costs no more than a small share of this thread.
  */
+import { constants } from 'node:os';
+import { getSystemErrorMessage } from 'node:util';
 import type { Addon } from '../../native/addon.ts';
 import type { ConntrackRecord } from '../../tun/conntrack-messages.ts';
 import { ConntrackSocket } from '../../tun/conntrack-socket.ts';
@@ -94,7 +96,7 @@ export class ConnectionLooks {
     // What still comes of this look is not taken for a part of the next.
     this.#socket?.close();
     this.#socket = undefined;
-    this.#end(false, errno === 0 ? 'the answer did not end' : `error ${errno}`);
+    this.#end(false, errno === 0 ? 'the answer did not end.' : describe(errno));
   }
 
   #end(whole: boolean, fault?: string): void {
@@ -109,5 +111,19 @@ export class ConnectionLooks {
     const took = performance.now() - this.#began;
     const rest = Math.max(this.#listener.interval(), took * REST);
     this.#next(fault === undefined ? rest : AFTER_FAILURE);
+  }
+}
+
+/** What the kernel says where nobody in it knows the question, or may not ask it. */
+function describe(errno: number): string {
+  const { EINVAL, EPERM, EPROTONOSUPPORT } = constants.errno;
+  switch (errno) {
+    case EINVAL:
+    case EPROTONOSUPPORT:
+      return 'the kernel does not list them: `modprobe nf_conntrack_netlink`.';
+    case EPERM:
+      return 'the kernel lists them to nobody without CAP_NET_ADMIN.';
+    default:
+      return `the kernel did not list them: ${getSystemErrorMessage(-errno)} (error ${errno}).`;
   }
 }
