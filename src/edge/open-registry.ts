@@ -5,6 +5,7 @@
  * those and no registry has lost it, and is not one whose first start broke off.
  */
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { openSqliteStore } from '../control/node/sqlite-store.ts';
 import { Registry } from '../control/registry/registry.ts';
 import type { Store } from '../control/store.ts';
@@ -69,6 +70,6 @@ export async function openRegistry(
 function missing(path: string): CausewayError {
   return new CausewayError(
     'REGISTRY_MISSING',
-    `${path} is missing or empty, and an edge was here before: restore its backup; or, if every gateway is to join anew, run \`connector edge init --new-registry\`.`,
+    `${path} is missing or empty, and an edge was here before: restore its backup; or, if every gateway is to join anew, run \`connector edge init --new-registry --data ${dirname(path)}\`.`,
   );
 }

@@ -92,11 +92,29 @@ function parse(path: string, text: string): Settings {
   }
 }
 
+/** What a setting is called on the command line, where its value came from. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  name: '--name',
+  listen: '--listen',
+  relayPort: '--relay-port',
+  public: '--public',
+  endpoints: '--endpoint',
+  urls: '--url',
+  certificate: '--certificate',
+  meshIpv4: '--mesh-range',
+};
+
 function validate(value: unknown): Settings {
   const parsed = settingsSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  throw new CausewayError('CONFIG_VALUE', `Setting ${path.join('.')}: ${message}.`);
+  const [setting = '', ...rest] = path.map(String);
+  const wrong = path.reduce<unknown>(
+    (part, key) => (part as Record<PropertyKey, unknown>)[key],
+    value,
+  );
+  const name = OPTIONS[setting] ?? [setting, ...rest].join('.');
+  throw new CausewayError('CONFIG_VALUE', `${name} ${JSON.stringify(wrong)}: ${message}.`);
 }
 
 /**

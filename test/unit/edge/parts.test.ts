@@ -75,9 +75,9 @@ describe('settings', () => {
     expect(first).toMatchObject({ name: 'north', relayPort: 4_500, listen: { port: 8_443 } });
     const second = await update(path, { name: undefined, public: ['edge.example'] });
     expect(second).toEqual({ ...first, public: ['edge.example'] });
-    await expect(update(path, { relayPort: 70_000 })).rejects.toThrow('relayPort');
-    await expect(update(path, { urls: ['http://x'] })).rejects.toThrow('urls');
-    await expect(update(path, { public: ['a b'] })).rejects.toThrow('public');
+    await expect(update(path, { relayPort: 70_000 })).rejects.toThrow('--relay-port 70000');
+    await expect(update(path, { urls: ['http://x'] })).rejects.toThrow('--url "http://x"');
+    await expect(update(path, { public: ['a b'] })).rejects.toThrow('--public "a b"');
     expect(await update(path, {})).toEqual(second);
   });
 
@@ -96,6 +96,9 @@ describe('settings', () => {
 
   test('say where the edge is reached', async () => {
     const path = join(folder, 'addresses.json');
+    // What is wrong is called as on the command line.
+    const wrong = update(path, { endpoints: ['edge.example:1', 'foo'] });
+    await expect(wrong).rejects.toThrow('--endpoint "foo": not HOST:PORT');
     const settings = await update(path, { public: ['edge.example', '2001:db8::1'] });
     const ports = { api: 443, relay: 4_500 };
     expect(publicAddresses(settings, ports)).toEqual({
