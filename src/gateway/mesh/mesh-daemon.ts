@@ -278,7 +278,9 @@ export class MeshGateway implements Attachment {
   /** Other gateways ask on the mesh IPs; nothing waits for that. */
   #listen(): void {
     const mesh = this.#inForce.netmap?.self.mesh;
-    const addresses = mesh === undefined ? [] : [mesh.ipv4, mesh.ipv6];
+    const { families } = this.#kernel;
+    const addresses =
+      mesh === undefined ? [] : families.map((family) => (family === 4 ? mesh.ipv4 : mesh.ipv6));
     void this.#diagnosis?.use(addresses.map((text) => text.slice(0, text.indexOf('/'))));
   }
 
@@ -359,7 +361,11 @@ export class MeshGateway implements Attachment {
   #kernelChanged(parts: ReadonlySet<KernelPart>): void {
     if (parts.has('local')) this.#stream?.networkChanged();
     void this.#turns
-      .take(() => this.#inForce.kernelChanged(parts))
+      .take(async () => {
+        await this.#inForce.kernelChanged(parts);
+        // IPv6 may have been switched on, or off.
+        this.#listen();
+      })
       .catch((error: unknown) => {
         const text = "the edges' addresses could not be looked up anew";
         this.#options.log.error({ err: error }, text);

@@ -62,6 +62,11 @@ export class MeshKernel {
     return this.#reconciler.port;
   }
 
+  /** Of which our interface can have addresses now. */
+  get families(): readonly Family[] {
+    return this.#ipv6 === 'on' ? [4, 6] : [4];
+  }
+
   get conflicts(): readonly RouteConflict[] {
     return this.#reconciler.conflicts;
   }
