@@ -24,7 +24,11 @@ export interface EdgeSettingsOptions {
 export function addEdgeSettings(command: Command): Command {
   return command
     .option('--data <directory>', 'data directory', DEFAULT_DATA_DIRECTORY)
-    .option('--public <host>', 'name or address that gateways reach this host by', collect)
+    .option(
+      '--public <host>',
+      'name or address that gateways reach this host by; may be repeated',
+      collect,
+    )
     .option('--listen <host:port>', 'where the API listens (default: [::]:8443)')
     .option('--relay-port <port>', 'UDP port of the relay (default: 51820)', numberFrom(0, 65_535))
     .option('--endpoint <host:port>', 'the relay as seen from outside, if ports differ', collect)

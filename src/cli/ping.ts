@@ -5,10 +5,11 @@ import { CausewayError } from '../errors.ts';
 import type { MeshPeer, MeshStatus } from '../gateway/mesh/mesh-status.ts';
 import { describePath } from '../gateway/mesh/path-text.ts';
 import { formatAddress, parseAddress } from '../routing/address.ts';
+import { numberFrom } from './number-argument.ts';
 import { runningGateways } from './this-gateway.ts';
 
 interface Options {
-  readonly count: string;
+  readonly count: number;
   readonly interface?: string;
   readonly '6'?: true;
 }
@@ -17,22 +18,24 @@ export function pingCommand(): Command {
   return new Command('ping')
     .description('ping a connector through the mesh, and say by which path')
     .argument('<connector>', 'its name or mesh IP')
-    .option('-c, --count <n>', 'how often', '4')
+    .option('-c, --count <n>', 'how often', numberFrom(1, 99_999), 4)
     .option('-6', 'its IPv6 mesh IP')
     .option('--interface <name>', 'the gateway on this interface')
     .action(run);
 }
 
 async function run(target: string, options: Options): Promise<void> {
-  if (!/^[1-9][0-9]{0,4}$/.test(options.count)) {
-    throw new CausewayError('USAGE', `${options.count} is no number of pings.`);
-  }
   const gateways = await runningGateways(options.interface);
   const { peer, gateway, address } = find(gateways, target, options[6] === true);
   const rtt = peer.rtt === null ? '' : `, ${peer.rtt.toFixed(1)} ms by its own measure`;
   const mtu = peer.mtu === null ? '' : `, MTU ${peer.mtu}`;
   process.stdout.write(`${peer.connector} ${address}: ${describePath(peer.path)}${rtt}${mtu}\n`);
-  process.exitCode = await ping(address, gateway.interface, options.count);
+  const code = await ping(address, gateway.interface, options.count);
+  process.exitCode = code;
+  const own = address.includes(':') ? gateway.mesh?.ipv6 : gateway.mesh?.ipv4;
+  // Of ping(8): 1 = nothing came back.
+  if (code !== 1 || own === undefined) return;
+  process.stdout.write(`\`connector routes explain ${own} ${address}\` says where it ends.\n`);
 }
 
 /** @throws CausewayError NOT_FOUND */
@@ -70,9 +73,9 @@ export function find(
   );
 }
 
-function ping(address: string, interfaceName: string, count: string): Promise<number> {
+function ping(address: string, interfaceName: string, count: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const args = ['-n', '-c', count, '-I', interfaceName, address];
+  const args = ['-n', '-c', String(count), '-I', interfaceName, address];
   const child = spawn('ping', args, { stdio: 'inherit' });
   child.on('error', (error) => {
     const message =
