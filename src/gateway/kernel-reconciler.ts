@@ -17,6 +17,7 @@ import {
   type LocalRoute,
   type RouteConflict,
   RoutePlanner,
+  sameLocalRoutes,
   type WantedRoute,
   type WantedRoutes,
 } from '../routing/route-plan.ts';
@@ -144,7 +145,8 @@ export class KernelReconciler {
   async reconcile(desired = this.#desired): Promise<readonly string[]> {
     if (desired === undefined) return [];
     const before = this.#desired;
-    const looked = this.#stale.size > 0;
+    // Nothing of ours is in the main table.
+    const looked = [...this.#stale].some((part) => part !== 'local');
     const moved = await this.#read(before ?? desired);
     // Where nobody else changed anything, nothing is compared for what they took; nor where a family is
     // switched on or off, which takes all of it away.
@@ -206,7 +208,11 @@ export class KernelReconciler {
     this.#stale.clear();
     try {
       if (stale.has('link')) this.#installed.readLink();
-      if (stale.has('local')) this.#local = readLocalRoutes(this.#socket, interfaceName);
+      if (stale.has('local')) {
+        const local = readLocalRoutes(this.#socket, interfaceName);
+        // The same array, so that not all is planned anew each time that a container comes or goes.
+        if (!sameLocalRoutes(local, this.#local)) this.#local = local;
+      }
       if (stale.has('tables')) await this.#installed.readTables(desired.tables);
       if (stale.has('settings')) await this.#installed.readSettings();
       if (!stale.has('routes') && !stale.has('rules')) return false;

@@ -235,6 +235,15 @@ export class RoutePlanner {
   }
 }
 
+/** Whether two readings of the main table say the same, in the same order. */
+export function sameLocalRoutes(a: readonly LocalRoute[], b: readonly LocalRoute[]): boolean {
+  const same = (one: LocalRoute, other: LocalRoute): boolean =>
+    one.connected === other.connected &&
+    one.interfaceName === other.interfaceName &&
+    comparePrefixes(one.prefix, other.prefix) === 0;
+  return a.length === b.length && a.every((route, i) => same(route, b[i]!));
+}
+
 function lengthIndex({ family, length }: Prefix): number {
   return family === 4 ? length : 64 + length;
 }

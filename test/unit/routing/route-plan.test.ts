@@ -12,6 +12,7 @@ import {
   planRoutes,
   type RoutePlan,
   RoutePlanner,
+  sameLocalRoutes,
 } from '../../../src/routing/route-plan.ts';
 
 const prefix = (text: string): Prefix => parsePrefix(text)!;
@@ -162,6 +163,20 @@ test('a plan that is kept up to date is the plan made anew, and says which entri
     }),
     { numRuns: 3_000 },
   );
+});
+
+test('a main table that was read again is known to be the same, or not', () => {
+  const table = () => [connected('10.1.0.0/24'), routed('10.2.0.0/16'), routed('fd02::/64')];
+  expect(sameLocalRoutes(table(), table())).toBe(true);
+  const others = [
+    table().slice(1),
+    [...table(), routed('10.3.0.0/16')],
+    [connected('10.1.0.0/25'), ...table().slice(1)],
+    [routed('10.1.0.0/24'), ...table().slice(1)],
+    [{ ...connected('10.1.0.0/24'), interfaceName: 'eth1' }, ...table().slice(1)],
+    [connected('10.9.0.0/24'), ...table().slice(1)],
+  ];
+  for (const other of others) expect(sameLocalRoutes(table(), other)).toBe(false);
 });
 
 /** What the kernel does with our table: the longest of routes and throws. */
