@@ -55,6 +55,12 @@ function hooksOf(isOwn: boolean, isOut: boolean): readonly string[] {
   return isOut ? ['output', 'postrouting'] : ['prerouting', 'input'];
 }
 
+/** The first packet of the flow itself, as the gateway forwards it. */
+export function flowPacket(filtered: FilteredFlow): ProbePacket {
+  const { mesh, lan, departs } = filtered;
+  return packetOf(filtered, 'flow', departs ? [lan, mesh] : [mesh, lan]);
+}
+
 function packetOf(
   { flow }: FilteredFlow,
   way: Filter['way'],

@@ -9,6 +9,7 @@ import { FORWARDING } from '../doctor/host-facts.ts';
 import { readHostFilters } from '../doctor/host-filters.ts';
 import { readDefaultInterfaces } from '../mesh/default-interfaces.ts';
 import { findFilters } from './flow-filters.ts';
+import { findRewrites } from './flow-rewrites.ts';
 import { lookUp } from './kernel-lookup.ts';
 import { askNeighbour, type Link, readLinks } from './neighbour.ts';
 import { reversePathMode } from './reverse-path.ts';
@@ -62,6 +63,7 @@ export async function readKernelFacts(
     strictOf(family, link === undefined ? [mesh] : [mesh, link.device]),
     readHostFilters(),
   ]);
+  const filtered = { flow, departs, mesh, lan: link?.device };
   return {
     own: isOwn,
     toNear: { forwarded: toNear, own },
@@ -73,7 +75,8 @@ export async function readKernelFacts(
     neighbour: neighbour ?? null,
     forwarding: forwarding !== '0',
     strict,
-    filters: findFilters(chains, { flow, departs, mesh, lan: link?.device }),
+    filters: findFilters(chains, filtered),
+    rewrites: internet ? [] : findRewrites(chains, filtered),
     filtersRead: unread === undefined,
   };
 }

@@ -52,6 +52,15 @@ export const filterSchema = z.object({
   passage: z.enum(['dropped', 'partly']),
 });
 
+/** A base chain with a rule that rewrites the flow's addresses. */
+export const rewriteSchema = z.object({
+  ...filterSchema.pick({ tool: true, family: true, table: true, chain: true }).shape,
+  hook: z.enum(['prerouting', 'postrouting']),
+  product: z.enum(['nftables', 'iptables', 'firewalld', 'Docker']),
+  /** Whether the flow goes into the mesh there, or comes out of it. */
+  way: z.enum(['into', 'out']),
+});
+
 export const kernelFactsSchema = z.object({
   /** `near` is an address of the gateway itself. */
   own: z.boolean(),
@@ -75,6 +84,8 @@ export const kernelFactsSchema = z.object({
   strict: z.array(deviceSchema).max(2),
   /** Chains of others that do not let the flow, or its answers, pass. */
   filters: z.array(filterSchema).max(8),
+  /** Chains of others that rewrite the flow's addresses; earlier versions do not look. */
+  rewrites: z.array(rewriteSchema).max(4).default([]),
   /** Whether all of the host's chains could be read. */
   filtersRead: z.boolean(),
 });

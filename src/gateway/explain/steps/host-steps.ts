@@ -1,6 +1,8 @@
 /** Whether a gateway's kernel lets a flow through: forwarding, the check of sources, filters of others. Pure. */
 
+import { parsePrefix } from '../../../routing/prefix.ts';
 import { forwardRemedy, iptablesProgram } from '../../doctor/firewall-remedy.ts';
+import { natRemedy } from '../../doctor/nat-remedy.ts';
 import type { Step } from '../explanation.ts';
 import { failedStep, okStep, type Side, settingOf, uncheckedStep } from '../flow-case.ts';
 import type { KernelFacts } from '../side-facts.ts';
@@ -10,7 +12,12 @@ type Filter = KernelFacts['filters'][number];
 export function hostSteps(side: Side): Step[] {
   const { kernel } = side.facts;
   if (kernel === null) return [];
-  return [...forwarding(side, kernel), ...reversePath(side, kernel), firewall(side, kernel)];
+  return [
+    ...forwarding(side, kernel),
+    ...reversePath(side, kernel),
+    firewall(side, kernel),
+    ...addresses(side, kernel),
+  ];
 }
 
 function forwarding({ name, near, facts }: Side, kernel: KernelFacts): Step[] {
@@ -95,7 +102,40 @@ function firewall({ name: at, facts }: Side, { filters, filtersRead }: KernelFac
   return failedStep({ step, at, text: said.join(' ') }, remedy, at, ...new Set(commands));
 }
 
-function nameOf({ tool, family, table, chain }: Filter): string {
+/** Said only where a rule rewrites them: all that the other steps say is of the addresses as asked. */
+function addresses({ name: at, far, facts }: Side, { rewrites, lan }: KernelFacts): Step[] {
+  const [first] = rewrites;
+  if (first === undefined) return [];
+  const said = rewrites.map((rewrite) => {
+    const what =
+      rewrite.hook === 'prerouting'
+        ? 'sends the flow to another destination'
+        : "puts the gateway's address in place of the source";
+    return `${nameOf(rewrite)} ${what} (${rewrite.product}).`;
+  });
+  const remote = parsePrefix(facts.far.chosen?.prefix ?? far);
+  const commands = rewrites.flatMap(({ tool, family, table, chain: name, hook, product, way }) => {
+    const ofChain = { tool, family, table, type: 'nat', policy: undefined, rules: [] };
+    const chain = { ...ofChain, name, hook };
+    const beside = product === 'firewalld' ? [{ ...chain, name: 'POSTROUTING_direct' }] : [];
+    const rewritten = {
+      ...{ chain, way, interfaceName: facts.device, links: lan === null ? [] : [lan.device] },
+      ...{ family: far.includes(':') ? (6 as const) : (4 as const) },
+      remote: remote === undefined ? [] : [remote],
+    };
+    return natRemedy(rewritten, [chain, ...beside]).commands;
+  });
+  const remedy = 'Spare what goes into the mesh, or comes out of it.';
+  const found = { step: 'addresses', at, text: said.join(' ') };
+  return [failedStep(found, remedy, at, ...new Set(commands))];
+}
+
+function nameOf({
+  tool,
+  family,
+  table,
+  chain,
+}: Omit<Filter, 'hook' | 'product' | 'way' | 'passage'>): string {
   return tool === 'nft'
     ? `${family} ${table} ${chain}`
     : `${chain} of ${iptablesProgram({ tool, family })}`;

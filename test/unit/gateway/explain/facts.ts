@@ -39,6 +39,7 @@ export function kernelFacts(n: number, far: number, more: Partial<KernelFacts> =
     forwarding: true,
     strict: [],
     filters: [],
+    rewrites: [],
     filtersRead: true,
     ...more,
   };

@@ -1,8 +1,10 @@
 /** What `ip` prints, as facts; and what the host's chains do with a flow and with its answers. */
 import { expect, test } from 'vitest';
 import { numericAddress } from '../../../../src/control/policy/address-set.ts';
+import { parseIptablesSave } from '../../../../src/gateway/doctor/iptables-save.ts';
 import { parseNftRuleset } from '../../../../src/gateway/doctor/nft-ruleset.ts';
 import { findFilters } from '../../../../src/gateway/explain/flow-filters.ts';
+import { findRewrites } from '../../../../src/gateway/explain/flow-rewrites.ts';
 import { readLookup, refusalOf } from '../../../../src/gateway/explain/kernel-lookup.ts';
 import { readLink, stateOf } from '../../../../src/gateway/explain/neighbour.ts';
 
@@ -104,5 +106,22 @@ test("for an address of the gateway's own, other chains are asked", () => {
   expect(findFilters(chains('input', 'drop'), at)).toMatchObject([{ hook: 'input', way: 'flow' }]);
   expect(findFilters(chains('output', 'drop'), at)).toMatchObject([
     { hook: 'output', way: 'answer' },
+  ]);
+});
+
+test('rules that rewrite the addresses of the flow', () => {
+  const iptables = (rule: string) =>
+    parseIptablesSave(
+      `*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING ${rule}\nCOMMIT`,
+      4,
+      'iptables',
+    );
+  const at = { flow: FLOW, mesh: 'causeway0', lan: 'lan0', departs: true };
+  expect(findRewrites(iptables('! -o docker0 -j MASQUERADE'), at)).toMatchObject([
+    { chain: 'POSTROUTING', hook: 'postrouting', product: 'iptables', way: 'into' },
+  ]);
+  expect(findRewrites(iptables('-o lan0 -j MASQUERADE'), at)).toEqual([]);
+  expect(findRewrites(iptables('-o lan0 -j MASQUERADE'), { ...at, departs: false })).toMatchObject([
+    { way: 'out' },
   ]);
 });

@@ -178,6 +178,19 @@ describe('the kernel', () => {
     ]);
   });
 
+  test('a rule puts another address in place of the true one', () => {
+    const masquerade: KernelFacts['rewrites'][number] = {
+      ...({ tool: 'iptables', family: 'ip', table: 'nat', chain: 'POSTROUTING' } as const),
+      ...({ hook: 'postrouting', product: 'iptables', way: 'out' } as const),
+    };
+    const step = fault(atB({ rewrites: [masquerade] }));
+    expect(step).toMatchObject({
+      ...{ step: 'addresses', at: 'b' },
+      text: "POSTROUTING of iptables puts the gateway's address in place of the source (iptables).",
+    });
+    expect(commandsOf(step)).toEqual(['iptables -t nat -I POSTROUTING -s 10.1.0.0/24 -j ACCEPT']);
+  });
+
   test('what cannot be judged is not called well', () => {
     const partly: Partial<KernelFacts> = { filters: [{ ...filter, passage: 'partly' }] };
     for (const more of [partly, { filtersRead: false }]) {
