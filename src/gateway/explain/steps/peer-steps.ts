@@ -136,8 +136,8 @@ function timeoutStep(
     return failedStep(found(text), remedy, at);
   }
   const text = `It does not answer through the mesh: its gateway or the way there is down, or a firewall of its host drops TCP port ${DIAGNOSIS_PORT} from the mesh.`;
-  const remedy = 'See what is wrong there, and start it if it does not run.';
-  return failedStep(found(text), remedy, at, 'connector doctor');
+  const remedy = '`connector doctor` there says what is wrong. If it does not run, start it:';
+  return failedStep(found(text), remedy, at, 'connector up');
 }
 
 /** Cryptokey routing at the flow's end: a source is taken from its own connector only. */
