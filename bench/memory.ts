@@ -1,10 +1,15 @@
-/** Resident memory of the daemon: idle, and with 1,000 peers and 10,000 allowed IPs. */
+/**
+ * Resident memory of the daemon: idle, and with 1,000 peers and 10,000 allowed IPs; and of the idle gateway
+ * of a small mesh.
+ */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Device } from '../lab/device.ts';
 import { type Implementation, ours, stock } from '../lab/implementation.ts';
 import { generateKeyPair } from '../lab/keys.ts';
 import { Lab } from '../lab/lab.ts';
+import { MeshLab, type Site } from '../lab/mesh-lab.ts';
+import { reach } from '../lab/ping.ts';
 import type { Figure, Options } from './options.ts';
 
 const PEERS = 1000;
@@ -40,10 +45,22 @@ async function measure(implementation: Implementation): Promise<{ idle: number; 
   return { idle, loaded: residentMemory(device.process.pid) };
 }
 
+/** Of `connector up` with one peer, whose site it reaches through the relay. */
+async function measureGateway(): Promise<number> {
+  await using mesh = await MeshLab.open({ name: 'a', number: 1 }, { name: 'b', number: 2 });
+  await mesh.startEdge();
+  await mesh.joinAll();
+  const [a, b] = mesh.sites as [Site, Site];
+  await reach(a.host, b.address[4], 30);
+  await delay(START_IS_OVER);
+  return residentMemory((await a.status()).pid);
+}
+
 export async function memory(options: Options): Promise<Figure[]> {
   const mine = await measure(ours());
   const reference = options.noPeer ? undefined : stock();
   const peer = reference ? await measure(reference) : undefined;
+  const gateway = await measureGateway();
   const figure = (part: 'idle' | 'loaded', most: number): Figure => {
     return {
       part,
@@ -54,5 +71,6 @@ export async function memory(options: Options): Promise<Figure[]> {
       against: 'value',
     };
   };
-  return [figure('idle', 90), figure('loaded', 160)];
+  const idle = { ours: gateway, unit: 'MB', budget: { most: 90 }, against: 'value' } as const;
+  return [figure('idle', 90), figure('loaded', 160), { part: 'gateway', ...idle }];
 }

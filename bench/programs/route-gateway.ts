@@ -16,6 +16,7 @@ import { applyDelta } from '../../src/control/netmap-delta.ts';
 import { decodeDelta, decodeNetmap } from '../../src/control/netmap-text.ts';
 import { packAllowedIps } from '../../src/gateway/allowed-ip-records.ts';
 import { parseEndpoint } from '../../src/gateway/endpoint-text.ts';
+import { yieldToPackets } from '../../src/gateway/mesh/control-priority.ts';
 import { EdgeEndpoints } from '../../src/gateway/mesh/edge-endpoints.ts';
 import { MeshKernel } from '../../src/gateway/mesh/mesh-kernel.ts';
 import { NetmapInForce } from '../../src/gateway/mesh/netmap-in-force.ts';
@@ -32,6 +33,7 @@ const MTU = 1_420;
 const log = pino({ level: process.env.LOG_LEVEL || 'warn' }, pino.destination(2));
 const interfaceName = 'wg0';
 const tunnel = await openTunnel({ interfaceName, mtu: MTU, crypto: 'auto', log });
+yieldToPackets(log);
 const kernel = await MeshKernel.open({
   ...{ interfaceName, mtu: MTU, forwarding: false, log },
   onMark: (fwmark) => tunnel.apply({ fwmark, peers: [] }),

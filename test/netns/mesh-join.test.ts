@@ -3,6 +3,8 @@
  * (lab/mesh-lab.ts): what works, what is refused with which code, and what is left of it in the kernel.
  * One mesh grows from test to test: nobody, then a and b, then c in another virtual network, then d.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -88,6 +90,20 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
       joinToken: string;
     };
     await a.up('--token', joinToken);
+  });
+
+  test('control work yields to packets', async () => {
+    const { pid } = await a.status();
+    const nice = new Map<string, number>();
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      // Behind the name in parentheses, the 19th number of all is the nice value (proc_pid_stat(5)).
+      const [, name, rest] = /\((.*)\) (.*)/.exec(
+        readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'),
+      )!;
+      nice.set(thread === String(pid) ? 'main' : name!, Number(rest!.split(' ')[16]));
+    }
+    expect(nice.get('data-plane')).toBe(getPriority());
+    expect(nice.get('main')).toBe(getPriority() + 5);
   });
 
   test('traffic both ways with true sources, of every size', { timeout: SECONDS }, async () => {

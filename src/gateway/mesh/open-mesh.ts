@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { openTunnel } from '../open-tunnel.ts';
 import { breakoutWish } from './breakout-setting.ts';
+import { yieldToPackets } from './control-priority.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
 import { checkFlowLog, type GatewaySettings } from './settings.ts';
 import { openStateDirectory } from './state-directory.ts';
@@ -83,6 +84,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       reload: () => reloader.reload(),
       summary: () => gateway?.summary() ?? 'starting',
       attach: async (tunnel, signal) => {
+        yieldToPackets(log);
         const joining = joinMesh(tunnel, mesh, signal);
         joining.then(joined.resolve, joined.reject);
         gateway = await joining;
