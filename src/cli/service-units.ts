@@ -18,7 +18,8 @@ export const TOKEN_CREDENTIAL = 'join-token';
 
 /** @param program absolute path of `connector` */
 export function unitText(service: Service, program: string): string {
-  const { head, run, restrictions } = service === 'gateway' ? gateway(program) : edge(program);
+  const parts = service === 'gateway' ? gateway(program) : edge(program);
+  const { head, run, restrictions, systemCalls } = parts;
   return `${head}
 [Unit]
 Description=Causeway ${service}
@@ -59,7 +60,7 @@ LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
+${systemCalls}SystemCallErrorNumber=EPERM
 # Not MemoryDenyWriteExecute: Node.js compiles as it runs.
 
 [Install]
@@ -71,6 +72,8 @@ interface Parts {
   readonly head: string;
   readonly run: string;
   readonly restrictions: string;
+  /** Lines that allow some of those again. */
+  readonly systemCalls: string;
 }
 
 function gateway(program: string): Parts {
@@ -98,6 +101,9 @@ CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE
 # Not ProtectKernelTunables, for those switches; not PrivateDevices, for the TUN device.
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw`,
+    systemCalls: `# Control work yields to packets: it lowers its own priority.
+SystemCallFilter=setpriority
+`,
   };
 }
 
@@ -114,5 +120,6 @@ AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 PrivateDevices=yes
 ProtectKernelTunables=yes`,
+    systemCalls: '',
   };
 }
