@@ -121,6 +121,7 @@ export class DeviceConfiguration {
     state.timers.reserve(number + 1);
     const peer = new Peer(number, publicKey(key), state.stagingBudget, state.primitives);
     state.peers[number] = peer;
+    state.unprepared(number);
     const hex = keyToHex(key);
     state.byKey.set(hex, peer);
     state.relayedSources.setPeer(hex, number);

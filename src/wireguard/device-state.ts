@@ -80,6 +80,8 @@ export class DeviceState {
   readonly #ready: Int32Array;
   #readyFirst = 0;
   #readyCount = 0;
+  /** Peers below this number have their DH(S_priv, S_pub), or there is none to be had. */
+  #prepared = 0;
 
   constructor(options: DeviceOptions) {
     const { maxPeers, aead, endpoints, statistics } = options;
@@ -107,6 +109,7 @@ export class DeviceState {
 
   setIdentity(privateKey: Uint8Array | undefined): void {
     this.identity?.privateKey.fill(0);
+    this.#prepared = 0;
     if (privateKey === undefined) {
       this.identity = undefined;
       this.checker = undefined;
@@ -126,6 +129,24 @@ export class DeviceState {
       peer.staticStatic = shared;
     }
     return peer.staticStatic;
+  }
+
+  /** Peer `number` is new. */
+  unprepared(number: number): void {
+    this.#prepared = Math.min(this.#prepared, number);
+  }
+
+  /** Computes one DH(S_priv, S_pub) before a handshake needs it; false if none was missing. */
+  prepareStaticStatic(): boolean {
+    const { identity, peers } = this;
+    if (identity === undefined) return false;
+    while (this.#prepared < peers.length) {
+      const peer = peers[this.#prepared++];
+      if (peer === undefined || peer.staticStatic !== undefined) continue;
+      this.staticStaticOf(peer, identity);
+      return true;
+    }
+    return false;
   }
 
   /** A random index that nothing has. */

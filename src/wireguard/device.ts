@@ -95,6 +95,14 @@ export class Device {
     this.#configuration.apply(change, now.monotonic);
   }
 
+  /**
+   * A piece of work that makes a later handshake shorter: one X25519. False if there is none left; after
+   * `configure` there may be again.
+   */
+  prepare(): boolean {
+    return this.#state.prepareStaticStatic();
+  }
+
   /** The link is up: handshakes and keepalives start. */
   up(now: Instant): void {
     const state = this.#state;

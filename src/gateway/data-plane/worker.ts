@@ -142,6 +142,20 @@ function apply(id: number, change: DeviceChange): void {
   }
   report({ kind: 'applied', id, peers });
   loop.afterChange();
+  prepareSoon();
+}
+
+let preparing = false;
+let closing = false;
+
+/** One piece of work ahead in each turn of the event loop, so that packets wait for one at the most. */
+function prepareSoon(): void {
+  if (preparing || closing) return;
+  preparing = true;
+  setImmediate(() => {
+    preparing = false;
+    if (!closing && device.prepare()) prepareSoon();
+  });
 }
 
 function applySockets(change: DeviceChange, now: Instant): void {
@@ -267,6 +281,7 @@ port.on('message', (command: Command) => {
       });
       break;
     case 'close':
+      closing = true;
       device.down(clock.read());
       loop.close();
       report({ kind: 'closed' });
