@@ -28,9 +28,14 @@ async function explain(site: Site, source: string, destination: string, service:
   const root = join(site.gateway.folder, 'causeway');
   const directories = readdirSync(root).map((name) => join(root, name));
   const question = { source, destination, ...service };
-  const explanation = await requestExplanation(INTERFACE, question, directories);
-  if (explanation === undefined) throw new Error(`no gateway runs at ${site.name}`);
-  return explanation;
+  for (;;) {
+    const explanation = await requestExplanation(INTERFACE, question, directories);
+    if (explanation === undefined) throw new Error(`no gateway runs at ${site.name}`);
+    // More questions than a person has: what the far side says then is to ask again.
+    if (!explanation.steps.some(({ text }) => text === 'It is asked too often.'))
+      return explanation;
+    await delay(1_000);
+  }
 }
 
 /** `forwarding at b`, of the steps that failed. */
