@@ -16,9 +16,18 @@ export interface Implementation {
 
 const ROOT = join(import.meta.dirname, '..');
 
+/** Where the set-up puts programs that it unpacks and does not install. */
+const FETCHED = join(ROOT, 'node_modules/.cache/causeway');
+
 function inPath(program: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+}
+
+/** Path of a program: what the set-up fetched, else the one in PATH. */
+export function programPath(program: string): string | undefined {
+  const fetched = join(FETCHED, program);
+  return existsSync(fetched) ? fetched : inPath(program);
 }
 
 /** Ours. `CONNECTOR_WG` names another program, to try a harness on a known good one. */
@@ -28,11 +37,9 @@ export function ours(...options: string[]): Implementation {
   return { name: 'connector-wg', command, environment: {}, options: stock ? [] : options };
 }
 
-/** wireguard-go: WIREGUARD_GO, else the one in PATH, else what the set-up fetched. */
+/** wireguard-go: WIREGUARD_GO, else what the set-up fetched, else the one in PATH. */
 export function stock(): Implementation | undefined {
-  const cached = join(ROOT, 'node_modules/.cache/causeway/wireguard-go');
-  const command =
-    process.env.WIREGUARD_GO || (existsSync(cached) ? cached : inPath('wireguard-go'));
+  const command = process.env.WIREGUARD_GO || programPath('wireguard-go');
   if (!command) return undefined;
   // It thinks it is a mistake to run it where the kernel has WireGuard, and waits to say so.
   const environment = { WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD: '1' };
@@ -43,6 +50,6 @@ export function stock(): Implementation | undefined {
 export function missing(...programs: string[]): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync('/dev/net/tun')) return 'needs /dev/net/tun';
-  const absent = ['ip', ...programs].filter((program) => !inPath(program));
+  const absent = ['ip', ...programs].filter((program) => !programPath(program));
   return absent.length > 0 ? `needs ${absent.join(', ')}` : undefined;
 }

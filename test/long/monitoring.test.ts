@@ -7,6 +7,7 @@
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { programPath } from '../../lab/implementation.ts';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -109,13 +110,12 @@ netnsSuite('metrics and rules in Prometheus', ['nft', 'promtool'], () => {
   afterAll(() => mesh?.[Symbol.asyncDispose]());
 
   test('promtool finds nothing to say of them', async () => {
+    const promtool = programPath('promtool')!;
     const fetch = `fetch('http://${METRICS}/metrics').then(r => r.text()).then(t => process.stdout.write(t))`;
     const input = await a.gateway.run([process.execPath, '-e', fetch]);
-    const metrics = await a.gateway.attempt(['promtool', 'check', 'metrics'], { input });
+    const metrics = await a.gateway.attempt([promtool, 'check', 'metrics'], { input });
     expect([metrics.code, metrics.stdout + metrics.stderr]).toEqual([0, '']);
     const rules = join(ROOT, 'packaging/prometheus/alerts.yml');
-    expect(await a.gateway.run(['promtool', 'check', 'rules', rules])).toMatch(
-      /SUCCESS: \d\d rules/,
-    );
+    expect(await a.gateway.run([promtool, 'check', 'rules', rules])).toMatch(/SUCCESS: \d\d rules/);
   });
 });
