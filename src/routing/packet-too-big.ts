@@ -28,24 +28,31 @@ export function encodePacketTooBig(
   mtu: number,
   out: Uint8Array,
 ): number {
-  return packetVersion(bytes, offset) === 4
-    ? encode4(bytes, offset, length, mtu, out)
-    : encode6(bytes, offset, length, mtu, out);
+  const is4 = packetVersion(bytes, offset) === 4;
+  if (!(is4 ? mayAnswer4(bytes, offset) : mayAnswer6(bytes, offset))) return 0;
+  const headers = (is4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE) + ICMP_HEADER_SIZE;
+  const size = Math.min(headers + length, is4 ? MOST_IPV4 : IPV6_MIN_MTU);
+  out.fill(0, 0, headers);
+  out.set(bytes.subarray(offset, offset + size - headers), headers);
+  if (is4) encode4(bytes, offset, mtu, out, size);
+  else encode6(bytes, offset, mtu, out, size);
+  return size;
 }
 
+function mayAnswer4(bytes: Uint8Array, offset: number): boolean {
+  const laterFragment = (readU16(bytes, offset + 6) & 0x1fff) !== 0;
+  const isError = bytes[offset + 9] === ICMP && !isEcho4(bytes[offset + IPV4_HEADER_SIZE]!);
+  return !laterFragment && !isError && bytes[offset + 16]! < 224;
+}
+
+/** The headers around what is quoted in the `size` bytes of the answer. */
 function encode4(
   bytes: Uint8Array,
   offset: number,
-  length: number,
   mtu: number,
   out: Uint8Array,
-): number {
-  const laterFragment = (readU16(bytes, offset + 6) & 0x1fff) !== 0;
-  const isError = bytes[offset + 9] === ICMP && !isEcho4(bytes[offset + IPV4_HEADER_SIZE]!);
-  if (laterFragment || isError || bytes[offset + 16]! >= 224) return 0;
-  const quoted = Math.min(length, MOST_IPV4 - IPV4_HEADER_SIZE - ICMP_HEADER_SIZE);
-  const size = IPV4_HEADER_SIZE + ICMP_HEADER_SIZE + quoted;
-  out.fill(0, 0, IPV4_HEADER_SIZE + ICMP_HEADER_SIZE);
+  size: number,
+): void {
   out[0] = 0x45;
   writeU16(out, 2, size);
   out[8] = HOP_LIMIT;
@@ -56,9 +63,7 @@ function encode4(
   out[20] = 3; // destination unreachable
   out[21] = 4; // fragmentation needed
   writeU16(out, 26, mtu);
-  out.set(bytes.subarray(offset, offset + quoted), IPV4_HEADER_SIZE + ICMP_HEADER_SIZE);
   writeU16(out, 22, foldSum(sumWords(out, IPV4_HEADER_SIZE, size - IPV4_HEADER_SIZE)));
-  return size;
 }
 
 /** Echo, timestamp: what is no answer to anything gone wrong. */
@@ -66,21 +71,22 @@ function isEcho4(type: number): boolean {
   return type === 0 || type === 8 || type === 13 || type === 14;
 }
 
-function encode6(
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-  mtu: number,
-  out: Uint8Array,
-): number {
+function mayAnswer6(bytes: Uint8Array, offset: number): boolean {
   const next = bytes[offset + 6]!;
   const isError = next === ICMPV6 && bytes[offset + IPV6_HEADER_SIZE]! < 128;
   const laterFragment =
     next === FRAGMENT && (readU16(bytes, offset + IPV6_HEADER_SIZE + 2) & 0xfff8) !== 0;
-  if (isError || laterFragment) return 0;
-  const quoted = Math.min(length, IPV6_MIN_MTU - IPV6_HEADER_SIZE - ICMP_HEADER_SIZE);
-  const payload = ICMP_HEADER_SIZE + quoted;
-  out.fill(0, 0, IPV6_HEADER_SIZE + ICMP_HEADER_SIZE);
+  return !isError && !laterFragment;
+}
+
+function encode6(
+  bytes: Uint8Array,
+  offset: number,
+  mtu: number,
+  out: Uint8Array,
+  size: number,
+): void {
+  const payload = size - IPV6_HEADER_SIZE;
   out[0] = 0x60;
   writeU16(out, 4, payload);
   out[6] = ICMPV6;
@@ -89,9 +95,7 @@ function encode6(
   out.set(bytes.subarray(offset + 8, offset + 24), 24);
   out[IPV6_HEADER_SIZE] = 2; // packet too big
   writeU16(out, IPV6_HEADER_SIZE + 6, Math.max(mtu, IPV6_MIN_MTU));
-  out.set(bytes.subarray(offset, offset + quoted), IPV6_HEADER_SIZE + ICMP_HEADER_SIZE);
   // Pseudo-header: both addresses, the length, the protocol.
   const pseudo = sumWords(out, 8, 32) + payload + ICMPV6;
   writeU16(out, IPV6_HEADER_SIZE + 2, foldSum(sumWords(out, IPV6_HEADER_SIZE, payload, pseudo)));
-  return IPV6_HEADER_SIZE + payload;
 }
