@@ -3,38 +3,25 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { DEFAULT_DATA_DIRECTORY } from '../edge/paths.ts';
-import {
-  DEFAULT_CONFIGURATION_FILE,
-  DEFAULT_SETTINGS,
-  fileSettings,
-  type GivenSettings,
-  mergeSettings,
-} from '../gateway/mesh/settings.ts';
+import { fileSettings, type GivenSettings, mergeSettings } from '../gateway/mesh/settings.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
+import { addGateway, type GivenGateway } from './gateway-options.ts';
 import { givenOptions } from './given-options.ts';
 import { count, print } from './output.ts';
 import { TOKEN_FILE } from './service-units.ts';
 import { formatBytes } from './tunnel-status.ts';
 import { packageVersion } from './version.ts';
 
-interface Options extends GivenSettings {
+interface Options extends GivenGateway {
   readonly output?: string;
-  readonly config?: string;
   readonly json?: true;
 }
 
 export function bugreportCommand(): Command {
-  return new Command('bugreport')
+  const command = new Command('bugreport')
     .description('collect in one archive what is needed to find a fault; no secrets')
-    .option('--output <file>', 'the archive (default: causeway-bugreport-HOST-TIME.tar.gz)')
-    .option(
-      '--config <file>',
-      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
-    )
-    .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
-    .option('--state-dir <directory>', 'where the identity is', DEFAULT_SETTINGS.stateDir)
-    .option('--json', 'say as JSON what was written')
-    .action(run);
+    .option('--output <file>', 'the archive (default: causeway-bugreport-HOST-TIME.tar.gz)');
+  return addGateway(command).option('--json', 'say as JSON what was written').action(run);
 }
 
 async function run(options: Options, command: Command): Promise<void> {

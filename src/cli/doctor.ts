@@ -7,37 +7,29 @@ import type { Examined } from '../gateway/doctor/examination.ts';
 import { type Finding, ok, problem, skipped, warning } from '../gateway/doctor/finding.ts';
 import {
   DEFAULT_CONFIGURATION_FILE,
-  DEFAULT_SETTINGS,
   fileSettings,
   type GivenSettings,
   mergeSettings,
 } from '../gateway/mesh/settings.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { chooseMtu } from '../tun/link.ts';
+import { addGateway, type GivenGateway } from './gateway-options.ts';
 import { givenOptions } from './given-options.ts';
 import { count, print } from './output.ts';
 import { wrap } from './table.ts';
 
 const WIDTH = 80;
 
-interface Options extends GivenSettings {
-  readonly config?: string;
+interface Options extends GivenGateway {
   readonly fix?: true;
   readonly json?: true;
 }
 
 export function doctorCommand(): Command {
-  return new Command('doctor')
+  const command = new Command('doctor')
     .description('all of this host that could stop traffic, each with its remedy')
-    .option('--fix', 'do what is safe, and say how to undo it')
-    .option(
-      '--config <file>',
-      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
-    )
-    .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
-    .option('--state-dir <directory>', 'where the identity is', DEFAULT_SETTINGS.stateDir)
-    .option('--json', 'print JSON')
-    .action(run);
+    .option('--fix', 'do what is safe, and say how to undo it');
+  return addGateway(command).option('--json', 'print JSON').action(run);
 }
 
 async function run(options: Options, command: Command): Promise<void> {

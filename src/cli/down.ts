@@ -1,32 +1,20 @@
 /** `connector down`: ends the gateway and waits until everything is removed. */
 import { Command } from 'commander';
 import { CausewayError } from '../errors.ts';
-import {
-  DEFAULT_CONFIGURATION_FILE,
-  DEFAULT_SETTINGS,
-  fileSettings,
-  type GivenSettings,
-  mergeSettings,
-} from '../gateway/mesh/settings.ts';
+import { DEFAULT_SETTINGS, fileSettings, mergeSettings } from '../gateway/mesh/settings.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
+import { addGateway, type GivenGateway } from './gateway-options.ts';
 import { givenOptions } from './given-options.ts';
 
-interface Options extends GivenSettings {
-  readonly config?: string;
+interface Options extends GivenGateway {
   readonly forget?: true;
 }
 
 export function downCommand(): Command {
-  return new Command('down')
+  const command = new Command('down')
     .description('end this gateway; the next `up` needs no token')
-    .option(
-      '--config <file>',
-      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
-    )
-    .option('--interface <name>', 'name of the interface', DEFAULT_SETTINGS.interface)
-    .option('--forget', 'give the identity up as well: joining again needs a new token')
-    .option('--state-dir <directory>', 'where the identity is', DEFAULT_SETTINGS.stateDir)
-    .action(run);
+    .option('--forget', 'give the identity up as well: joining again needs a new token');
+  return addGateway(command).action(run);
 }
 
 async function readFile(config: string | undefined, forget: true | undefined) {

@@ -8,13 +8,11 @@ import { CausewayError } from '../errors.ts';
 import type { Log } from '../gateway/log.ts';
 import { FAMILY_CHOICES } from '../gateway/mesh/breakout-setting.ts';
 import {
-  DEFAULT_CONFIGURATION_FILE,
   DEFAULT_SETTINGS,
   FLOW_LOG_FILES_RANGE,
   FLOW_LOG_SIZE_RANGE,
   fileSettings,
   type GatewaySettings,
-  type GivenSettings,
   MTU_RANGE,
   mergeSettings,
   PORT_RANGE,
@@ -22,23 +20,21 @@ import {
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { inheritedReadinessPipe, inheritedToken, startInBackground } from './background.ts';
 import { cryptoOption } from './crypto-option.ts';
+import { addConfiguration, type GivenGateway } from './gateway-options.ts';
 import { givenOptions } from './given-options.ts';
 import { numberFrom } from './number-argument.ts';
 import { TOKEN_CREDENTIAL } from './service-units.ts';
 import { packageVersion } from './version.ts';
 
-interface Options extends GivenSettings {
-  readonly config?: string;
+interface Options extends GivenGateway {
   readonly foreground?: true;
 }
 
 export function upCommand(): Command {
-  return new Command('up')
-    .description('join the mesh with a token, once, and run this gateway')
-    .option(
-      '--config <file>',
-      `configuration file (default: ${DEFAULT_CONFIGURATION_FILE}, if there)`,
-    )
+  const command = new Command('up').description(
+    'join the mesh with a token, once, and run this gateway',
+  );
+  return addConfiguration(command)
     .option('--token <token>', 'join token, from `connector create` on the edge')
     .option('--token-file <file>', 'file with the join token, - for standard input')
     .option('--advertise <cidr...>', 'prefixes of this site; they wait for approval')

@@ -59,10 +59,7 @@ export async function requestStatus(
   if (text === undefined) return undefined;
   const response = StatusResponse.safeParse(parseJson(text));
   if (response.success) return response.data.status;
-  throw new CausewayError(
-    'START_FAILED',
-    `The daemon of ${interfaceName} gave no status: it may be of another version, restart it.`,
-  );
+  throw strangeAnswer(interfaceName, 'gave no status');
 }
 
 /**
@@ -81,10 +78,7 @@ export async function requestMesh(
   if (z.object({ error: z.string() }).safeParse(value).success) return undefined;
   const response = z.object({ mesh: meshStatusSchema }).safeParse(value);
   if (response.success) return response.data.mesh;
-  throw new CausewayError(
-    'START_FAILED',
-    `The daemon of ${interfaceName} gave no status: it may be of another version, restart it.`,
-  );
+  throw strangeAnswer(interfaceName, 'gave no status');
 }
 
 /**
@@ -108,10 +102,12 @@ export async function requestExplanation(
   if (refused.success) throw new CausewayError(refused.data.code, refused.data.error);
   const response = z.object({ explanation: explanationSchema }).safeParse(value);
   if (response.success) return response.data.explanation;
-  throw new CausewayError(
-    'START_FAILED',
-    `The daemon of ${interfaceName} explained nothing: it may be of another version, restart it.`,
-  );
+  throw strangeAnswer(interfaceName, 'explained nothing');
+}
+
+function strangeAnswer(interfaceName: string, did: string): CausewayError {
+  const text = `The daemon of ${interfaceName} ${did}: it may be of another version, restart it.`;
+  return new CausewayError('START_FAILED', text);
 }
 
 /**
