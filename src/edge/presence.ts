@@ -28,11 +28,17 @@ import { chooseServing } from '../control/registry/replicas.ts';
 import type { RegistryView } from '../control/registry/view.ts';
 import { TwinWatch } from '../control/twins.ts';
 import { type AuditLog, EDGE_ACTOR } from './audit-log.ts';
-import type { RelayProcess } from './relay/relay.ts';
+import type { BindingEnd, RelayProcess } from './relay/relay.ts';
 import { changeByEdge } from './services.ts';
 
 /** Between two writes of the file, in ms. */
 const SAVE_INTERVAL = 10_000;
+
+/** Clauses for people. */
+const END_REASONS: Readonly<Record<BindingEnd, string>> = {
+  silent: 'silent',
+  stopped: 'stopped on its host',
+};
 
 const savedSchema = z.strictObject({
   version: z.literal(1),
@@ -80,8 +86,8 @@ export class Presence {
         this.#tracker.handleRegistry(events, now());
         this.#report();
       }),
-      relay.onBinding((relayId, bound, at, endpoint) =>
-        this.#onBinding(relayId, bound, at, endpoint),
+      relay.onBinding((relayId, bound, at, endpoint, end) =>
+        this.#onBinding(relayId, bound, at, endpoint, end),
       ),
     ];
     this.#timer = setInterval(() => {
@@ -162,18 +168,24 @@ export class Presence {
     this.#report();
   }
 
-  #onBinding(relayId: number, bound: boolean, at: number, endpoint: string): void {
+  #onBinding(
+    relayId: number,
+    bound: boolean,
+    at: number,
+    endpoint: string,
+    end: BindingEnd = 'silent',
+  ): void {
     const replica = this.#view.byRelayId(relayId);
     if (replica === undefined || !('connector' in replica)) return;
     const before = this.isBound(replica.id);
     if (bound) this.#tracker.handleBound(replica.id, this.#options.edge, at);
-    else this.#tracker.handleUnbound(replica.id, this.#options.edge, 'silent', at);
+    else this.#tracker.handleUnbound(replica.id, this.#options.edge, END_REASONS[end], at);
     if (before !== bound)
       this.#audit(
         `replica.${bound ? 'bound' : 'unbound'}`,
         replica.id,
         bound ? null : { endpoint },
-        bound ? { endpoint } : null,
+        bound ? { endpoint } : { why: END_REASONS[end] },
       );
     this.#dirty = true;
     this.#report();

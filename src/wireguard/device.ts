@@ -23,6 +23,7 @@ import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceOptions, DeviceState } from './device-state.ts';
 import { sameRemote } from './endpoint-record.ts';
 import type { DeviceEvent } from './events.ts';
+import { type Farewell, Farewells } from './farewells.ts';
 import { Handshakes } from './handshakes.ts';
 import { Oversize } from './oversize.ts';
 import { Sessions } from './sessions.ts';
@@ -48,6 +49,7 @@ export class Device {
   readonly #oversize: Oversize;
   readonly #transport: Transport;
   readonly #transmitter: Transmitter;
+  readonly #farewells: Farewells;
   readonly #configuration: DeviceConfiguration;
 
   constructor(options: DeviceOptions) {
@@ -58,6 +60,7 @@ export class Device {
     this.#oversize = oversize;
     this.#transport = new Transport(this.#state, this.#sessions, this.#handshakes, oversize);
     this.#transmitter = new Transmitter(this.#state, this.#sessions, this.#replies, oversize);
+    this.#farewells = new Farewells(this.#state, this.#sessions);
     this.#configuration = new DeviceConfiguration(this.#state, this.#sessions);
   }
 
@@ -114,6 +117,11 @@ export class Device {
     }
   }
 
+  /** Has the edges told, with the next `pollTransmit`, that this is the end: `down` comes right after. */
+  bidFarewell(): void {
+    this.#farewells.bid();
+  }
+
   /**
    * The link is down: no timers, no sessions, nothing staged. Handshake messages that come all the same
    * find a queue without room.
@@ -127,6 +135,7 @@ export class Device {
       this.#sessions.paths.clear(peer);
       peer.needAnotherKeepalive = false;
       peer.attempts = 0;
+      peer.farewells = 0;
     }
     this.#handshakes.clear();
     this.#replies.clear();
@@ -155,6 +164,16 @@ export class Device {
    */
   handlePathFrames(v: InboundVector, now: Instant): void {
     this.#transport.handlePathFrames(v, now.monotonic);
+  }
+
+  /**
+   * As an edge: what an opened run says of its sender's end. Of a session that has ended `peerOfRun` says
+   * no more then, in this vector either.
+   */
+  handleFarewell(v: InboundVector, run: number): Farewell {
+    const farewell = this.#farewells.handle(v, run);
+    if (farewell === 'ended') this.#transport.forgetRunsOf(v, v.receiver[run]!);
+    return farewell;
   }
 
   /** Number of the peer a run came from, after handleOpened; -1 if nothing of it is to be used. */

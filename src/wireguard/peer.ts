@@ -72,6 +72,8 @@ export class Peer {
   /** In the queue of peers that have something to transmit. */
   queued = false;
   wantsInitiation = false;
+  /** Copies of a farewell to be sent (farewells.ts). */
+  farewells = 0;
   /** A response with its macs, not sent yet. */
   response: Uint8Array | undefined = undefined;
 

@@ -46,6 +46,11 @@ export class RelayedSources {
     for (const [relay, own] of this.#keys.entries()) if (own === key) this.#peers[relay] = number;
   }
 
+  /** Numbers of the edges' peers. */
+  edges(): ReadonlySet<number> {
+    return new Set(this.#peers.filter((number) => number >= 0));
+  }
+
   /** Number of the edge's peer whose relay has the address of record `record`, or -1. Hot path. */
   peerAt(words: Int32Array, record: number): number {
     const relay = this.#find(words, record);

@@ -214,6 +214,27 @@ export class Sessions {
     this.dropStaged(peer);
   }
 
+  /**
+   * The peer's current session is over, and the one before. A session that it has not used yet is of the
+   * run that follows, and stays.
+   */
+  endCurrent(peer: Peer): void {
+    const { timers } = this.#state;
+    if (peer.next === undefined) {
+      timers.disarmAll(peer.number);
+      this.wipeSessions(peer);
+    } else {
+      this.#discard(peer.previous);
+      this.#discard(peer.current);
+      peer.previous = undefined;
+      peer.current = undefined;
+      timers.disarm(peer.number, SEND_KEEPALIVE);
+      timers.disarm(peer.number, NEW_HANDSHAKE);
+    }
+    peer.needAnotherKeepalive = false;
+    peer.attempts = 0;
+  }
+
   /** Our private key changed: sessions still open what comes, but seal nothing more. */
   expireSessions(peer: Peer): void {
     this.abandonHandshake(peer);

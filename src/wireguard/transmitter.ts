@@ -17,7 +17,13 @@ import type { Keypair } from './keypair.ts';
 import { COOKIE_REPLY_SIZE, INITIATION_SIZE, readU32, stampRelayId } from './messages.ts';
 import { address, fits, paddedLength, reserve, reservePacket } from './outbound-messages.ts';
 import type { Oversize } from './oversize.ts';
-import { encodePathFrame, PATH_FRAME_SIZE, PATH_PING, PATH_PONG } from './path-frames.ts';
+import {
+  encodePathFrame,
+  PATH_FAREWELL,
+  PATH_FRAME_SIZE,
+  PATH_PING,
+  PATH_PONG,
+} from './path-frames.ts';
 import type { Peer } from './peer.ts';
 import type { Sessions } from './sessions.ts';
 import { encodeTimestamp, TIMESTAMP_STEP } from './tai64n.ts';
@@ -87,7 +93,7 @@ export class Transmitter {
       if (this.#oversize.waits(peer)) return true;
       if (!this.#appendStaged(v, peer, keypair, now.monotonic)) return false;
     }
-    return true;
+    return this.#appendFarewells(v, peer, now.monotonic);
   }
 
   #createInitiation(peer: Peer, now: Instant): Uint8Array | undefined {
@@ -193,6 +199,17 @@ export class Transmitter {
       const id1 = this.#state.words.next();
       path.sent(id0, id1, now);
       this.#appendFrame(v, peer.current, peer.number, size, PATH_PING, id0, id1);
+    }
+    return true;
+  }
+
+  /** Appends the farewells, behind all else; false if not all fit. */
+  #appendFarewells(v: OutboundVector, peer: Peer, now: number): boolean {
+    for (; peer.farewells > 0; peer.farewells--) {
+      const keypair = peer.current;
+      if (!keypair?.maySeal(1, now)) return true;
+      if (!fits(v, PATH_FRAME_SIZE + MESSAGE_OVERHEAD)) return false;
+      this.#appendFrame(v, keypair, peer.number, PATH_FRAME_SIZE, PATH_FAREWELL, 0, 0);
     }
     return true;
   }

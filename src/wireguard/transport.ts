@@ -263,6 +263,11 @@ export class Transport {
     }
   }
 
+  /** A session has ended: what else there is of it in the vector is from nobody. */
+  forgetRunsOf(v: InboundVector, receiver: number): void {
+    for (let i = 0; i < v.length; i++) if (v.receiver[i] === receiver) this.#runPeers[i] = -1;
+  }
+
   handleOutbound(v: OutboundVector, now: number): void {
     const { allowedIps, peers } = this.#state;
     // What is cut is appended, ready to be sent.

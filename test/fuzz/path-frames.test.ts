@@ -5,6 +5,7 @@ import { readU32 } from '../../src/wireguard/messages.ts';
 import {
   decodePathFrame,
   encodePathFrame,
+  isFarewell,
   isPathFrame,
   PATH_FRAME_ID,
   PATH_FRAME_SIZE,
@@ -21,6 +22,7 @@ describe('path frames', () => {
         const type = decodePathFrame(bytes, at, length);
         const whole = length >= PATH_FRAME_SIZE && at + length <= bytes.length;
         expect(type).toBe(whole && (bytes[at] === 1 || bytes[at] === 2) ? bytes[at] : 0);
+        expect(isFarewell(bytes, at, length)).toBe(whole && bytes[at] === 3);
       }),
     );
   });

@@ -122,10 +122,41 @@ netnsSuite('outages of a mesh', ['nft'], () => {
     print(`gateway killed, up again after ${Math.round(away)} ms`, gap);
     expect(gap).toBeLessThan(away + 1_000);
     await survives(connection, 'gateway');
+  });
+
+  test('a gateway goes down on purpose: the edge hears it at once', {
+    timeout: SECONDS,
+  }, async () => {
+    const health = async () => {
+      const shown = await mesh.connector('show', 'a', '--json');
+      return (JSON.parse(shown) as { health: { state: string; why: string } }).health;
+    };
+    await eventually(async () => (await health()).state === 'HEALTHY', 'a is healthy');
     await a.down();
+    // Long before the binding would end by silence, which the reason tells apart as well.
+    await eventually(async () => (await health()).state === 'DOWN', 'a is down');
+    expect(await health()).toMatchObject({
+      state: 'DOWN',
+      why: expect.stringContaining('is bound to no edge (stopped on its host)'),
+    });
     expect(await a.gateway.run(['ip', 'rule'])).not.toContain('fwmark');
     await a.up();
+    await eventually(async () => (await health()).state === 'HEALTHY', 'a is healthy again');
     await survives(connection, 'up-again');
+    // As `systemctl restart` does it.
+    await a.down();
+    await a.up();
+    await eventually(
+      async () => (await health()).state === 'HEALTHY',
+      'a is healthy after restart',
+    );
+    await survives(connection, 'restarted');
+    // One that is killed says nothing.
+    process.kill((await a.status()).pid, 'SIGKILL');
+    expect((await health()).state).toBe('HEALTHY');
+    await a.up();
+    await survives(connection, 'killed');
+    expect((await health()).state).toBe('HEALTHY');
   });
 
   test('a connector is deleted while it is connected', { timeout: SECONDS }, async () => {

@@ -150,13 +150,13 @@ netnsSuite('relay under attack', ['nft', 'tcpdump'], () => {
     await reach(west.namespace, INNER.right);
   });
 
-  test('who has seen the index of a session has nothing opened but keepalives', async () => {
+  test('who has seen the index of a session has nothing opened that is longer than a keepalive', async () => {
     await using mesh = await RelayMesh.open();
     const attacker = await attackerOf(mesh);
     const keepalive = (await caughtFromWest(mesh)).at(-1)!;
     expect([keepalive[0], keepalive.length]).toEqual([4, 32]);
     const stranger = await Attacker.start(attacker);
-    const longer = [33, 48, 1_400].map((size) => {
+    const longer = [33, 49, 1_400].map((size) => {
       const bytes = message(4, 0, size);
       bytes.set(keepalive.subarray(0, 16));
       return bytes;

@@ -25,6 +25,8 @@ export interface Edge {
   readonly restored: RestoredReplicas;
   /** Relay ids whose binding was made or moved. */
   readonly bound: number[];
+  /** Relay ids whose binding ended by a farewell. */
+  readonly left: number[];
 }
 
 /** As `relay-loop.ts` and `relay-worker.ts` do it. */
@@ -35,8 +37,11 @@ export function openEdge(world: World, seed: number): Edge {
   const restored = new RestoredReplicas(core, replicas);
   const forwarding = new Forwarding(core, node.in, new Float64Array(2));
   const bound: number[] = [];
+  const left: number[] = [];
   const binder = new Binder(node.device, core, replicas, (relayId) => bound.push(relayId));
   const handleOwn = node.handleVector.bind(node);
+  // Of the relay's loop, below.
+  node.handleFrames = () => {};
   node.handleVector = (v) => {
     forwarding.sort(world.now.monotonic);
     const { outbound } = forwarding;
@@ -58,6 +63,9 @@ export function openEdge(world: World, seed: number): Edge {
       const peer = node.device.peerOfRun(v, i);
       if (peer < 0 || v.plain[v.first[i]!]! < 0) continue;
       const relayId = replicas.relayIdOf(peer);
+      const farewell = node.device.handleFarewell(v, i);
+      if (farewell === 'ended' && binder.left(relayId)) left.push(relayId);
+      if (farewell !== 'none') continue;
       restored.heard(relayId);
       binder.heard(relayId, v.sources.words, v.source[i]!, world.now);
     }
@@ -68,7 +76,7 @@ export function openEdge(world: World, seed: number): Edge {
     node.flush();
   };
   node.up();
-  return { node, core, replicas, restored, bound };
+  return { node, core, replicas, restored, bound, left };
 }
 
 /** Lets the edge know its replicas: A is 1, B is 2, in one virtual network. */

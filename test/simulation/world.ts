@@ -237,12 +237,17 @@ export class Node {
     this.handleVector(v);
   }
 
+  /** What is done with path frames of an opened vector. */
+  handleFrames(v: InboundVector): void {
+    this.device.handlePathFrames(v, this.world.now);
+  }
+
   handleVector(v: InboundVector): void {
     const { device, world } = this;
     device.handleInbound(v, world.now);
     this.aead.openVector(v);
     device.handleOpened(v, world.now);
-    device.handlePathFrames(v, world.now);
+    this.handleFrames(v);
     for (let i = 0; i < v.length; i++) {
       const peer = device.peerOfRun(v, i);
       if (peer < 0) continue;

@@ -26,6 +26,8 @@ const TYPE_TRANSPORT = 4;
 /** By type: initiation, response, cookie reply. */
 const HANDSHAKE_SIZES = [0, 148, 92, 64] as const;
 const KEEPALIVE_SIZE = 32;
+/** A farewell (wireguard/farewells.ts): beside keepalives the only data for the edge itself. */
+const FAREWELL_SIZE = 48;
 
 export interface RelayLimits {
   /** Replicas that may be known at a time. */
@@ -263,7 +265,7 @@ export class RelayCore {
     if (relayId === 0) {
       // The edge has no allowed IPs: nobody has data for it, and to open what is none would take the
       // time of all others. Who has seen one session's index can send that from anywhere.
-      if (type === TYPE_TRANSPORT && size > KEEPALIVE_SIZE) {
+      if (type === TYPE_TRANSPORT && size !== KEEPALIVE_SIZE && size !== FAREWELL_SIZE) {
         return this.#drop('relay_bad_length', count);
       }
       return FOR_EDGE;

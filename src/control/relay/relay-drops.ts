@@ -6,7 +6,8 @@ import { ReasonCounters } from '../../drops.ts';
 
 export const RELAY_DROP_REASONS = {
   relay_unknown_type: 'first byte is no message type, or the datagram is shorter than eight bytes',
-  relay_bad_length: 'length does not fit the message type, or is data for the edge itself',
+  relay_bad_length:
+    'length does not fit the message type, or is data for the edge itself beyond a farewell',
   relay_unbound_source: 'source address is bound to no replica',
   relay_unknown_destination: 'relay id is of no replica that this edge knows',
   relay_other_vnet: 'destination is in another virtual network than the source',

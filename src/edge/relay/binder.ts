@@ -59,6 +59,14 @@ export class Binder {
     this.#bind(relayId, claim.words, 0, now, true);
   }
 
+  /** The replica says that it ends. True if it was bound. */
+  left(relayId: number): boolean {
+    this.#claims.delete(relayId);
+    const wasBound = this.#core.isBound(relayId);
+    this.#core.unbind(relayId);
+    return wasBound;
+  }
+
   /** To be called about once a second. */
   tick(now: Instant): void {
     for (const [relayId, { asked }] of this.#claims) {

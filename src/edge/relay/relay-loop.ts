@@ -6,7 +6,7 @@
  *
  * A binding is made or prolonged by transport data that authenticates and is new, never by a
  * handshake message: an initiation may be a replay from the time before a restart, transport data
- * proves that its sender has our answer.
+ * proves that its sender has our answer. A farewell of the sender's last session ends it.
  *
  * While a socket takes no more, nothing is received: messages wait in the kernel's buffer, where they
  * are counted when it is full.
@@ -49,6 +49,8 @@ export interface RelayLoopParts {
   readonly forwarded: Float64Array;
   /** Authenticated data of a peer came from record `record` of `sources`. */
   readonly onHeard: (peer: number, sources: EndpointTable, record: number) => void;
+  /** A peer said that it ends. */
+  readonly onLeft: (peer: number) => void;
   /** About once a second. */
   readonly onTick: () => void;
   /** The device has events to tell. */
@@ -173,7 +175,7 @@ export class RelayLoop {
 
   /** The runs that are for the edge itself: handshakes are copied away, data binds. */
   #receiveOwn(): void {
-    const { device, aead, clock, onHeard } = this.#parts;
+    const { device, aead, clock, onHeard, onLeft } = this.#parts;
     const v = this.#inbound;
     device.handleInbound(v, clock);
     aead.openVector(v);
@@ -184,7 +186,10 @@ export class RelayLoop {
       let authentic = false;
       const first = v.first[i]!;
       for (let k = first; k < first + v.count[i]!; k++) authentic ||= v.plain[k]! >= 0;
-      if (authentic) onHeard(peer, v.sources, v.source[i]!);
+      if (!authentic) continue;
+      const farewell = device.handleFarewell(v, i);
+      if (farewell === 'ended') onLeft(peer);
+      else if (farewell === 'none') onHeard(peer, v.sources, v.source[i]!);
     }
   }
 

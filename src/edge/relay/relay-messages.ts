@@ -5,7 +5,7 @@ import { DEFAULT_RELAY_LIMITS } from '../../control/relay/relay-core.ts';
 import { RelayDropCounters } from '../../control/relay/relay-drops.ts';
 import { DropCounters } from '../../drops.ts';
 import { Heartbeat } from './heartbeat.ts';
-import type { RelayReplica, RelayReplicaChange } from './relay.ts';
+import type { BindingEnd, RelayReplica, RelayReplicaChange } from './relay.ts';
 
 /** What the worker opens its sockets with: the first message to it. */
 export interface RelayWorkerOptions {
@@ -31,6 +31,8 @@ export interface BindingChange {
   readonly at: number;
   /** Undefined = bound no more. */
   readonly endpoint: string | undefined;
+  /** Why it is bound no more. */
+  readonly end?: BindingEnd;
 }
 
 /** Worker → main thread. */

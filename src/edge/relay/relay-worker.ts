@@ -23,6 +23,7 @@ import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import { selfTest } from '../../wireguard/self-test.ts';
 import { Binder } from './binder.ts';
 import { Heartbeat } from './heartbeat.ts';
+import type { BindingEnd } from './relay.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type {
   BindingChange,
@@ -80,8 +81,10 @@ const binder = new Binder(device, core, replicas, bound);
 /** Binding changes of this visit. */
 let changes: BindingChange[] = [];
 
-function unbound(relayIds: readonly number[]): void {
-  for (const relayId of relayIds) changes.push({ relayId, at: clock.unix, endpoint: undefined });
+function unbound(relayIds: readonly number[], end: BindingEnd = 'silent'): void {
+  for (const relayId of relayIds) {
+    changes.push({ relayId, at: clock.unix, endpoint: undefined, end });
+  }
 }
 
 function bound(relayId: number, words: Int32Array, record: number): void {
@@ -95,6 +98,11 @@ function onHeard(peer: number, sources: EndpointTable, record: number): void {
   if (relayId === 0) return;
   restored.heard(relayId);
   binder.heard(relayId, sources.words, record, clock);
+}
+
+function onLeft(peer: number): void {
+  const relayId = replicas.relayIdOf(peer);
+  if (relayId !== 0 && binder.left(relayId)) unbound([relayId], 'stopped');
 }
 
 function onTick(): void {
@@ -169,6 +177,7 @@ function start(): void {
     clock,
     forwarded: new Float64Array(figures.forwarded),
     onHeard,
+    onLeft,
     onTick: () => {
       if (loop.isOpen) heartbeat.beat();
       onTick();

@@ -28,15 +28,19 @@ export interface RelayBinding {
   readonly since: number;
 }
 
+/** Why a replica is bound no more: it is not heard there, or it said that it ends. */
+export type BindingEnd = 'silent' | 'stopped';
+
 /**
  * A replica was bound, is bound to another endpoint, or is bound no more (`endpoint` is then where it
- * was). Told in the order of things, some milliseconds after them.
+ * was, and `end` says why). Told in the order of things, some milliseconds after them.
  */
 export type BindingListener = (
   relayId: number,
   bound: boolean,
   at: number,
   endpoint: string,
+  end?: BindingEnd,
 ) => void;
 
 export interface RelayPairStatistics {

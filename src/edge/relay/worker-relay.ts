@@ -209,7 +209,7 @@ export class WorkerRelay implements RelayProcess {
     this.#log.warn("the kernel took the relay's sockets away: they are opened again");
   }
 
-  #onBinding({ relayId, at, endpoint }: BindingChange): void {
+  #onBinding({ relayId, at, endpoint, end }: BindingChange): void {
     const before = this.#bindings.get(relayId);
     if (endpoint !== undefined) {
       this.#bindings.set(relayId, { relayId, endpoint, since: at });
@@ -219,7 +219,7 @@ export class WorkerRelay implements RelayProcess {
       this.#bindings.delete(relayId);
     }
     for (const listener of this.#listeners) {
-      listener(relayId, endpoint !== undefined, at, endpoint ?? before!.endpoint);
+      listener(relayId, endpoint !== undefined, at, endpoint ?? before!.endpoint, end);
     }
   }
 

@@ -282,6 +282,8 @@ port.on('message', (command: Command) => {
       break;
     case 'close':
       closing = true;
+      device.bidFarewell();
+      loop.afterChange();
       device.down(clock.read());
       loop.close();
       report({ kind: 'closed' });

@@ -88,6 +88,7 @@ describe('a run of messages', () => {
   test('is for the edge itself, bound or not', () => {
     const core = network();
     expect(decide(core, { host: 1, to: 0, count: 2, size: 32 }, 1)).toBe(FOR_EDGE);
+    expect(decide(core, { host: 1, to: 0, count: 3, size: 48 }, 1)).toBe(FOR_EDGE);
     expect(core.source).toBe(1);
     expect(decide(core, { host: 99, to: 0, type: 1, size: 148 }, 1)).toBe(FOR_EDGE);
     expect(core.source).toBe(0);
@@ -101,7 +102,8 @@ describe('a run of messages', () => {
     ['relay_bad_length', { host: 1, to: 2, type: 1, size: 147 }],
     ['relay_bad_length', { host: 1, to: 2, type: 2, count: 2, size: 96, last: 92 }],
     ['relay_bad_length', { host: 1, to: 0, type: 3, size: 65 }],
-    ['relay_bad_length', { host: 1, to: 0, size: 48 }],
+    ['relay_bad_length', { host: 1, to: 0, size: 47 }],
+    ['relay_bad_length', { host: 1, to: 0, size: 64 }],
     ['relay_bad_length', { host: 99, to: 0, count: 2, size: 1_400, last: 32 }],
     ['relay_unbound_source', { host: 99, to: 2 }],
     ['relay_unbound_source', { host: 1, port: 1001, to: 2 }],

@@ -249,6 +249,33 @@ describe('an edge', () => {
     ]);
   });
 
+  test('records that a gateway was stopped, or is silent', async () => {
+    const { joinToken, connector } = await edge.create({ name: 'stopped' });
+    const { relayId, replica } = await edge.enrol(joinToken);
+    const health = async () => {
+      const { json } = await edge.call('GET', '/v1/connectors/stopped', { local: true });
+      return json.health;
+    };
+    edge.relay.bind(relayId);
+    edge.relay.bind(relayId, false, 'stopped');
+    expect(await health()).toMatchObject({
+      state: 'DOWN',
+      why: expect.stringContaining('is bound to no edge (stopped on its host).'),
+    });
+    edge.relay.bind(relayId);
+    expect(await health()).toMatchObject({ state: 'HEALTHY' });
+    edge.relay.bind(relayId, false, 'silent');
+    expect(await health()).toMatchObject({ why: expect.stringContaining('(silent).') });
+    await until(() => actionsOn(connector.id).length === 5);
+    const ends = audited().filter(
+      ({ action, target }) => action === 'replica.unbound' && target === replica,
+    );
+    expect(ends).toMatchObject([
+      { actor: { role: 'edge' }, after: { why: 'stopped on its host' } },
+      { actor: { role: 'edge' }, after: { why: 'silent' } },
+    ]);
+  });
+
   test('has everything written when it is closed', async () => {
     const other = await EdgeUnderTest.start();
     const { relayId, replica } = await other.join({ name: 'last' });

@@ -22,6 +22,7 @@ import { hashSecret } from '../../../src/control/secrets.ts';
 import { createBearer } from '../../../src/edge/bearer.ts';
 import { openEdge, type RunningEdge } from '../../../src/edge/edge.ts';
 import type {
+  BindingEnd,
   BindingListener,
   RelayOptions,
   RelayProcess,
@@ -63,8 +64,9 @@ export class FakeRelay implements RelayProcess {
     return () => this.#listeners.delete(listener);
   }
 
-  bind(relayId: number, bound = true): void {
-    for (const listener of this.#listeners) listener(relayId, bound, Date.now(), '192.0.2.1:4500');
+  bind(relayId: number, bound = true, end?: BindingEnd): void {
+    const endpoint = '192.0.2.1:4500';
+    for (const listener of this.#listeners) listener(relayId, bound, Date.now(), endpoint, end);
   }
 
   /** As when the worker hangs for so many milliseconds. */

@@ -65,6 +65,7 @@ function openLoop(wanted: number) {
     clock: new Clock(),
     forwarded: new Float64Array(2),
     onHeard: () => {},
+    onLeft: () => {},
     onTick: () => {},
     onEvents: () => {},
     onSocketsLost: () => {
