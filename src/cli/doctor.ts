@@ -43,6 +43,7 @@ async function run(options: Options, command: Command): Promise<void> {
     interfaceName: await chosenInterface(given.interface, settings.interface),
     stateDirectory: settings.stateDir,
     mtu: settings.mtu === 'auto' ? await chooseMtu([]) : settings.mtu,
+    diagnosis: settings.diagnosis,
   };
   const look = async (): Promise<Examined> => {
     const seen = await examine(gateway);

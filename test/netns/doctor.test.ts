@@ -5,10 +5,12 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import { CONNECTOR, EDGE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
+import type { Namespace } from '../../lab/namespace.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { run } from '../../lab/process.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
+import { DIAGNOSIS_PORT } from '../../src/gateway/diagnosis/port.ts';
 import type { Examined } from '../../src/gateway/doctor/examination.ts';
 import { dumpPath } from '../unit/gateway/doctor/dumps.ts';
 import { netnsSuite } from './suite.ts';
@@ -31,6 +33,12 @@ async function doctor({ gateway, stateDirectory }: Site, ...options: string[]): 
 function faults({ findings }: Said): string[] {
   const wrong = findings.filter(({ status }) => status === 'problem' || status === 'warning');
   return [...new Set(wrong.map(({ check }) => check))];
+}
+
+/** Whether a TCP connection opens within a second. */
+async function opens(from: Namespace, address: string, port: number): Promise<boolean> {
+  const connect = `exec 3<>/dev/tcp/${address}/${port}`;
+  return (await from.attempt(['timeout', '1', 'bash', '-c', connect])).code === 0;
 }
 
 /** Without dates and counters. */
@@ -116,6 +124,41 @@ netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
       expect(await gateway.run(['sysctl', '-n', 'net.ipv4.ip_forward'])).toBe('0\n');
       await gateway.forward();
       await gateway.run(['nft', 'delete', 'table', 'ip', 'filter']);
+
+      // A firewall for the host itself: new connections to the API and other gateways' questions.
+      await gateway.nft(`table inet host {
+        chain input {
+          type filter hook input priority 0; policy drop;
+          ct state established,related accept
+          tcp dport 22 accept
+        }
+        chain output {
+          type filter hook output priority 0; policy drop;
+          ct state established,related accept
+          meta l4proto { udp, icmp, icmpv6 } accept
+        }
+      }`);
+      const shut = await doctor(a);
+      const own = shut.findings.filter(({ check }) => check === 'firewall-own');
+      expect([shut.code, faults(shut), own.map(({ status }) => status)]).toEqual([
+        1,
+        ['firewall-own'],
+        ['warning', 'problem'],
+      ]);
+      const ways = async (): Promise<boolean[]> => {
+        const { mesh: own } = await a.status();
+        return [
+          await opens(gateway, EDGE[4], 8443),
+          await opens(b.gateway, own!.ipv4, DIAGNOSIS_PORT),
+        ];
+      };
+      expect(await ways()).toEqual([false, false]);
+      for (const command of own.flatMap(({ remedy }) => remedy)) {
+        await gateway.run(command.split(' '));
+      }
+      expect(faults(await doctor(a))).toEqual([]);
+      expect(await ways()).toEqual([true, true]);
+      await gateway.nft('delete table inet host');
 
       // A rule of the host for its own bridge catches the site's hosts too: their addresses are lost.
       await startService(b.host, PORT);

@@ -166,7 +166,15 @@ function remedyOf(name: string): readonly string[] {
 
 function scopeOf(served: string, remote: string): GatewayScope {
   return {
-    ...{ interfaceName: 'causeway0', running: true, relays: [], mtu: 1_280 },
+    ...{
+      interfaceName: 'causeway0',
+      running: true,
+      relays: [],
+      apis: [],
+      mesh: [],
+      answers: false,
+      mtu: 1_280,
+    },
     ...{ served: [parsePrefix(served)!], remote: [parsePrefix(remote)!] },
   };
 }

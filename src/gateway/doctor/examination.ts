@@ -3,13 +3,11 @@
  * without one, the files in its state directory say what it will start with. What the host's checks
  * find is looked at here in any case: with the rights of who asks.
  */
-import type { Netmap } from '../../control/netmap.ts';
-import { parsePrefix } from '../../routing/prefix.ts';
 import { requestMesh } from '../local-client.ts';
 import { openLog } from '../log.ts';
 import { scopeOf } from '../mesh/diagnosis.ts';
 import type { MeshStatus } from '../mesh/mesh-status.ts';
-import { loadNetmap, NETMAP_FILE } from '../mesh/netmap-cache.ts';
+import { type CachedNetmap, loadNetmap, NETMAP_FILE } from '../mesh/netmap-cache.ts';
 import { readState } from '../mesh/state-directory.ts';
 import { runtimeDirectory } from '../runtime-directory.ts';
 import { readState as readSetup } from '../setup-state.ts';
@@ -24,8 +22,8 @@ import {
 } from './finding.ts';
 import { checkHost } from './host-checks.ts';
 import { checkSystem } from './programs-check.ts';
-import type { GatewayScope } from './scope.ts';
 import { checkIdentity, checkStateDirectory, unreadable } from './state-check.ts';
+import { scopeStopped } from './stopped-scope.ts';
 
 export interface Examined {
   readonly interface: string;
@@ -41,6 +39,8 @@ export interface ExaminedGateway {
   readonly stateDirectory: string;
   /** Of an interface that is not there yet. */
   readonly mtu: number;
+  /** Whether it will answer other gateways' questions. */
+  readonly diagnosis: boolean;
 }
 
 export async function examine(gateway: ExaminedGateway): Promise<Examined> {
@@ -49,7 +49,7 @@ export async function examine(gateway: ExaminedGateway): Promise<Examined> {
   const asked = await askDaemon(interfaceName);
   if ('mesh' in asked) return examineRunning(gateway, asked.mesh, system);
   const { finding: who, identity } = await checkIdentity(gateway.stateDirectory, interfaceName);
-  const { finding: cached, netmap } = await readCachedNetmap(gateway.stateDirectory);
+  const { finding: cached, found } = await readCachedNetmap(gateway.stateDirectory);
   const own: Finding[] = [
     ...system,
     await checkStateDirectory(gateway.stateDirectory),
@@ -60,7 +60,7 @@ export async function examine(gateway: ExaminedGateway): Promise<Examined> {
       : [await checkApi(identity)]),
     skipped('relay', 'A gateway that runs tries it.'),
     cached,
-    ...(await checkHost(scopeOfNetmap(gateway, netmap))),
+    ...(await checkHost(await scopeStopped(gateway, identity, found))),
   ];
   const connector = identity?.name ?? null;
   const running = asked.fault?.status === 'skipped' ? null : false;
@@ -117,17 +117,14 @@ async function sayStopped(interfaceName: string): Promise<Finding> {
 /** The netmap that the gateway will start with, and what is wrong with it. */
 async function readCachedNetmap(
   directory: string,
-): Promise<{ readonly finding: Finding; readonly netmap?: Netmap }> {
+): Promise<{ readonly finding: Finding; readonly found?: CachedNetmap }> {
   const read = (name: string) => readState(directory, name);
   const log = openLog('silent', {});
   try {
     const cached = await loadNetmap({ path: directory, read }, log);
     if (cached !== undefined) {
       const { revision } = cached.netmap;
-      return {
-        finding: ok('netmap', `Revision ${revision} is on disk.`),
-        netmap: cached.netmap,
-      };
+      return { finding: ok('netmap', `Revision ${revision} is on disk.`), found: cached };
     }
     const there = (await read(NETMAP_FILE)) !== undefined;
     return {
@@ -141,27 +138,6 @@ async function readCachedNetmap(
   } catch (error) {
     return { finding: unreadable('netmap', error) };
   }
-}
-
-function scopeOfNetmap(
-  { interfaceName, mtu }: ExaminedGateway,
-  netmap: Netmap | undefined,
-): GatewayScope {
-  const prefixes = (texts: readonly string[]) =>
-    texts.flatMap((text) => parsePrefix(text) ?? []).filter(({ length }) => length > 0);
-  const approved = netmap?.self.routes.filter((route) => route.approved) ?? [];
-  const ranges = netmap?.self.meshRanges;
-  return {
-    interfaceName,
-    running: false,
-    served: prefixes(approved.map(({ prefix }) => prefix)),
-    remote: prefixes([
-      ...(ranges === undefined ? [] : [ranges.ipv4, ranges.ipv6]),
-      ...(netmap?.peers.flatMap((peer) => peer.prefixes.map(({ prefix }) => prefix)) ?? []),
-    ]),
-    relays: [],
-    mtu,
-  };
 }
 
 /** With what somebody else has looked at. */

@@ -60,6 +60,11 @@ export function concerns({ family }: FilterChain, version: 4 | 6): boolean {
   return family === 'inet' || family === (version === 4 ? 'ip' : 'ip6');
 }
 
+/** Base chains at these hooks. Those for addresses see a connection's first packet only, and drop nothing by custom. */
+export function atHooks(chains: readonly FilterChain[], ...hooks: string[]): FilterChain[] {
+  return chains.filter(({ hook, type }) => hooks.includes(hook ?? '') && type !== 'nat');
+}
+
 /** Of the chain of that name in the same table. */
 export function chainKey({ tool, family, table }: FilterChain, name: string): string {
   return `${tool} ${family} ${table} ${name}`;

@@ -27,7 +27,7 @@ export const CHECKS = {
   'reverse-path': 'rp_filter',
   redirects: 'ICMP redirects',
   firewall: 'chains that see forwarded packets',
-  'firewall-own': "chains that see the tunnel's datagrams",
+  'firewall-own': "chains that see the gateway's own packets",
   nat: 'true addresses of what is forwarded',
   conntrack: "table of the kernel's connections",
   mtu: 'MTU of the way out',

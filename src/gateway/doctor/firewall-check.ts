@@ -1,14 +1,13 @@
 /**
- * Whether the host's packet filters let the site's packets into the mesh and out of it, and the
- * tunnel's own datagrams to the edges and their answers back. Pure.
+ * Whether the host's packet filters let the site's packets into the mesh and out of it. What the gateway
+ * itself sends is own-firewall-check.ts. Pure.
  */
 import { formatAddress } from '../../routing/address.ts';
-import { containsAddress, type Prefix, prefixOf } from '../../routing/prefix.ts';
-import { parseEndpoint } from '../endpoint-text.ts';
-import { concerns, type FilterChain, type ProbePacket } from './filter-model.ts';
+import { type Prefix, prefixOf } from '../../routing/prefix.ts';
+import { atHooks, concerns, type FilterChain, type ProbePacket } from './filter-model.ts';
 import { FilterWalk, type Passage } from './filter-verdict.ts';
 import { type Finding, fixable, ok, problem, skipped, warning } from './finding.ts';
-import { chainName, forwardRemedy, iptablesProgram } from './firewall-remedy.ts';
+import { chainName, forwardRemedy } from './firewall-remedy.ts';
 import type { HostFacts } from './host-facts.ts';
 import { locateLan } from './lan-location.ts';
 import type { GatewayScope } from './scope.ts';
@@ -24,11 +23,6 @@ interface Probe {
   readonly packet: ProbePacket;
   /** `from eth0 (10.1.0.1) to causeway0 (10.2.0.1)`. */
   readonly says: string;
-}
-
-/** Chains for addresses see a connection's first packet only, and drop nothing by custom. */
-function atHooks(chains: readonly FilterChain[], ...hooks: string[]): FilterChain[] {
-  return chains.filter(({ hook, type }) => hooks.includes(hook ?? '') && type !== 'nat');
 }
 
 export function checkForwardFilters(scope: GatewayScope, facts: HostFacts): Finding[] {
@@ -124,62 +118,4 @@ export function hostOf({ address, length }: Prefix): Uint8Array {
   const host = prefixOf(address, length).address;
   if (length < address.length * 8) host[host.length - 1]! |= 1;
   return host;
-}
-
-export function checkOwnFilters({ relays }: GatewayScope, facts: HostFacts): Finding[] {
-  const { chains, unread } = facts.filters;
-  if (relays.length === 0) return [skipped('firewall-own', 'No edge is known yet.')];
-  const walk = new FilterWalk(chains);
-  const said: Finding[] = [];
-  for (const { name, endpoint } of relays) {
-    const to = parseEndpoint(endpoint, () => 0);
-    if (to === undefined) continue;
-    const out = facts.routes
-      .filter(({ prefix }) => containsAddress(prefix, to.address))
-      .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.interfaceName;
-    const nothing = { source: undefined, destination: undefined };
-    const common = { ...nothing, family: to.family, protocol: UDP } as const;
-    const there: ProbePacket = {
-      ...common,
-      ...{ in: undefined, out, destination: to.address, state: 'new' },
-      ...{ sourcePort: undefined, destinationPort: to.port },
-    };
-    const back: ProbePacket = {
-      ...common,
-      ...{ in: out, out: undefined, source: to.address, state: 'established' },
-      ...{ sourcePort: to.port, destinationPort: undefined },
-    };
-    for (const chain of atHooks(chains, 'output', 'postrouting', 'input', 'prerouting')) {
-      if (!concerns(chain, to.family)) continue;
-      const leaving = chain.hook === 'output' || chain.hook === 'postrouting';
-      if (walk.passage(chain, leaving ? there : back) !== 'dropped') continue;
-      const way = leaving
-        ? `datagrams to the relay of edge ${name} (UDP to ${endpoint})`
-        : `answers of the relay of edge ${name} (UDP from ${endpoint}, of an established flow)`;
-      said.push(
-        problem('firewall-own', `The chain ${chainName(chain)} drops ${way}.`, allow(chain, to)),
-      );
-    }
-  }
-  if (said.length > 0) return said;
-  if (unread !== undefined) return [skipped('firewall-own', `Not all could be read: ${unread}.`)];
-  return [ok('firewall-own', 'Every chain lets them pass.')];
-}
-
-function allow(
-  chain: FilterChain,
-  { family, address, port }: { family: 4 | 6; address: Uint8Array; port: number },
-): string {
-  const leaving = chain.hook === 'output' || chain.hook === 'postrouting';
-  const { family: where, table, name } = chain;
-  if (chain.tool === 'nft') {
-    const rule = leaving
-      ? `${family === 4 ? 'ip' : 'ip6'} daddr ${formatAddress(address)} udp dport ${port} accept`
-      : 'ct state established,related accept';
-    return `nft insert rule ${where} ${table} ${name} ${rule}`;
-  }
-  const rule = leaving
-    ? `-p udp -d ${formatAddress(address)} --dport ${port}`
-    : '-m conntrack --ctstate ESTABLISHED,RELATED';
-  return `${iptablesProgram(chain)} -I ${name} ${rule} -j ACCEPT`;
 }

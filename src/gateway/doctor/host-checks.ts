@@ -2,11 +2,12 @@
 import { checkConflicts, checkDetours } from './conflict-check.ts';
 import { checkConnections } from './conntrack-check.ts';
 import type { Finding } from './finding.ts';
-import { checkForwardFilters, checkOwnFilters } from './firewall-check.ts';
+import { checkForwardFilters } from './firewall-check.ts';
 import { type HostFacts, readHostFacts } from './host-facts.ts';
 import { checkLan } from './lan-check.ts';
 import { checkMtu } from './mtu-check.ts';
 import { checkAddresses } from './nat-check.ts';
+import { checkOwnFilters } from './own-firewall-check.ts';
 import type { GatewayScope } from './scope.ts';
 import { checkSettings } from './setting-checks.ts';
 

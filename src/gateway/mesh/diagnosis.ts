@@ -3,6 +3,7 @@
  * edge-diagnosis.ts, silence of a peer, policy, conflicts of routes, the clock), and the checks of its
  * host (doctor/host-checks.ts).
  */
+import { parseAddress } from '../../routing/address.ts';
 import { parsePrefix } from '../../routing/prefix.ts';
 import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
 import { sayConflicts } from '../doctor/conflict-check.ts';
@@ -76,6 +77,9 @@ export function scopeOf(status: MeshStatus): GatewayScope {
       ...routes.filter(({ state }) => ROUTED.has(state)).map(({ prefix }) => prefix),
     ]),
     relays: edges.flatMap(({ name, endpoint }) => (endpoint === null ? [] : { name, endpoint })),
+    apis: edges.flatMap(({ name, apis }) => apis.map((endpoint) => ({ name, endpoint }))),
+    mesh: mesh === null ? [] : [mesh.ipv4, mesh.ipv6].flatMap((text) => parseAddress(text) ?? []),
+    answers: status.diagnosis !== null,
     mtu,
   };
 }

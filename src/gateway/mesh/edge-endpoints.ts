@@ -17,6 +17,9 @@ const LOOKUP_TIMEOUT_MS = 3_000;
 /** Between the addresses of a name on disk. */
 const SEPARATOR = ' ';
 
+/** Where an edge says that it is. */
+export type EdgeNames = Pick<NetmapEdge, 'id' | 'endpoints' | 'urls'>;
+
 /** What the world says of names and routes. */
 export interface AddressSource {
   /** Addresses of a host name; none = nobody knows. */
@@ -63,8 +66,13 @@ export class EdgeEndpoints {
 
   /** All addresses that an edge is asked at: its relay's and its API's, which may be another's. */
   addressesOf(id: string): Uint8Array[] {
-    const all = [...(this.#edges.get(id)?.values() ?? []), ...(this.#apis.get(id) ?? [])];
+    const all = [...(this.#edges.get(id)?.values() ?? []), ...this.apisOf(id)];
     return all.map(({ address }) => address);
+  }
+
+  /** Where its API is asked. */
+  apisOf(id: string): readonly PeerEndpoint[] {
+    return this.#apis.get(id) ?? [];
   }
 
   choiceOf(id: string): AddressChoice {
@@ -77,7 +85,7 @@ export class EdgeEndpoints {
   }
 
   /** Looks the edges' endpoints up anew; names that cannot be looked up keep their last addresses. */
-  async update(edges: readonly NetmapEdge[]): Promise<void> {
+  async update(edges: readonly EdgeNames[]): Promise<void> {
     const names = new Set(
       edges.flatMap(({ endpoints, urls }) => [...endpoints, ...urls.map(hostOf)]),
     );

@@ -107,6 +107,7 @@ function describeEdges({ inForce: { netmap }, endpoints }: MeshView, live: Live)
       name,
       publicKey,
       endpoint: endpoint === undefined ? null : formatEndpoint(endpoint),
+      apis: endpoints.apisOf(id).map(formatEndpoint),
       ...trafficOf(live.get(publicKey)),
     };
   });

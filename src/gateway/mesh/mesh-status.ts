@@ -19,6 +19,8 @@ export const meshEdgeSchema = z.object({
   publicKey: z.string(),
   /** Where its relay is reached; null = its name has no address. */
   endpoint: z.string().nullable(),
+  /** `ADDRESS:PORT` of its API; of each of its names all that are known. */
+  apis: z.array(z.string()),
   ...traffic,
 });
 

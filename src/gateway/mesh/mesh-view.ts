@@ -23,7 +23,7 @@ export interface MeshView {
     'netmap' | 'wanted' | 'source' | 'kernelFault' | 'saveFault' | 'contention'
   >;
   readonly policy: Pick<PolicyEnforcer, 'state' | 'fault' | 'closed' | 'explain'>;
-  readonly endpoints: Pick<EdgeEndpoints, 'of'>;
+  readonly endpoints: Pick<EdgeEndpoints, 'of' | 'apisOf'>;
   readonly kernel: Pick<MeshKernel, 'routes' | 'conflicts' | 'warnings'>;
   readonly streamState: StreamState;
   /** Netmaps and deltas that did not validate or could not be applied. */

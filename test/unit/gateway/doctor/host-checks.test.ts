@@ -12,6 +12,7 @@ import { parseIptablesSave } from '../../../../src/gateway/doctor/iptables-save.
 import { isOlder } from '../../../../src/gateway/doctor/programs-check.ts';
 import type { GatewayScope } from '../../../../src/gateway/doctor/scope.ts';
 import { settingName } from '../../../../src/gateway/doctor/setting-fix.ts';
+import { parseAddress } from '../../../../src/routing/address.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../../../src/routing/prefix.ts';
 import { readDump } from './dumps.ts';
 
@@ -36,6 +37,9 @@ const SCOPE: GatewayScope = {
   served: ['10.1.0.0/24', 'fd01::/64'].map((text) => parsePrefix(text)!),
   remote: ['10.2.0.0/24', 'fd02::/64'].map((text) => parsePrefix(text)!),
   relays: [{ name: 'edge', endpoint: '192.0.2.1:51820' }],
+  apis: [{ name: 'edge', endpoint: '192.0.2.1:8443' }],
+  mesh: ['100.96.0.1', 'fd00::1'].map((text) => parseAddress(text)!),
+  answers: true,
   mtu: 1_280,
 };
 
@@ -208,19 +212,88 @@ describe('packet filters', () => {
     expect(faults({ filters })).toEqual([]);
   });
 
-  test("the tunnel's own datagrams, out and their answers", () => {
+  describe('what the gateway itself sends and is sent', () => {
+    const DEFAULTS = { tool: 'nft' as const, family: 'inet', table: 'host', type: 'filter' };
     const chain = (hook: string) => ({
-      ...{ tool: 'nft' as const, family: 'inet', table: 'host', name: hook, hook },
-      ...{ type: 'filter', policy: 'drop' as const, rules: [] },
+      ...{ ...DEFAULTS, name: hook, hook, policy: 'drop' as const, rules: [] },
     });
-    const filters = { chains: [chain('output'), chain('input')], unread: undefined };
-    expect(faults({ filters }).map(({ check, remedy }) => [check, remedy[0]])).toEqual([
-      [
-        'firewall-own',
-        'nft insert rule inet host output ip daddr 192.0.2.1 udp dport 51820 accept',
-      ],
-      ['firewall-own', 'nft insert rule inet host input ct state established,related accept'],
-    ]);
+    const own = (chains: HostFacts['filters']['chains'], scope = SCOPE) =>
+      faults({ filters: { chains, unread: undefined } }, scope);
+    const iptables = (...lines: string[]) =>
+      parseIptablesSave(['*filter', ...lines, 'COMMIT'].join('\n'), 4, 'iptables');
+    const ANSWERS = 'ct state established,related accept';
+
+    test('chains that drop everything: relay, API, questions, and their answers', () => {
+      const [out, into, ...more] = own([chain('output'), chain('input')]);
+      expect(more).toEqual([]);
+      expect(out).toMatchObject({ check: 'firewall-own', status: 'problem' });
+      expect(out!.says).toMatch(
+        /UDP to 192\.0\.2\.1:51820.*TCP to 192\.0\.2\.1:8443.*TCP port 10096 of this host.*TCP port 10096 into causeway0/,
+      );
+      const output = 'nft insert rule inet host output';
+      expect(out!.remedy).toEqual([
+        `${output} ip daddr 192.0.2.1 udp dport 51820 accept`,
+        `${output} ip daddr 192.0.2.1 tcp dport 8443 accept`,
+        `${output} ${ANSWERS}`,
+        `${output} oifname causeway0 tcp dport 10096 accept`,
+      ]);
+      expect(into!.says).toMatch(
+        /relay.* API.*TCP port 10096 by causeway0.*TCP port 10096 of theirs/,
+      );
+      const input = 'nft insert rule inet host input';
+      expect(into!.remedy).toEqual([
+        `${input} ${ANSWERS}`,
+        `${input} iifname causeway0 tcp dport 10096 accept`,
+      ]);
+    });
+
+    test('an OUTPUT chain that lets UDP and what is open pass, and no other TCP', () => {
+      const said = own(
+        iptables(
+          ':OUTPUT DROP [0:0]',
+          '-A OUTPUT -p udp -j ACCEPT',
+          '-A OUTPUT -o causeway0 -j ACCEPT',
+          '-A OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        ),
+      );
+      expect(said).toEqual([
+        {
+          ...{ check: 'firewall-own', status: 'problem', fixable: false },
+          says: 'The chain OUTPUT of iptables (table filter) drops requests to the API of edge edge (TCP to 192.0.2.1:8443).',
+          remedy: ['iptables -I OUTPUT -p tcp -d 192.0.2.1 --dport 8443 -j ACCEPT'],
+        },
+      ]);
+    });
+
+    test("the usual INPUT chain of a host: other gateways' questions, if they are answered", () => {
+      const lines = [
+        ':INPUT DROP [0:0]',
+        '-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT',
+      ];
+      const command = 'iptables -I INPUT -i causeway0 -p tcp --dport 10096 -j ACCEPT';
+      expect(own(iptables(...lines))).toMatchObject([
+        { check: 'firewall-own', status: 'warning', remedy: [command] },
+      ]);
+      expect(own(iptables(...lines), { ...SCOPE, answers: false })).toEqual([]);
+      const rule = '-A INPUT -i causeway0 -p tcp -m tcp --dport 10096 -j ACCEPT';
+      expect(own(iptables(...lines, rule))).toEqual([]);
+      const ufw = iptables(...lines, ':ufw-user-input - [0:0]', '-A INPUT -j ufw-user-input');
+      expect(own(ufw)[0]?.remedy).toEqual([
+        'ufw allow in on causeway0 to any port 10096 proto tcp',
+      ]);
+    });
+
+    test('a host without IPv6 hears nothing of chains for it', () => {
+      const chains = [{ ...chain('input'), family: 'ip6' }];
+      const said = (disabled6: string) =>
+        faults({
+          filters: { chains, unread: undefined },
+          settings: { [settingsOf('causeway0').disabled6]: disabled6 },
+        });
+      expect(said('0')).toMatchObject([{ check: 'firewall-own', status: 'warning' }]);
+      expect(said('1')).toEqual([]);
+    });
   });
 });
 

@@ -15,6 +15,9 @@ const SCOPE: GatewayScope = {
   served: ['10.1.0.0/24', 'fd01::/64'].map((text) => parsePrefix(text)!),
   remote: ['100.96.0.0/12', '10.2.0.0/16', '10.2.1.0/24'].map((text) => parsePrefix(text)!),
   relays: [],
+  apis: [],
+  mesh: [],
+  answers: false,
   mtu: 1_280,
 };
 

@@ -116,6 +116,7 @@ test.each([
     name: `edge-${i}`,
     publicKey: '',
     endpoint: null,
+    apis: [],
     lastHandshake: seconds === null ? null : ago(seconds),
     rxBytes: 1,
     txBytes: 2,
@@ -203,7 +204,15 @@ test('traffic that goes one way, the flow log, and the way out', async () => {
     return { prefix, connector: 'b', direction: 'out' as const, ...silent };
   });
   const edges = [
-    { name: 'e', publicKey: '', endpoint: null, lastHandshake: ago(1), rxBytes: 0, txBytes: 0 },
+    {
+      name: 'e',
+      publicKey: '',
+      endpoint: null,
+      apis: [],
+      lastHandshake: ago(1),
+      rxBytes: 0,
+      txBytes: 0,
+    },
   ];
   const breakout = {
     connectors: ['b'],

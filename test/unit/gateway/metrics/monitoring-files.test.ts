@@ -34,6 +34,7 @@ async function gatewayMetrics(): Promise<Exposition> {
             name: 'one',
             publicKey: '',
             endpoint: null,
+            apis: [],
             lastHandshake: new Date().toISOString(),
             rxBytes: 1,
             txBytes: 1,
