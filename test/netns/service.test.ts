@@ -40,9 +40,15 @@ netnsSuite('a gateway as a service', ['nft', 'sysctl', 'perl'], () => {
     writeFileSync(file, `${configuration}mtu = 900\n`);
     process.kill(gateway.pid, 'SIGHUP');
     await gateway.line(/connector\.toml:3: mtu is .*all stays as it was/);
+    const reloadFaults = async (): Promise<string[]> =>
+      (await a.status()).problems.filter((text) => text.includes('reload'));
+    expect(await reloadFaults()).toEqual([
+      expect.stringMatching(/settings of before stay in force.*connector\.toml:3: mtu is .*-HUP/),
+    ]);
     writeFileSync(file, `${configuration}mtu = 1400\nadvertise = ["10.78.0.0/16"]\n`);
     process.kill(gateway.pid, 'SIGHUP');
     await gateway.line(/"settings":\["mtu"\].*the next start/);
+    expect(await reloadFaults()).toEqual([]);
     expect(await answers).toHaveLength(400);
 
     const advertised = async (): Promise<string[]> => {

@@ -35,6 +35,7 @@ const ROUTED: ReadonlySet<string> = new Set(['in force', 'partly local']);
 export async function diagnose(view: MeshView, status: MeshStatus): Promise<Finding[]> {
   return withoutContradiction([
     ...diagnoseMesh(view, status, Date.now()),
+    ...sayReload(view),
     ...(await diagnoseFlows(view.flows)),
     await checkSpace(view.stateDirectory, view.inForce.saveFault),
     ...(await checkHost(scopeOf(status))),
@@ -82,6 +83,16 @@ export function scopeOf(status: MeshStatus): GatewayScope {
     answers: status.diagnosis !== null,
     mtu,
   };
+}
+
+/** Traffic flows by the settings of before. @returns nothing while there is no fault */
+export function sayReload({ reloadFault: fault }: Pick<MeshView, 'reloadFault'>): Finding[] {
+  if (fault === undefined) return [];
+  const effect = fault.inPart
+    ? 'was applied only in part'
+    : 'changed nothing: the settings of before stay in force';
+  const text = `The reload of the configuration at ${new Date(fault.at).toISOString()} ${effect}. ${fault.message} Put that right, then reload:`;
+  return [warning('configuration', text, `kill -HUP ${process.pid}`)];
 }
 
 function sayTwins({ twins }: MeshView, { replica, connector }: MeshStatus): Finding {

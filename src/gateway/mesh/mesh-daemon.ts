@@ -31,6 +31,7 @@ import type { MeshStatus } from './mesh-status.ts';
 import { summarizeMesh } from './mesh-summary.ts';
 import type { MeshView } from './mesh-view.ts';
 import { NetmapInForce } from './netmap-in-force.ts';
+import type { ReloadFault } from './reload.ts';
 import { countersOf, LOOK_INTERVAL, SilenceWatch } from './silence.ts';
 import { SleepWatch } from './sleep-watch.ts';
 import type { StateDirectory } from './state-directory.ts';
@@ -49,6 +50,8 @@ export interface MeshOptions {
   /** Whether other gateways may ask this one about flows between their sites and its own. */
   readonly diagnosis: boolean;
   readonly flows: FlowOptions;
+  /** Why the last reload of the configuration did not succeed. */
+  readonly reloadFault: () => ReloadFault | undefined;
   readonly version: string;
   readonly log: Log;
   readonly onWarning: (message: string) => void;
@@ -238,7 +241,7 @@ export class MeshGateway implements Attachment {
   }
 
   #view(): MeshView {
-    const { version, mtu, enrolled } = this.#options;
+    const { version, mtu, enrolled, reloadFault } = this.#options;
     return {
       since: this.#since,
       version,
@@ -255,6 +258,7 @@ export class MeshGateway implements Attachment {
       stateDirectory: this.#options.state.path,
       clockOffset: enrolled.client.clockOffset,
       announceFault: this.#announcer.fault,
+      reloadFault: reloadFault(),
       silence: this.#silence,
       diagnosis: this.#diagnosis,
       flows: this.#flows,

@@ -9,6 +9,7 @@ import type { StreamState } from './edge-stream.ts';
 import type { Identity } from './identity.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
 import type { NetmapInForce } from './netmap-in-force.ts';
+import type { ReloadFault } from './reload.ts';
 import type { SilenceWatch } from './silence.ts';
 
 export interface MeshView {
@@ -36,6 +37,8 @@ export interface MeshView {
   readonly clockOffset: number | undefined;
   /** Why the edge does not know what is advertised. */
   readonly announceFault: Announcer['fault'];
+  /** Why the last reload did not succeed. */
+  readonly reloadFault: ReloadFault | undefined;
   readonly silence: Pick<SilenceWatch, 'since'>;
   /** Undefined: it answers no questions of others. */
   readonly diagnosis: Pick<DiagnosisListener, 'counts' | 'fault'> | undefined;

@@ -73,8 +73,8 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
       log,
     });
     const net = { mtu, listenPort, forwarding, diagnosis };
-    const flows = settings;
-    const mesh = { enrolled, state, ...net, flows, breakout, version, log, onWarning };
+    const asked = { flows: settings, breakout, reloadFault: () => reloader.fault };
+    const mesh = { enrolled, state, ...net, ...asked, version, log, onWarning };
     return {
       interfaceName,
       mtu: firstMtu,

@@ -1,7 +1,9 @@
 /**
  * SIGHUP: what of the configuration file is different now is applied while packets flow. A file with
- * a mistake changes nothing, and what only a start can change is said.
+ * a mistake changes nothing, which `status` says until a reload succeeds, and what only a start can
+ * change is said.
  */
+import type { BreakoutWish } from '../../control/breakout.ts';
 import { type Log, parseLogLevel } from '../log.ts';
 import { checkListenAddress, type MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { checkPrefix } from './advertised-prefixes.ts';
@@ -38,7 +40,18 @@ export interface ReloadOptions {
   readonly log: Log;
 }
 
+/** The last reload did not succeed. */
+export interface ReloadFault {
+  /** ms since the Unix epoch. */
+  readonly at: number;
+  /** What is wrong, with the file and line where it is in a file. */
+  readonly message: string;
+  /** Some of it was applied before it failed: what was refused from the start changes nothing. */
+  readonly inPart: boolean;
+}
+
 export class Reloader {
+  fault: ReloadFault | undefined;
   readonly #options: ReloadOptions;
   readonly #turns = new Turns();
   #settings: GatewaySettings;
@@ -48,26 +61,33 @@ export class Reloader {
     this.#settings = options.settings;
   }
 
-  /** Never rejects: what went wrong is in the log. */
-  async reload(): Promise<void> {
+  /** Never rejects: what went wrong is in the log, and in `fault`. */
+  reload(): Promise<void> {
+    return this.#turns.take(() => this.#reload());
+  }
+
+  async #reload(): Promise<void> {
     const { reread, log } = this.#options;
+    let inPart = false;
     try {
-      await this.#turns.take(async () => this.#apply(await reread()));
+      const after = await reread();
+      const wanted = checked(after);
+      inPart = true;
+      await this.#apply(after, wanted);
+      this.fault = undefined;
     } catch (error) {
-      log.error({ err: error }, 'the configuration was not reloaded: all stays as it was');
+      this.fault = { at: Date.now(), message: (error as Error).message, inPart };
+      const text = inPart ? 'reloaded only in part' : 'not reloaded: all stays as it was';
+      log.error({ err: error }, `the configuration was ${text}`);
     }
   }
 
-  async #apply(after: GatewaySettings): Promise<void> {
+  async #apply(after: GatewaySettings, { wish, prefixes }: Wanted): Promise<void> {
     const { gateway, metrics, log } = this.#options;
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
     const changed = names.filter((name) => String(before[name]) !== String(after[name]));
     const { allowDefault } = after;
-    // What is refused is refused before anything is applied.
-    const wish = breakoutWish(after);
-    const prefixes = after.advertise?.map((text) => checkPrefix(text, allowDefault));
-    if (after.metrics !== undefined) checkListenAddress(after.metrics);
     const isOffer = changed.includes('advertise') || changed.includes('allowDefault');
     if (isOffer && prefixes !== undefined) {
       await (await gateway).advertise(prefixes, allowDefault);
@@ -85,4 +105,17 @@ export class Reloader {
     this.#settings = { ...before, ...Object.fromEntries(applied) };
     log.info({ changed: changed.filter((name) => LIVE.includes(name)) }, 'configuration reloaded');
   }
+}
+
+interface Wanted {
+  readonly wish: BreakoutWish;
+  readonly prefixes: readonly string[] | undefined;
+}
+
+/** What is refused is refused before anything is applied. @throws CausewayError */
+function checked(after: GatewaySettings): Wanted {
+  const wish = breakoutWish(after);
+  const prefixes = after.advertise?.map((text) => checkPrefix(text, after.allowDefault));
+  if (after.metrics !== undefined) checkListenAddress(after.metrics);
+  return { wish, prefixes };
 }

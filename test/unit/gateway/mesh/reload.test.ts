@@ -2,6 +2,8 @@
 import { pino } from 'pino';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { CausewayError } from '../../../../src/errors.ts';
+import { sentenceOf } from '../../../../src/gateway/doctor/finding.ts';
+import { sayReload } from '../../../../src/gateway/mesh/diagnosis.ts';
 import { Reloader } from '../../../../src/gateway/mesh/reload.ts';
 import {
   DEFAULT_SETTINGS,
@@ -26,6 +28,11 @@ beforeEach(() => {
   vi.stubEnv('LOG_LEVEL', undefined);
 });
 
+let made: Reloader;
+
+/** What `status` says of it. */
+const said = (): string[] => sayReload({ reloadFault: made.fault }).map(sentenceOf);
+
 /** One that was started with `before`; each call reloads what it is given. */
 function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promise<void> {
   let now: GivenSettings | Error = before;
@@ -34,7 +41,7 @@ function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promis
     return { ...DEFAULT_SETTINGS, ...now };
   };
   const settings = { ...DEFAULT_SETTINGS, ...before };
-  const made = new Reloader({
+  made = new Reloader({
     settings,
     reread,
     gateway: Promise.resolve({ advertise, breakOut, useFlows }),
@@ -121,6 +128,28 @@ test('a file with a mistake changes nothing', async () => {
   expect(lines).toMatchObject([{ level: 50, msg: expect.stringMatching(/all stays as it was/) }]);
   await reload({ advertise: ['10.1.0.0/16'] });
   expect(advertise).toHaveBeenCalledTimes(1);
+});
+
+test('a reload that failed is told until one succeeds', async () => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 2, 3, 4, 5), toFake: ['Date'] });
+  const reload = reloader({});
+  expect(said()).toEqual([]);
+  await reload(new CausewayError('CONFIG_VALUE', '/etc/x.toml:1: mtu is to be a number.'));
+  expect(said()).toEqual([
+    'The reload of the configuration at 2026-01-02T03:04:05.000Z changed nothing: the settings of ' +
+      'before stay in force. /etc/x.toml:1: mtu is to be a number. Put that right, then reload: ' +
+      `\`kill -HUP ${process.pid}\`.`,
+  ]);
+  await reload({ metrics: 'everywhere' });
+  expect(said()).toEqual([expect.stringMatching(/changed nothing.* everywhere/)]);
+  advertise.mockRejectedValueOnce(new Error('ENOSPC: no space left on device.'));
+  await reload({ advertise: ['10.1.0.0/16'] });
+  expect(said()).toEqual([expect.stringMatching(/applied only in part\. ENOSPC: no space/)]);
+  expect(lines.at(-1)).toMatchObject({ msg: 'the configuration was reloaded only in part' });
+  await reload({ advertise: ['10.1.0.0/16'] });
+  expect(said()).toEqual([]);
+  expect(advertise).toHaveBeenCalledTimes(2);
+  vi.useRealTimers();
 });
 
 test('where metrics are served, and nowhere without the key', async () => {
