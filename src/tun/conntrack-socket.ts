@@ -23,6 +23,8 @@ const BUFFER_SIZE = 64 << 10;
 const VISIT_BYTES = 64 << 10;
 /** Calls in one visit. */
 const VISIT_CALLS = 128;
+/** Visits that empty a socket at its end: more than the largest buffer has, so that they do end. */
+const LAST_VISITS = 4_096;
 
 export interface ConntrackListener extends ConntrackReader {
   /** Messages were lost, nobody knows how many. */
@@ -71,13 +73,19 @@ export class ConntrackSocket {
     return Math.min(0, this.#addon.send(this.#fd, encodeConntrackDump(this.#sequence)));
   }
 
+  /** Hands over all that the kernel has for us by now. */
+  drain(): void {
+    for (let visits = 0; visits < LAST_VISITS && this.#visit(); visits++);
+  }
+
   close(): void {
     this.#closed = true;
     this.#addon.closePoll(this.#poll);
     this.#addon.close(this.#fd);
   }
 
-  #visit(): void {
+  /** Whether there may be more. */
+  #visit(): boolean {
     let bytes = 0;
     for (let calls = 0; calls < VISIT_CALLS && bytes < VISIT_BYTES && !this.#closed; calls++) {
       const size = this.#addon.receive(this.#fd, this.#buffer);
@@ -86,9 +94,10 @@ export class ConntrackSocket {
         this.#listener.onLost();
         continue;
       }
-      if (size <= 0) return;
+      if (size <= 0) return false;
       bytes += size;
       this.#decoder.decode(this.#buffer, size, this.#listener);
     }
+    return !this.#closed;
   }
 }

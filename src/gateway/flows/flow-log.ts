@@ -41,7 +41,10 @@ interface Known {
 export class FlowLog {
   readonly #target: LineTarget;
   readonly #known = new Map<number, Known>();
+  /** What ended since the look began, which may come to it yet: its picture is a moment old. */
+  readonly #ended = new Set<number>();
   #look = 0;
+  #looking = false;
 
   constructor(target: LineTarget) {
     this.#target = target;
@@ -53,18 +56,23 @@ export class FlowLog {
 
   /** The kernel has forgotten a connection. */
   handleEnd(record: ConntrackRecord, ends: Ends, now: number): void {
-    this.#known.delete(connectionKey(record));
+    const key = connectionKey(record);
+    this.#known.delete(key);
+    if (this.#looking && this.#ended.size < MAX_KNOWN) this.#ended.add(key);
     this.#write(entryOf('end', record, ends, now));
   }
 
   /** A look at all connections begins. */
   beginLook(): void {
     this.#look++;
+    this.#looking = true;
+    this.#ended.clear();
   }
 
   /** The look has come to one that goes on. */
   handleListed(record: ConntrackRecord, ends: Ends, now: number): void {
     const key = connectionKey(record);
+    if (this.#ended.has(key)) return;
     const known = this.#known.get(key);
     if (known === undefined) {
       if (this.#known.size < MAX_KNOWN) this.#known.set(key, this.#remember(record, ends, now));
@@ -86,6 +94,8 @@ export class FlowLog {
    * the kernel had none for it.
    */
   endLook(now: number): void {
+    this.#looking = false;
+    this.#ended.clear();
     for (const [key, known] of this.#known) {
       if (this.#look - known.look < 2) continue;
       this.#known.delete(key);

@@ -3,7 +3,6 @@
  * and for the one-way detector. Both read the kernel's connection tracking, which is switched on for
  * them and off again; neither is in a packet's way.
  */
-import type { Netmap } from '../../control/netmap.ts';
 import type { Addon } from '../../native/addon.ts';
 import { parseAddress } from '../../routing/address.ts';
 import {
@@ -15,12 +14,12 @@ import {
 } from '../../tun/conntrack-messages.ts';
 import { ConntrackSocket } from '../../tun/conntrack-socket.ts';
 import type { Log } from '../log.ts';
-import type { Wanted } from '../mesh/netmap-translation.ts';
+import type { ArrivedNetmap } from '../mesh/netmap-in-force.ts';
 import { type HostNeeds, NO_NEEDS } from '../mesh/wanted-kernel.ts';
 import { ConnectionLooks } from './connection-looks.ts';
 import { addressText, type Denied } from './flow-entry.ts';
 import { FlowLog } from './flow-log.ts';
-import { type Ends, FlowSides } from './flow-sides.ts';
+import { type Ends, FlowSides, type Side } from './flow-sides.ts';
 import { hostNumber } from './host-number.ts';
 import type { LineTarget } from './line-target.ts';
 import { type Direction, type Finding, OneWayDetector, type Target } from './one-way.ts';
@@ -32,10 +31,6 @@ const ALERT_INTERVAL = 1_000;
 const LOG_INTERVAL = 30_000;
 /** A burst of some ten thousand connections fits until it is read. */
 const EVENT_BUFFER = 16 << 20;
-/** ms that a netmap that keeps changing has to itself before the prefixes are read anew. */
-const SIDES_INTERVAL = 1_000;
-/** That, at least so many times as long as reading them took: of 100,000 it takes a while. */
-const SIDES_REST = 50;
 /** ms that the last look may take when the log ends. */
 const LAST_LOOK = 2_000;
 
@@ -52,8 +47,8 @@ export interface FlowSettings {
 export interface FlowWatchOptions {
   readonly interfaceName: string;
   readonly addon: Addon;
-  readonly netmap: () => Netmap | undefined;
-  readonly wanted: () => Wanted | undefined;
+  /** The same object until there is another. */
+  readonly arrived: () => ArrivedNetmap | undefined;
   /** Bytes that a peer has sent. */
   readonly heard: (publicKey: string) => number;
   /** Has the kernel so. */
@@ -72,9 +67,7 @@ export class FlowWatch {
   #events: ConntrackSocket | undefined;
   #sides: FlowSides | undefined;
   /** What the sides were made of. */
-  #sidesOf: Wanted | undefined;
-  /** From when on they may be made of another. */
-  #sidesNext = 0;
+  #sidesOf: ArrivedNetmap | undefined;
   #loggedAt = 0;
   #logging = false;
   #found = '';
@@ -82,6 +75,8 @@ export class FlowWatch {
   lost = 0;
   /** Why connections cannot be followed; undefined = they can, or need not. */
   #fault: string | undefined;
+  /** Why there are no events; undefined = there are, or need not be. */
+  #deaf: string | undefined;
 
   constructor(options: FlowWatchOptions) {
     this.#options = options;
@@ -92,7 +87,7 @@ export class FlowWatch {
   }
 
   get fault(): string | undefined {
-    return this.#fault ?? this.#looks?.fault;
+    return this.#fault ?? this.#deaf ?? this.#looks?.fault;
   }
 
   get findings(): readonly Finding[] {
@@ -101,23 +96,18 @@ export class FlowWatch {
 
   /** From now on so. What cannot be is said by `fault`, and does not throw. Called one after the other. */
   async apply({ detect, target }: FlowSettings): Promise<void> {
-    await this.#stop(detect);
-    if (!detect && target === undefined) {
-      await this.#options.need(NO_NEEDS);
-      return;
-    }
-    const { interfaceName, need, scratch, log } = this.#options;
-    try {
-      await checkTracking(interfaceName, scratch);
-      await need(trackingNeeds(interfaceName, { track: true, count: target !== undefined }));
-    } catch (error) {
-      this.#fault = (error as Error).message;
-      log.error({ err: error }, 'connections cannot be followed');
-      this.#detector = undefined;
-      return;
-    }
+    const { need } = this.#options;
+    const follows = detect || target !== undefined;
+    const fault = follows ? await this.#prepare(target !== undefined) : undefined;
+    const goesOn = follows && fault === undefined;
+    await this.#stop({ detector: goesOn && detect, events: goesOn && target !== undefined });
+    // Nothing is awaited from here on: what the kernel tells is the new log's.
+    this.#fault = fault;
+    if (!follows) await need(NO_NEEDS);
+    if (!goesOn) return;
     if (detect) this.#detector ??= new OneWayDetector();
-    if (target !== undefined) this.#openLog(target());
+    if (target !== undefined) this.#flowLog = new FlowLog(target());
+    this.#currentSides();
     this.#looks = new ConnectionLooks(this.#options.addon, {
       onBegin: (now) => this.#beginLook(now),
       onConnection: (record) => this.#look(record),
@@ -126,18 +116,41 @@ export class FlowWatch {
     });
   }
 
+  /** Each in its turn: of one that was skipped nobody would know what crossed the mesh by it. */
+  netmapArrived(): void {
+    if (this.#sides !== undefined) this.#currentSides();
+  }
+
   handleDenied(denied: Denied): void {
-    const source = this.#sideOf(denied.source);
-    const destination = this.#sideOf(denied.destination);
+    const source = this.#sideOf(denied.source, denied.at);
+    const destination = this.#sideOf(denied.destination, denied.at);
     this.#flowLog?.handleDenied(denied, { source, destination });
   }
 
   /** Writes what goes on as open. The kernel stays as it is: that goes with the interface. */
   async close(): Promise<void> {
-    await this.#stop(false);
+    await this.#stop({ detector: false, events: false });
   }
 
-  async #stop(keepsDetector: boolean): Promise<void> {
+  /**
+   * Has the kernel track connections. Those that begin when nobody listens end without an event, so
+   * it is listened to before. Why that cannot be; undefined = it is so.
+   */
+  async #prepare(logs: boolean): Promise<string | undefined> {
+    const { interfaceName, need, scratch, log } = this.#options;
+    try {
+      await checkTracking(interfaceName, scratch);
+      if (logs) this.#listen();
+      await need(trackingNeeds(interfaceName, { track: true, count: logs }));
+      return undefined;
+    } catch (error) {
+      log.error({ err: error }, 'connections cannot be followed');
+      return (error as Error).message;
+    }
+  }
+
+  /** @param keeps what goes on with other settings, and loses nothing meanwhile */
+  async #stop(keeps: { readonly detector: boolean; readonly events: boolean }): Promise<void> {
     const flowLog = this.#flowLog;
     if (flowLog !== undefined && this.#looks !== undefined) {
       this.#loggedAt = 0;
@@ -147,37 +160,56 @@ export class FlowWatch {
       clearTimeout(timer);
     }
     this.#looks?.close();
-    this.#events?.close();
     this.#looks = undefined;
-    this.#events = undefined;
-    if (!keepsDetector) this.#detector = undefined;
-    this.#flowLog = undefined;
-    this.#fault = undefined;
+    if (!keeps.events) {
+      this.#events?.drain();
+      this.#events?.close();
+      this.#events = undefined;
+      this.#deaf = undefined;
+    }
+    if (!keeps.detector) this.#detector = undefined;
+    if (!keeps.detector && !keeps.events) {
+      this.#sides = undefined;
+      this.#sidesOf = undefined;
+    }
     this.#tell();
     await flowLog?.close(Date.now());
+    this.#flowLog = undefined;
   }
 
-  #openLog(target: LineTarget): void {
+  /** To the ends of connections. */
+  #listen(): void {
+    if (this.#events !== undefined) return;
+    this.#deaf = undefined;
     const { addon, log } = this.#options;
-    const flowLog = new FlowLog(target);
-    this.#flowLog = flowLog;
     const socket = ConntrackSocket.open(addon, CONNTRACK_GROUPS.destroy, EVENT_BUFFER, {
-      onConnection: (record) => {
-        const ends = this.#freshSides()?.ends(record.family, record.original, record.reply);
-        if (record.destroyed && ends !== undefined) flowLog.handleEnd(record, ends, Date.now());
-      },
+      onConnection: (record) => this.#end(record),
       onDone: () => {},
       onError: () => {},
       onLost: () => {
         this.lost++;
-        flowLog.handleLost(Date.now());
+        this.#flowLog?.handleLost(Date.now());
       },
     });
     if (typeof socket !== 'number') this.#events = socket;
     else {
-      this.#fault = `The kernel gives no events of connections (error ${-socket}).`;
+      this.#deaf = `The kernel gives no events of connections (error ${-socket}).`;
       log.error({ errno: -socket }, 'no events of connections: ends are found by looking alone');
     }
+  }
+
+  #end(record: ConntrackRecord): void {
+    if (!record.destroyed || this.#flowLog === undefined) return;
+    const ends = this.#endsOf(record);
+    if (ends !== undefined) this.#flowLog.handleEnd(record, ends, Date.now());
+  }
+
+  /** Of a connection that crosses the mesh, or did when it began. */
+  #endsOf({ family, original, reply, start }: ConntrackRecord): Ends | undefined {
+    const sides = this.#currentSides();
+    return (
+      sides?.ends(family, original, reply) ?? sides?.formerEnds(family, original, reply, start)
+    );
   }
 
   #interval(): number {
@@ -186,7 +218,7 @@ export class FlowWatch {
   }
 
   #beginLook(now: number): void {
-    this.#freshSides();
+    this.#currentSides()?.forget(now);
     this.#detector?.beginLook(now);
     this.#logging = this.#flowLog !== undefined && now - this.#loggedAt >= LOG_INTERVAL;
     if (!this.#logging) return;
@@ -195,12 +227,15 @@ export class FlowWatch {
   }
 
   #look(record: ConntrackRecord): void {
-    const ends = this.#sides?.ends(record.family, record.original, record.reply);
-    if (ends === undefined) return;
-    if (this.#logging) this.#flowLog?.handleListed(record, ends, Date.now());
+    if (this.#logging) {
+      const logged = this.#endsOf(record);
+      if (logged !== undefined) this.#flowLog?.handleListed(record, logged, Date.now());
+    }
     const detector = this.#detector;
-    const subject = subjectOf(ends);
-    if (detector === undefined || subject === undefined) return;
+    if (detector === undefined) return;
+    const ends = this.#currentSides()?.ends(record.family, record.original, record.reply);
+    const subject = ends && subjectOf(ends);
+    if (subject === undefined) return;
     const { direction, target } = subject;
     const { family, original } = record;
     const key = connectionKey(record);
@@ -231,19 +266,17 @@ export class FlowWatch {
     this.#options.onFindings();
   }
 
-  /** Whose prefixes are whose, as the netmap says now, or said a moment ago. */
-  #freshSides(): FlowSides | undefined {
-    const wanted = this.#options.wanted();
-    if (wanted === this.#sidesOf) return this.#sides;
-    const now = performance.now();
-    if (this.#sides !== undefined && now < this.#sidesNext) return this.#sides;
-    const netmap = this.#options.netmap();
-    const sides = netmap && wanted && (this.#sides ?? new FlowSides());
-    if (netmap !== undefined && wanted !== undefined) sides?.update(netmap, wanted);
-    this.#sides = sides;
-    this.#sidesOf = wanted;
-    const took = performance.now() - now;
-    this.#sidesNext = now + Math.max(SIDES_INTERVAL, took * SIDES_REST);
+  /** Whose prefixes are whose, as the netmap says now. */
+  #currentSides(): FlowSides | undefined {
+    const arrived = this.#options.arrived();
+    if (arrived === this.#sidesOf) return this.#sides;
+    this.#sidesOf = arrived;
+    if (arrived === undefined) this.#sides?.clear(Date.now());
+    else {
+      this.#sides ??= new FlowSides();
+      this.#sides.update(arrived.netmap, arrived.wanted, arrived.at);
+    }
+    const sides = this.#sides;
     this.#detector?.retain((direction, { prefix, connector }) => {
       const side = sides?.get(prefix);
       return side?.connector === connector && side.remote === (direction === 'out');
@@ -251,9 +284,9 @@ export class FlowWatch {
     return sides;
   }
 
-  #sideOf(text: string) {
+  #sideOf(text: string, time: number): Side | undefined {
     const parsed = parseAddress(text);
-    return parsed && this.#freshSides()?.of(parsed.family, parsed.address);
+    return parsed && this.#currentSides()?.at(parsed.family, parsed.address, time);
   }
 }
 

@@ -61,9 +61,21 @@ export interface NetmapInForceOptions {
   readonly log: Log;
 }
 
+/** A netmap by which packets pass, or may pass any moment: it is being installed. */
+export interface ArrivedNetmap {
+  readonly netmap: Netmap;
+  readonly wanted: Wanted;
+  /** Unix time in ms. */
+  readonly at: number;
+}
+
 export class NetmapInForce {
   netmap: Netmap | undefined;
   wanted: Wanted | undefined;
+  /** The latest: what tells whose a packet is must not be behind the packets. */
+  arrived: ArrivedNetmap | undefined;
+  /** Called when that is another. */
+  onArrived: () => void = () => {};
   /** Whether the netmap came from the disk or from an edge. */
   source: 'cache' | 'edge' = 'cache';
   /** The edge's name for the netmap. */
@@ -156,6 +168,7 @@ export class NetmapInForce {
     await tunnel.apply({ replacePeers: true, relays: [], peers: [] });
     this.netmap = undefined;
     this.wanted = undefined;
+    this.#arrive(undefined);
     clearTimeout(this.#saving);
     this.#saving = undefined;
     await this.#kernelKeeper.apply(this.#nothing());
@@ -246,6 +259,7 @@ export class NetmapInForce {
     await endpoints.update(netmap.edges);
     await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
+    this.#arrive({ netmap, wanted, at: Date.now() });
     await this.#findExits(netmap);
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
@@ -271,6 +285,7 @@ export class NetmapInForce {
     // Others send as soon as they know: what is looked up for the kernel is there when peers change.
     await Promise.all([this.policy.apply(netmap), this.#findExits(netmap)]);
     const wanted = this.#translate(netmap);
+    this.#arrive({ netmap, wanted, at: Date.now() });
     const change = changeBetween(this.wanted, wanted);
     if (change !== undefined) await this.#applyInParts(change);
     this.netmap = netmap;
@@ -278,6 +293,11 @@ export class NetmapInForce {
     await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
     const { revision } = netmap;
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
+  }
+
+  #arrive(arrived: ArrivedNetmap | undefined): void {
+    this.arrived = arrived;
+    this.onArrived();
   }
 
   async #applyInParts(change: DeviceChange): Promise<void> {

@@ -81,7 +81,9 @@ export interface Wanted {
   readonly addresses: readonly InterfaceAddress[];
   /** To be routed into the interface: the mesh ranges, and what other connectors carry. */
   readonly routed: readonly RoutedPrefixes[];
-  /** What other connectors carry, without mesh IPs. Put together when it is asked for. */
+  /** What other connectors carry, without mesh IPs: of each peer; where it has not changed, the same list. */
+  readonly routeLists: readonly (readonly MeshRoute[])[];
+  /** All of them. Put together when it is asked for. */
   readonly routes: readonly MeshRoute[];
   /** Where the Internet traffic of each family goes. */
   readonly breakout: Readonly<Record<BreakoutFamily, BreakoutWay<PeerOffer>>>;
@@ -146,10 +148,11 @@ export class NetmapTranslator {
       if (some.length > 0) routed.push({ publicKey: peer.publicKey, prefixes: some });
     }
     const addresses = [mesh.ipv4, mesh.ipv6].map(prefixOfText);
+    const routeLists = carried.map((one) => one.routes);
     return {
-      ...{ peers, relays, addresses, routed, breakout },
+      ...{ peers, relays, addresses, routed, routeLists, breakout },
       get routes() {
-        return joined(carried.map((one) => one.routes));
+        return joined(routeLists);
       },
     };
   }

@@ -59,6 +59,17 @@ function look(now: number, ...connections: ConntrackRecord[]): void {
 }
 
 describe('flow log', () => {
+  test('one that ends before a look comes to it ends once', () => {
+    const one = connection(1);
+    log.beginLook();
+    log.handleEnd(connection(1, { destroyed: true }), ENDS, START);
+    log.handleListed(one, ENDS, START);
+    log.endLook(START);
+    look(START + 30_000);
+    look(START + 60_000);
+    expect(lines.map(({ event }) => event)).toEqual(['end']);
+  });
+
   test('the end of a connection, with every field', () => {
     log.handleEnd(connection(1, { destroyed: true, stop: START + 1_500 }), ENDS, START + 2_000);
     expect(lines).toEqual([
