@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import { checkInterfaceName } from '../tun/interface-name.ts';
+import { type ClosingPart, closeParts } from './closing.ts';
 import type { Explanation } from './explain/explanation.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
@@ -73,12 +74,6 @@ export type DaemonEnd =
   | { readonly cause: 'socket-removed' }
   | { readonly cause: 'stop-requested' };
 
-interface OpenPart {
-  readonly what: string;
-  readonly close: () => Promise<void>;
-  readonly timeoutMs?: number;
-}
-
 /**
  * Runs until something ends the tunnel; by then everything is removed. Resolves with the reason.
  *
@@ -92,7 +87,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
   void ended.then(() => ending.abort());
   const reloads = options.reload !== undefined && !isatty(0);
   const stopSignals = onEnding(end, reloads ? () => void reload(options) : undefined);
-  const opened: OpenPart[] = [];
+  const opened: (Omit<ClosingPart, 'timeoutMs'> & { timeoutMs?: number })[] = [];
   try {
     const tunnel = await options.openTunnel(options);
     opened.push({ what: 'tunnel', close: () => tunnel.close() });
@@ -155,11 +150,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');
     return reason;
   } finally {
-    for (const { what, close, timeoutMs = CLOSE_TIMEOUT_MS } of opened.reverse()) {
-      await withinTimeout(close(), timeoutMs).catch((error: unknown) => {
-        log.error({ err: error, what }, 'could not be closed');
-      });
-    }
+    const parts = opened.reverse().map((part) => ({ timeoutMs: CLOSE_TIMEOUT_MS, ...part }));
+    await closeParts(parts, log);
     stopSignals();
   }
 }
@@ -186,14 +178,4 @@ function onEnding(end: (reason: DaemonEnd) => void, onHangup?: () => void): () =
     for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
     process.removeListener('uncaughtException', onError);
   };
-}
-
-async function withinTimeout(closing: Promise<void>, timeoutMs: number): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('timed out')), timeoutMs);
-  try {
-    await Promise.race([closing, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -165,8 +165,11 @@ export class KernelReconciler {
 
   /** Takes routes, rules, tables and settings away; the addresses go with the interface. */
   async remove(): Promise<void> {
-    this.#socket.close();
-    await removeSetup(this.#options.interfaceName);
+    try {
+      this.#socket.close();
+    } finally {
+      await removeSetup(this.#options.interfaceName);
+    }
   }
 
   #allLocal(outside: readonly Prefix[]): readonly LocalRoute[] {

@@ -134,9 +134,12 @@ export class MeshFlows {
 
   async close(): Promise<void> {
     this.#reporter.close();
-    await this.#turns.close();
-    this.#options.inForce.policy.onDenied = undefined;
-    await this.#watch.close();
+    try {
+      await this.#turns.close();
+    } finally {
+      this.#options.inForce.policy.onDenied = undefined;
+      await this.#watch.close();
+    }
   }
 
   #open({ flowLogSize, flowLogFiles }: FlowOptions, path: string): LineTarget {

@@ -26,7 +26,10 @@ export async function joinMesh(
     await mesh.open();
     signal.throwIfAborted();
   } catch (error) {
-    await mesh.close().finally(() => kernel.remove());
+    await mesh.close();
+    await kernel
+      .remove()
+      .catch((failure: unknown) => log.error({ err: failure }, 'not all is gone'));
     throw error;
   }
   return mesh;

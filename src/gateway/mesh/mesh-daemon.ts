@@ -12,6 +12,7 @@ import { applyDelta } from '../../control/netmap-delta.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
 import { KERNEL_PARTS, KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
+import { closeParts } from '../closing.ts';
 import type { Attachment } from '../daemon.ts';
 import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
@@ -36,6 +37,9 @@ import { countersOf, LOOK_INTERVAL, SilenceWatch } from './silence.ts';
 import { SleepWatch } from './sleep-watch.ts';
 import type { StateDirectory } from './state-directory.ts';
 import { Turns } from './turns.ts';
+
+/** Ms for a part to close. */
+const PATIENCE = 3_000;
 
 export interface MeshOptions {
   readonly enrolled: Enrolled;
@@ -217,18 +221,24 @@ export class MeshGateway implements Attachment {
     this.#dependents.push(part);
   }
 
+  /** Never rejects: what fails is in the log, and the rest is closed all the same. */
   async close(): Promise<void> {
-    for (const part of this.#dependents) await part.close();
-    this.#announcer.close();
-    await this.#diagnosis?.close();
-    await this.#flows.close();
-    const idle = this.#turns.close();
-    this.#monitor?.close();
     clearInterval(this.#looking);
-    this.#sleepWatch?.close();
-    await this.#stream?.close();
-    await idle;
-    await this.#inForce.close();
+    const parts: [what: string, part: { close(): void | Promise<void> } | undefined][] = [
+      ...this.#dependents.map((part) => ['dependent', part] as [string, typeof part]),
+      ['announcer', this.#announcer],
+      ['diagnosis', this.#diagnosis],
+      ['flows', this.#flows],
+      ['turns', this.#turns],
+      ['kernel monitor', this.#monitor],
+      ['sleep watch', this.#sleepWatch],
+      ['netmap stream', this.#stream],
+      ['netmap in force', this.#inForce],
+    ];
+    const named = parts.map(([what, part]) => {
+      return { what, close: () => part?.close(), timeoutMs: PATIENCE };
+    });
+    await closeParts(named, this.#options.log);
   }
 
   /** Not before: as long as packets can pass, the policy's rules stay. */

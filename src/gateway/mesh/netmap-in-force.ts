@@ -249,8 +249,11 @@ export class NetmapInForce {
     this.#kernelKeeper.close();
     this.#edgeWatch.close();
     this.#pathWatch.close();
-    await this.policy.close();
-    if (this.#saving !== undefined) await this.#save();
+    try {
+      await this.policy.close();
+    } finally {
+      if (this.#saving !== undefined) await this.#save();
+    }
   }
 
   /** Comes up: the edges first, and when one of them knows us, the peers behind them. */
