@@ -39,8 +39,11 @@ function ruleset(): string {
     { connector: WEST, prefixes: [`${INNER.left}/32`, '10.200.0.0/14'] },
     { connector: EAST, prefixes: [`${INNER.right}/32`] },
   ]);
-  const ranges = { ipv4: '100.96.0.0/12', ipv6: 'fd00:96::/48' };
-  return encodeRuleset(INTERFACE, compilePolicy(policy, owners, WEST), ranges);
+  return encodeRuleset(INTERFACE, compilePolicy(policy, owners, WEST), {
+    meshRanges: { ipv4: '100.96.0.0/12', ipv6: 'fd00:96::/48' },
+    mesh: { ipv4: '100.96.0.1/32', ipv6: 'fd00:96::1/128' },
+    answers: true,
+  });
 }
 
 export async function policy(options: Options): Promise<Figure[]> {

@@ -42,7 +42,7 @@ const state = await openStateDirectory(process.argv[2]!);
 const turns = new Turns();
 const privateKey = new Uint8Array(randomBytes(32));
 const inForce = new NetmapInForce({
-  ...{ tunnel, kernel, state, turns, log, mtu: MTU, breakout: NO_BREAKOUT },
+  ...{ tunnel, kernel, state, turns, log, mtu: MTU, breakout: NO_BREAKOUT, answers: true },
   endpoints: new EdgeEndpoints(),
   device: { privateKey, listenPort: 51_820, fwmark: kernel.mark },
   onEdges: async () => {},

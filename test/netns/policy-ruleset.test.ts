@@ -21,7 +21,11 @@ import { netnsSuite } from './suite.ts';
 
 const PROGRAM = new URL('../../lab/programs/flow-end.ts', import.meta.url).pathname;
 const SIGNAL = 9;
-const MESH = { ipv4: '100.96.0.0/12', ipv6: 'fd99::/48' };
+const QUESTIONS = {
+  meshRanges: { ipv4: '100.96.0.0/12', ipv6: 'fd99::/48' },
+  mesh: { ipv4: '100.96.0.1/32', ipv6: 'fd99::1/128' },
+  answers: true,
+};
 const POLICIES = 40;
 const FLOWS = 40;
 
@@ -89,7 +93,7 @@ netnsSuite('compiled policies', ['nft'], () => {
         [source, destination].some((end) => owners.carriersOf(end).includes(own)),
       );
       const rules = compilePolicy(policy, owners, own);
-      await right.nft(encodeRuleset('causeway0', rules, MESH));
+      await right.nft(encodeRuleset('causeway0', rules, QUESTIONS));
       const wanted = carried.flatMap((flow, n) =>
         evaluator.explain(flow).verdict === 'allow' ? [n] : [],
       );

@@ -289,11 +289,24 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
     await siteB.down();
     const gone = await explain(siteA, SOURCE, DESTINATION);
     expect(failed(gone)).toEqual(['gateway at b']);
-    const options = ['--state-dir', siteB.stateDirectory, '--no-forwarding', '--no-diagnosis'];
+    const file = siteB.gateway.file('connector.toml', 'diagnosis = false\n');
+    const options = ['--config', file, '--state-dir', siteB.stateDirectory, '--no-forwarding'];
     await follow(mesh, gone, ...options);
     await reach(siteA.host, DESTINATION, 20);
     const mute = await explain(siteA, SOURCE, DESTINATION);
     expect(failed(mute)).toEqual(['gateway at b']);
     expect(stepOf(mute, 'gateway', 'b').text).toContain('--no-diagnosis');
+    // The policy denies that port as any other there, whoever listens; what b itself asks is answered.
+    const listen = `require('net').createServer().listen(${DIAGNOSIS_PORT}, () => console.log('here'))`;
+    const other = siteB.gateway.start([process.execPath, '-e', listen]);
+    await other.line(/here/);
+    expect(await opens(siteB.gateway, MESH_B)).toBe(true);
+    expect(await opens(siteA.gateway, MESH_B)).toBe(false);
+    await other.stop('SIGTERM');
+    await explains(siteB, []);
+    // Until it is told to answer.
+    siteB.gateway.file('connector.toml', 'diagnosis = true\n');
+    process.kill((await siteB.status()).pid, 'SIGHUP');
+    await explains(siteA, []);
   });
 });

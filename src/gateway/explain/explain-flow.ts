@@ -3,10 +3,14 @@
  * mesh, and puts both into steps.
  */
 import type { Netmap } from '../../control/netmap.ts';
+import { numericAddress } from '../../control/policy/address-set.ts';
 import { ownersOfNetmap } from '../../control/policy/compile.ts';
+import { PolicyEvaluator } from '../../control/policy/evaluate.ts';
 import { hasBit, reachablePairs } from '../../control/policy/reachable-pairs.ts';
 import { formatRule } from '../../control/policy/rule-text.ts';
+import { TCP } from '../../control/policy/services.ts';
 import { type Asked, askGateway } from '../diagnosis/diagnosis-client.ts';
+import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
 import { reportMesh } from '../mesh/mesh-report.ts';
 import type { MeshPeer, MeshStatus } from '../mesh/mesh-status.ts';
 import type { MeshView } from '../mesh/mesh-view.ts';
@@ -101,14 +105,18 @@ type Peer = Netmap['peers'][number];
 
 function ask({ self }: Netmap, peer: Peer, { source, destination, flow }: AskedFlow) {
   const family = flow.source.family === 4 ? 'ipv4' : 'ipv6';
-  const host = (prefix: string): string => prefix.slice(0, prefix.indexOf('/'));
   const { protocol, port } = flow;
   const service = port === undefined ? { protocol } : { protocol, port };
-  return askGateway(host(self.mesh[family]), host(peer.mesh[family]), {
+  return askGateway(hostOf(self.mesh[family]), hostOf(peer.mesh[family]), {
     source,
     destination,
     ...service,
   });
+}
+
+/** Of the prefix of one host. */
+function hostOf(prefix: string): string {
+  return prefix.slice(0, prefix.indexOf('/'));
 }
 
 interface Asking {
@@ -127,7 +135,9 @@ function sideOf(asked: Asked, peer: Peer, { netmap, here, alive }: Asking): Side
   }
   const { kind } = asked;
   if (kind === 'not-yours' || kind === 'not-ours') return { kind, revision: asked.revision };
-  return kind === 'timeout' ? { kind, denied: !canMeet(netmap, peer.connector), alive } : { kind };
+  if (kind !== 'timeout') return { kind };
+  const denied = !canMeet(netmap, peer.connector);
+  return { kind, denied, closed: isPortDenied(netmap, peer), alive };
 }
 
 /** Whether the policy leaves anything that could pass between the two, so that an edge relays for them. */
@@ -139,6 +149,18 @@ function canMeet({ policy, self, peers, ...rest }: Netmap, other: string): boole
   const [a, b] = [pairs?.classes.get(self.connector), pairs?.classes.get(other)];
   const row = a === undefined ? undefined : pairs?.rows[a];
   return row === undefined || b === undefined || hasBit(row, b);
+}
+
+/** Whether the policy denies the diagnosis, which it is not asked about where questions are answered. */
+function isPortDenied(netmap: Netmap, { mesh }: Peer): boolean {
+  const { policy, self } = netmap;
+  if (policy === undefined) return false;
+  const [source, destination] = [self.mesh.ipv4, mesh.ipv4].map((text) =>
+    numericAddress(hostOf(text)),
+  );
+  const flow = { source: source!, destination: destination!, protocol: TCP, port: DIAGNOSIS_PORT };
+  const evaluator = new PolicyEvaluator(policy, ownersOfNetmap({ ...netmap, policy }));
+  return evaluator.explain(flow).verdict === 'deny';
 }
 
 /** Bytes; a daemon that is there answers path frames at least. */

@@ -32,10 +32,15 @@ export interface Session {
 /** Why there are no facts of the other side. */
 export type Silence =
   /**
-   * Nothing came back. `denied`: the policy allows nothing at all between the two. `alive`: meanwhile its
-   * daemon sent something else.
+   * Nothing came back. `denied`: the policy allows nothing at all between the two. `closed`: of a gateway
+   * that answers no questions, it denies the port. `alive`: meanwhile its daemon sent something else.
    */
-  | { readonly kind: 'timeout'; readonly denied: boolean; readonly alive: boolean }
+  | {
+      readonly kind: 'timeout';
+      readonly denied: boolean;
+      readonly closed: boolean;
+      readonly alive: boolean;
+    }
   /** It knows the flow's addresses differently: the asker's, or its own. */
   | { readonly kind: 'not-yours' | 'not-ours'; readonly revision: number }
   /** Its host answers, and nobody listens there; it is asked too often; it said something else. */

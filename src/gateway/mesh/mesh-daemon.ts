@@ -69,7 +69,7 @@ export class MeshGateway implements Attachment {
   readonly #endpoints: EdgeEndpoints;
   readonly #inForce: NetmapInForce;
   readonly #announcer: Announcer;
-  readonly #diagnosis: DiagnosisListener | undefined;
+  #diagnosis: DiagnosisListener | undefined;
   readonly #silence = new SilenceWatch();
   readonly #flows: MeshFlows;
   /** For what changes the tunnel, the kernel, the netmap in force and the identity. */
@@ -106,11 +106,12 @@ export class MeshGateway implements Attachment {
       },
       turns: this.#turns,
       breakout: options.breakout,
+      answers: options.diagnosis,
       onEdges: (netmap) => this.#followEdges(netmap),
       log,
     });
     this.#announcer = new Announcer((signal) => this.#announce(signal), log);
-    this.#diagnosis = options.diagnosis ? openDiagnosis(() => this.#view(), log) : undefined;
+    if (options.diagnosis) this.#diagnosis = openDiagnosis(() => this.#view(), log);
     this.#flows = new MeshFlows({
       tunnel,
       inForce: this.#inForce,
@@ -214,6 +215,17 @@ export class MeshGateway implements Attachment {
       await this.#inForce.breakOut(wish);
     });
     this.#announcer.start();
+  }
+
+  /** Other gateways' questions are answered from now on, or not. */
+  async answer(answers: boolean): Promise<void> {
+    await this.#turns.take(async () => {
+      await this.#diagnosis?.close();
+      await this.#inForce.answer(answers);
+      const { log } = this.#options;
+      this.#diagnosis = answers ? openDiagnosis(() => this.#view(), log) : undefined;
+      this.#listen();
+    });
   }
 
   /** To be closed before the gateway is: it asks the gateway things. */

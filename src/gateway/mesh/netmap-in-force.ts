@@ -56,6 +56,8 @@ export interface NetmapInForceOptions {
   /** What starts here by itself, saving for example, takes its turn as well. */
   readonly turns: Turns;
   readonly breakout: BreakoutWish;
+  /** Whether other gateways' questions are answered. */
+  readonly answers: boolean;
   /** Called before another netmap is installed, when its edges are others. */
   readonly onEdges: (netmap: Netmap) => Promise<void>;
   readonly log: Log;
@@ -98,12 +100,12 @@ export class NetmapInForce {
   #strict = false;
 
   constructor(options: NetmapInForceOptions) {
-    const { tunnel, kernel, endpoints, turns, log } = options;
+    const { tunnel, kernel, endpoints, turns, answers, log } = options;
     this.#options = options;
     this.#breakout = new BreakoutChoice(options.breakout);
     this.policy = new PolicyEnforcer({
       interfaceName: tunnel.interfaceName,
-      log,
+      ...{ answers, log },
       again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
     });
     this.#kernelKeeper = new KernelKeeper({ kernel, now: Date.now, random: Math.random, log });
@@ -198,6 +200,12 @@ export class NetmapInForce {
     this.#breakout.wish = wish;
     if (this.netmap !== undefined) await this.#change(this.netmap);
     else await this.#kernelKeeper.apply(this.#nothing());
+  }
+
+  /** Other gateways' questions are answered from now on, or not. */
+  async answer(answers: boolean): Promise<void> {
+    this.policy.answers = answers;
+    if (this.netmap !== undefined) await this.#change(this.netmap);
   }
 
   /** Internet traffic leaves by nobody who is not heard from, and comes back to who is again. */

@@ -25,6 +25,7 @@ const LIVE: readonly (keyof GatewaySettings)[] = [
   ...BREAKOUT,
   'advertise',
   'allowDefault',
+  'diagnosis',
   'metrics',
   'logLevel',
   ...FLOWS,
@@ -35,7 +36,7 @@ export interface ReloadOptions {
   readonly settings: GatewaySettings;
   /** The settings by the command line and the file as it is now. */
   readonly reread: () => Promise<GatewaySettings>;
-  readonly gateway: Promise<Pick<MeshGateway, 'advertise' | 'breakOut' | 'useFlows'>>;
+  readonly gateway: Promise<Pick<MeshGateway, 'advertise' | 'answer' | 'breakOut' | 'useFlows'>>;
   readonly metrics: Promise<Pick<MetricsEndpoint, 'use'>>;
   readonly log: Log;
 }
@@ -95,6 +96,7 @@ export class Reloader {
     if (BREAKOUT.some((name) => changed.includes(name))) {
       await (await gateway).breakOut(wish);
     }
+    if (changed.includes('diagnosis')) await (await gateway).answer(after.diagnosis);
     if (changed.includes('metrics')) await (await metrics).use(after.metrics);
     if (changed.some((name) => FLOWS.includes(name))) await (await gateway).useFlows(after);
     log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';

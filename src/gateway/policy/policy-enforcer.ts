@@ -61,16 +61,20 @@ interface InForce {
   readonly rules: RuleSet;
   readonly evaluator: PolicyEvaluator;
   readonly meshRanges: MeshAddresses;
+  readonly mesh: MeshAddresses;
 }
 
 export interface EnforcerOptions {
   readonly interfaceName: string;
+  readonly answers: boolean;
   readonly log: Log;
   /** Asked for another `apply` some time after one has failed. */
   readonly again: () => Promise<unknown>;
 }
 
 export class PolicyEnforcer {
+  /** Whether other gateways' questions are answered here; in force with the next `apply`. */
+  answers: boolean;
   /** Told of each denied flow, once. */
   onDenied: ((flow: DeniedFlow) => void) | undefined;
   readonly #interfaceName: string;
@@ -94,7 +98,8 @@ export class PolicyEnforcer {
   /** Serializes what runs `nft`. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ interfaceName, log, again }: EnforcerOptions) {
+  constructor({ interfaceName, answers, log, again }: EnforcerOptions) {
+    this.answers = answers;
     this.#interfaceName = interfaceName;
     this.#log = log;
     this.#again = again;
@@ -177,7 +182,9 @@ export class PolicyEnforcer {
   }
 
   async #install(wanted: InForce): Promise<void> {
-    const text = encodeRuleset(this.#interfaceName, wanted.rules, wanted.meshRanges);
+    const { meshRanges, mesh } = wanted;
+    const { answers } = this;
+    const text = encodeRuleset(this.#interfaceName, wanted.rules, { meshRanges, mesh, answers });
     if (text !== this.#text) {
       await noteSetup(this.#interfaceName, { firewall: true });
       if (this.#text !== '') await this.#look();
@@ -286,7 +293,8 @@ function compiled(netmap: Netmap): InForce | undefined {
   const open = rules.default === 'allow' && rules.rules.every(({ action }) => action === 'allow');
   if (open) return undefined;
   const evaluator = new PolicyEvaluator(netmap.policy!, owners);
-  return { rules, evaluator, meshRanges: netmap.self.meshRanges };
+  const { meshRanges, mesh } = netmap.self;
+  return { rules, evaluator, meshRanges, mesh };
 }
 
 function keyOf({ source, destination, protocol, port }: NotedFlow): string {

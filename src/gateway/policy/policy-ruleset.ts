@@ -7,7 +7,8 @@
  * of a connection's packets almost none meets the rules; where there is no room, the rules are met.
  *
  * Gateways ask each other about flows (gateway/diagnosis) whatever the policy says: from mesh IP to mesh IP,
- * to one port, and only what begins or ends at the host itself.
+ * to one port, and only what begins or ends at the host itself. One that answers nobody asks all the same;
+ * what others open to that port is judged there like any other connection.
  */
 
 import type { MeshAddresses } from '../../control/netmap.ts';
@@ -58,12 +59,17 @@ export function notedSets(family: Family): readonly [string, string] {
   return [`noted${family}`, `noted${family}-portless`];
 }
 
-/** @param meshRanges that all mesh IPs are from, as prefixes */
-export function encodeRuleset(
-  interfaceName: string,
-  rules: RuleSet,
-  meshRanges: MeshAddresses,
-): string {
+/** Of gateways' questions to each other, what may pass. */
+export interface Questions {
+  /** That all mesh IPs are from, as prefixes. */
+  readonly meshRanges: MeshAddresses;
+  /** Our mesh IPs, as prefixes. */
+  readonly mesh: MeshAddresses;
+  /** Whether this gateway answers those of others. */
+  readonly answers: boolean;
+}
+
+export function encodeRuleset(interfaceName: string, rules: RuleSet, questions: Questions): string {
   const table = `inet ${policyTableName(interfaceName)}`;
   const name = `"${interfaceName}"`;
   const sets = new NamedSets();
@@ -85,10 +91,7 @@ export function encodeRuleset(
     '  chain judge {',
     '    meta nfproto vmap { ipv4 : goto judge4, ipv6 : goto judge6 }',
     '  }',
-    ...chain('ours', [
-      ...FAMILIES.map((family) => diagnosisLine(family, meshRanges)),
-      'goto judge',
-    ]),
+    ...chain('ours', [...FAMILIES.map((family) => diagnosisLine(family, questions)), 'goto judge']),
     ...hook('forward', 'judge', 'iifname', 'oifname'),
     ...hook('input', 'ours', 'iifname'),
     ...hook('output', 'ours', 'oifname'),
@@ -97,10 +100,12 @@ export function encodeRuleset(
   ].join('\n');
 }
 
-function diagnosisLine(family: Family, { ipv4, ipv6 }: MeshAddresses): string {
+function diagnosisLine(family: Family, { meshRanges, mesh, answers }: Questions): string {
   const { ip } = SAYS[family];
-  const range = family === 4 ? ipv4 : ipv6;
-  const ends = `ct original ${ip} saddr ${range} ct original ${ip} daddr ${range}`;
+  const name = family === 4 ? 'ipv4' : 'ipv6';
+  const range = meshRanges[name];
+  const from = answers ? range : mesh[name];
+  const ends = `ct original ${ip} saddr ${from} ct original ${ip} daddr ${range}`;
   return `meta l4proto ${TCP} ${ends} ct original proto-dst ${DIAGNOSIS_PORT} counter name "diagnosis" accept`;
 }
 

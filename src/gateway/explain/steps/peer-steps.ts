@@ -122,7 +122,7 @@ function silenceStep(told: Silence, at: string, revision: number): Step {
 }
 
 function timeoutStep(
-  { denied, alive }: Silence & { readonly kind: 'timeout' },
+  { denied, closed, alive }: Silence & { readonly kind: 'timeout' },
   found: (text: string) => Pick<Step, 'step' | 'at' | 'text'>,
   at: string,
 ): Step {
@@ -130,12 +130,15 @@ function timeoutStep(
     const text = `The policy allows nothing at all between the two, so the edge relays nothing, and ${at} cannot be asked.`;
     return failedStep(found(text), 'Allow what is to pass; then ask again.', 'edge');
   }
+  const why = closed
+    ? ', or it runs with --no-diagnosis, and the policy denies that port between the two'
+    : '';
   if (alive) {
-    const text = `Its daemon is there, but TCP port ${DIAGNOSIS_PORT} does not answer: a firewall of that host drops what comes in there, or the answers.`;
+    const text = `Its daemon is there, but TCP port ${DIAGNOSIS_PORT} does not answer: a firewall of that host drops what comes in there, or the answers${why}.`;
     const remedy = `Accept TCP port ${DIAGNOSIS_PORT} from the mesh's interface there, or run \`connector routes explain\` there.`;
     return failedStep(found(text), remedy, at);
   }
-  const text = `It does not answer through the mesh: its gateway or the way there is down, or a firewall of its host drops TCP port ${DIAGNOSIS_PORT} from the mesh.`;
+  const text = `It does not answer through the mesh: its gateway or the way there is down, or a firewall of its host drops TCP port ${DIAGNOSIS_PORT} from the mesh${why}.`;
   const remedy = '`connector doctor` there says what is wrong. If it does not run, start it:';
   return failedStep(found(text), remedy, at, 'connector up');
 }

@@ -308,9 +308,26 @@ describe('the policy', () => {
 
 describe('the other gateway', () => {
   test.each([
-    [{ kind: 'timeout', denied: false, alive: false }, 'does not answer through the mesh'],
-    [{ kind: 'timeout', denied: false, alive: true }, 'TCP port 10096 does not answer'],
-    [{ kind: 'timeout', denied: true, alive: false }, 'allows nothing at all between the two'],
+    [
+      { kind: 'timeout', denied: false, closed: false, alive: false },
+      'does not answer through the mesh',
+    ],
+    [
+      { kind: 'timeout', denied: false, closed: false, alive: true },
+      'TCP port 10096 does not answer',
+    ],
+    [
+      { kind: 'timeout', denied: false, closed: true, alive: true },
+      'or it runs with --no-diagnosis',
+    ],
+    [
+      { kind: 'timeout', denied: false, closed: true, alive: false },
+      'or it runs with --no-diagnosis',
+    ],
+    [
+      { kind: 'timeout', denied: true, closed: true, alive: false },
+      'allows nothing at all between the two',
+    ],
     [{ kind: 'refused' }, '--no-diagnosis'],
     [{ kind: 'busy' }, 'asked too often'],
     [{ kind: 'strange' }, 'another version'],
@@ -336,7 +353,7 @@ describe('the other gateway', () => {
   });
 
   test('is not blamed for an edge that this gateway does not hear', () => {
-    const silence = { kind: 'timeout', denied: false, alive: false } as const;
+    const silence = { kind: 'timeout', denied: false, closed: false, alive: false } as const;
     const steps = stepsOf({ silence, session: { edgeSilent: true } });
     expect(failedOf(steps)).toEqual(['path at a']);
     expect(steps.find(({ step }) => step === 'path')?.remedy).toMatchObject({ at: 'a' });
@@ -346,7 +363,7 @@ describe('the other gateway', () => {
 
   test('has no path, or never shook hands', () => {
     expect(fault({ session: { kind: 'none' } })).toMatchObject({ step: 'path' });
-    const silence = { kind: 'timeout', denied: false, alive: false } as const;
+    const silence = { kind: 'timeout', denied: false, closed: false, alive: false } as const;
     const never = failedOf(stepsOf({ silence, session: { handshake: null } }));
     expect(never).toEqual(['path at a', 'gateway at b']);
     const over = stepsOf({ silence, session: { handshake: 400 } });

@@ -15,6 +15,7 @@ let lines: { readonly msg: string; readonly settings?: readonly string[] }[];
 const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) });
 const advertise = vi.fn(async () => {});
 const use = vi.fn(async (_: string | undefined) => {});
+const answer = vi.fn(async () => {});
 const breakOut = vi.fn(async () => {});
 const useFlows = vi.fn(async () => {});
 
@@ -23,6 +24,7 @@ beforeEach(() => {
   log.level = 'info';
   advertise.mockClear();
   use.mockClear();
+  answer.mockClear();
   breakOut.mockClear();
   useFlows.mockClear();
   vi.stubEnv('LOG_LEVEL', undefined);
@@ -44,7 +46,7 @@ function reloader(before: GivenSettings): (now: GivenSettings | Error) => Promis
   made = new Reloader({
     settings,
     reread,
-    gateway: Promise.resolve({ advertise, breakOut, useFlows }),
+    gateway: Promise.resolve({ advertise, answer, breakOut, useFlows }),
     metrics: Promise.resolve({ use }),
     log,
   });
@@ -88,6 +90,15 @@ test('by whom Internet traffic leaves, checked before anything is applied', asyn
     [{ connectors: [], families: [4, 6], fallback: 'own' }],
   ]);
   expect(advertise).not.toHaveBeenCalled();
+  expect(lines.filter(({ msg }) => /next start/.test(msg))).toEqual([]);
+});
+
+test("whether other gateways' questions are answered", async () => {
+  const reload = reloader({});
+  await reload({ diagnosis: false });
+  await reload({ diagnosis: false });
+  await reload({});
+  expect(answer.mock.calls).toEqual([[false], [true]]);
   expect(lines.filter(({ msg }) => /next start/.test(msg))).toEqual([]);
 });
 

@@ -20,7 +20,12 @@ beforeEach(() => {
   vi.mocked(table.removePolicy).mockReset().mockResolvedValue();
   vi.mocked(table.readCounters).mockResolvedValue(table.NO_COUNTS);
   const log = pino({ level: 'silent' });
-  enforcer = new PolicyEnforcer({ interfaceName: 'mesh0', log, again: async () => {} });
+  enforcer = new PolicyEnforcer({
+    interfaceName: 'mesh0',
+    answers: true,
+    log,
+    again: async () => {},
+  });
 });
 afterEach(() => enforcer.close());
 
@@ -41,12 +46,26 @@ test('of a later build, with one in force: that one stays', async () => {
   await enforcer.close();
   const anew = new PolicyEnforcer({
     interfaceName: 'mesh0',
+    answers: true,
     log: pino({ level: 'silent' }),
     again: async () => {},
   });
   await anew.apply(having({ policy: POLICY, laterPolicy: LATER }));
   expect([anew.closed, anew.state?.version]).toEqual([false, 3]);
   await anew.close();
+});
+
+test("other gateways' questions are let in as long as they are answered", async () => {
+  const installed = () => vi.mocked(table.installPolicy).mock.calls.at(-1)![1];
+  await enforcer.apply(having({ policy: POLICY }));
+  const open = installed();
+  enforcer.answers = false;
+  await enforcer.apply(having({ policy: POLICY }));
+  expect(installed()).toContain(`saddr ${map.self.mesh.ipv4} ct original ip daddr`);
+  enforcer.answers = true;
+  await enforcer.apply(having({ policy: POLICY }));
+  expect(installed()).toBe(open);
+  expect(table.installPolicy).toHaveBeenCalledTimes(3);
 });
 
 test('refused by nft: the one before stays, and without one nothing passes', async () => {

@@ -18,10 +18,18 @@ const owners = new AddressOwners([
 ]);
 
 function rulesFor(own: string, ...rules: string[]): string {
+  return rulesWith(true, own, ...rules);
+}
+
+/** @param answers whether other gateways' questions are answered */
+function rulesWith(answers: boolean, own: string, ...rules: string[]): string {
   const parsed = parseDocument(`{"default":"deny","rules":[${rules.join()}]}`);
   const policy = resolvePolicy(parsed, 1, (name) => IDS[name] as never);
-  const ranges = { ipv4: '100.96.0.0/12', ipv6: 'fd99::/48' };
-  return encodeRuleset('wg-1', compilePolicy(policy, owners, IDS[own]!), ranges);
+  return encodeRuleset('wg-1', compilePolicy(policy, owners, IDS[own]!), {
+    meshRanges: { ipv4: '100.96.0.0/12', ipv6: 'fd99::/48' },
+    mesh: { ipv4: '100.96.0.1/32', ipv6: 'fd99::1/128' },
+    answers,
+  });
 }
 
 /** The rules of the policy, and the default. */
@@ -88,12 +96,21 @@ test('what concerns only others is left out, and the same addresses are one set'
 
 test("gateways' questions to each other pass between mesh IPs, and are not forwarded", () => {
   const text = rulesFor('a', '{"action":"deny"}');
-  const line = (ip: string, range: string): string =>
-    `meta l4proto 6 ct original ${ip} saddr ${range} ct original ${ip} daddr ${range} ct original proto-dst 10096 counter name "diagnosis" accept`;
-  const ours = text.slice(text.indexOf('chain ours {')).split('\n').slice(1, 4);
-  expect(ours.map((one) => one.trim())).toEqual([
-    line('ip', '100.96.0.0/12'),
-    line('ip6', 'fd99::/48'),
+  const line = (ip: string, from: string, to: string): string =>
+    `meta l4proto 6 ct original ${ip} saddr ${from} ct original ${ip} daddr ${to} ct original proto-dst 10096 counter name "diagnosis" accept`;
+  const ours = (rules: string): string[] => {
+    const lines = rules.slice(rules.indexOf('chain ours {')).split('\n').slice(1, 4);
+    return lines.map((one) => one.trim());
+  };
+  expect(ours(text)).toEqual([
+    line('ip', '100.96.0.0/12', '100.96.0.0/12'),
+    line('ip6', 'fd99::/48', 'fd99::/48'),
+    'goto judge',
+  ]);
+  // One that answers nobody asks all the same.
+  expect(ours(rulesWith(false, 'a', '{"action":"deny"}'))).toEqual([
+    line('ip', '100.96.0.1/32', '100.96.0.0/12'),
+    line('ip6', 'fd99::1/128', 'fd99::/48'),
     'goto judge',
   ]);
   const goes = (hook: string): string[] => {
