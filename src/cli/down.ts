@@ -36,7 +36,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const settings = mergeSettings(given, needsFile ? await readFile(config, forget) : {});
   checkInterfaceName(settings.interface);
   const { takeDown } = await import('../gateway/take-down.ts');
-  const ended = await takeDown(settings.interface);
+  const ended = await takeDown(settings.interface, 'gateway');
   if (forget) {
     const { forgetIdentity } = await import('../gateway/mesh/forget.ts');
     await forgetIdentity(settings.stateDir);

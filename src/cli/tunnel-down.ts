@@ -13,7 +13,7 @@ export function tunnelDownCommand(): Command {
 async function run(fileOrName: string): Promise<void> {
   const interfaceName = interfaceOf(fileOrName);
   const { takeDown } = await import('../gateway/take-down.ts');
-  if (await takeDown(interfaceName)) return;
+  if (await takeDown(interfaceName, 'tunnel')) return;
   throw new CausewayError(
     'INTERFACE_MISSING',
     `No tunnel ${interfaceName} is up in this network namespace: \`connector tunnel status\` shows those that are.`,

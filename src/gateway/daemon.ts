@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { type ClosingPart, closeParts } from './closing.ts';
+import { type DaemonKind, refuseOther } from './daemon-kind.ts';
 import type { Explanation } from './explain/explanation.ts';
 import { openLocalSocket } from './local-socket.ts';
 import type { Log } from './log.ts';
@@ -38,6 +39,8 @@ export interface Attachment {
 }
 
 export interface DaemonOptions extends TunnelOptions {
+  /** Which command ends it; a tunnel without it. */
+  readonly kind?: DaemonKind;
   readonly openTunnel: OpenTunnel;
   readonly log: Log;
   /** Called once, when interface and sockets exist and `attach` is done. */
@@ -106,7 +109,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
         const names = () => attachment?.peerNames?.() ?? new Map<string, string>();
         await streamCapture(tunnel, names, request, socket);
       },
-      stop: () => end({ cause: 'stop-requested' }),
+      stop: (meant: unknown) => {
+        refuseOther(meant, options.kind ?? 'tunnel', tunnel.interfaceName);
+        end({ cause: 'stop-requested' });
+      },
     };
     const directory = options.runtimeDirectory ?? runtimeDirectory();
     const local = await openLocalSocket(tunnel.interfaceName, handlers, directory);

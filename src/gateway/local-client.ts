@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CausewayError, ERROR_CODES } from '../errors.ts';
+import type { DaemonKind } from './daemon-kind.ts';
 import { type Explanation, explanationSchema, type Question } from './explain/explanation.ts';
 import { type RequestName, SUFFIX } from './local-socket.ts';
 import { type MeshStatus, meshStatusSchema } from './mesh/mesh-status.ts';
@@ -38,6 +39,9 @@ const Status: z.ZodType<TunnelStatus> = z.object({
 });
 const StatusResponse = z.object({ status: Status });
 const RefusedResponse = z.object({ error: z.string(), code: z.enum(ERROR_CODES) });
+
+/** A refusal's beginning: nothing follows it. */
+const REFUSED = /^\{"error":/;
 
 /** One line to the daemon. */
 interface Request {
@@ -113,12 +117,18 @@ function strangeAnswer(interfaceName: string, did: string): CausewayError {
 /**
  * Ends a daemon and waits until it has removed everything; false if none runs. In our own network
  * namespace only: another's tunnel of the same name is not ours to end.
+ *
+ * @throws CausewayError PERMISSION; INTERFACE_MISSING when a daemon of the other kind runs there
  */
 export async function requestStop(
   interfaceName: string,
+  kind: DaemonKind,
   directories: readonly string[] = [runtimeDirectory()],
 ): Promise<boolean> {
-  return (await askFirst(interfaceName, { request: 'stop' }, directories)) !== undefined;
+  const text = await askFirst(interfaceName, { request: 'stop', arguments: kind }, directories);
+  const refused = RefusedResponse.safeParse(parseJson(text ?? ''));
+  if (refused.success) throw new CausewayError(refused.data.code, refused.data.error);
+  return text !== undefined;
 }
 
 /** The tunnels that are up in every network namespace, in order of their names. */
@@ -216,7 +226,8 @@ function ask(
   socket.on('data', (part: string) => {
     text += part;
     if (text.length > MAX_RESPONSE_LENGTH) socket.destroy(new Error('answer too long'));
-    if (request.request !== 'stop' && part.includes('\n')) socket.end();
+    const ends = request.request === 'stop' && !REFUSED.test(text);
+    if (!ends && part.includes('\n')) socket.end();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);

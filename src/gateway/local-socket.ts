@@ -7,7 +7,8 @@
  *   {"request":"explain","arguments":{…}}   {"explanation":{…}}, of the same (explain/explanation.ts)
  *   {"request":"capture","arguments":{…}}   {"capturing":{…}}, then frames (capture/capture-stream.ts)
  *                          until the client half-closes; the connection ends with it
- *   {"request":"stop"}     {"stopping":true}, then the connection ends when everything is removed
+ *   {"request":"stop","arguments":"gateway"|"tunnel"}   {"stopping":true}, then the connection ends when
+ *                          everything is removed; refused by a daemon of the other kind
  *   anything else          {"error":"…"}, with a "code" where docs/errors.md has one
  *
  * Arguments are checked by who answers.
@@ -44,8 +45,12 @@ export interface LocalHandlers {
   explain(question: unknown): Promise<Explanation> | undefined;
   /** Answers on the socket until the capture ends; rejects before it has begun. */
   capture(request: unknown, socket: Socket): Promise<void>;
-  /** Starts the daemon's end; connections are closed when it is done. */
-  stop(): void;
+  /**
+   * Starts the daemon's end; connections are closed when it is done.
+   *
+   * @throws CausewayError when another kind of daemon is meant
+   */
+  stop(kind: unknown): void;
 }
 
 /** @throws CausewayError SOCKET_IN_USE, PERMISSION or START_FAILED */
@@ -139,14 +144,14 @@ export async function respond(
       const explanation = await handlers.explain(request.arguments);
       return explanation === undefined ? NO_MESH : { explanation };
     }
+    handlers.stop(request.arguments);
+    return { stopping: true };
   } catch (error) {
     const { message } = error as Error;
     return error instanceof CausewayError
       ? { error: message, code: error.code }
       : { error: message };
   }
-  handlers.stop();
-  return { stopping: true };
 }
 
 const NO_MESH = { error: 'this tunnel is in no mesh' };

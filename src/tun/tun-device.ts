@@ -111,7 +111,7 @@ export function openTun(addon: Addon, name: string, mtu: number): OpenedTun {
     case EEXIST:
       throw new CausewayError(
         'INTERFACE_EXISTS',
-        `The interface ${name} exists already. If \`connector tunnel status\` shows it, it is in use: \`connector tunnel down ${name}\` ends that. Otherwise choose another name, or remove it with \`ip link delete ${name}\`.`,
+        `The interface ${name} exists already. If \`connector tunnel status\` shows it, it is in use: \`connector tunnel down ${name}\` ends a tunnel, \`connector down --interface ${name}\` a gateway. Otherwise choose another name, or remove it with \`ip link delete ${name}\`.`,
       );
     case EINVAL:
       throw new CausewayError(

@@ -132,6 +132,9 @@ netnsSuite('outages of a mesh', ['nft'], () => {
       return (JSON.parse(shown) as { health: { state: string; why: string } }).health;
     };
     await eventually(async () => (await health()).state === 'HEALTHY', 'a is healthy');
+    // A tunnel's `down` ends no gateway.
+    const other = await a.gateway.attempt([CONNECTOR, 'tunnel', 'down', 'causeway0']);
+    expect(other.stderr).toMatch(/`connector down --interface causeway0` ends it/);
     await a.down();
     // Long before the binding would end by silence, which the reason tells apart as well.
     await eventually(async () => (await health()).state === 'DOWN', 'a is down');

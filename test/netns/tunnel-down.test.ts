@@ -55,6 +55,10 @@ netnsSuite('connector tunnel down', ['nft', 'sysctl'], () => {
     const refused = await tunnel(two, 'down', file);
     expect(refused.stderr).toContain('INTERFACE_MISSING');
     expect(refused.code).toBe(1);
+    // A gateway's `down` ends no tunnel.
+    const other = await one.attempt([CONNECTOR, 'down', '--interface', 'cw0']);
+    expect(other.code).toBe(1);
+    expect(other.stderr).toMatch(/`connector tunnel down cw0` ends it.*INTERFACE_MISSING/s);
     expect(await one.run(['wg', 'show', 'interfaces'])).toBe('cw0\n');
     expect(await tunnel(one, 'down', file)).toMatchObject({ code: 0 });
   });

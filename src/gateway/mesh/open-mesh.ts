@@ -76,6 +76,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     const asked = { flows: settings, breakout, reloadFault: () => reloader.fault };
     const mesh = { enrolled, state, ...net, ...asked, version, log, onWarning };
     return {
+      kind: 'gateway',
       interfaceName,
       mtu: firstMtu,
       crypto,

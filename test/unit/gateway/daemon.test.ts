@@ -117,12 +117,33 @@ describe('ends', () => {
 
   test('when asked to, and answers when everything is gone', async () => {
     const { ended } = await start();
-    expect(await requestStop('wg0', [join(folder, 'run')])).toBe(true);
+    expect(await requestStop('wg0', 'tunnel', [join(folder, 'run')])).toBe(true);
     expect(tunnel.closeCalls).toBe(1);
     expect(existsSync(uapi())).toBe(false);
     expect(await ended).toEqual({ cause: 'stop-requested' });
-    expect(await requestStop('wg0', [join(folder, 'run')])).toBe(false);
+    expect(await requestStop('wg0', 'tunnel', [join(folder, 'run')])).toBe(false);
     expectNothingLeft();
+  });
+});
+
+describe('another kind of daemon than was meant', () => {
+  test('goes on, and the command that ends it is said', async () => {
+    const directories = [join(folder, 'run')];
+    for (const [kind, other, command] of [
+      ['tunnel', 'gateway', 'connector tunnel down wg0'],
+      ['gateway', 'tunnel', 'connector down --interface wg0'],
+    ] as const) {
+      tunnel = new FakeTunnel('wg0');
+      const { ended } = await start(undefined, { kind });
+      await expect(requestStop('wg0', other, directories)).rejects.toMatchObject({
+        code: 'INTERFACE_MISSING',
+        message: expect.stringContaining(`\`${command}\` ends it`),
+      });
+      expect(tunnel.closeCalls).toBe(0);
+      expect(await requestStatus('wg0', directories)).toBeDefined();
+      expect(await requestStop('wg0', kind, directories)).toBe(true);
+      expect(await ended).toEqual({ cause: 'stop-requested' });
+    }
   });
 });
 
