@@ -29,6 +29,7 @@ export const DROP_REASONS = {
   in_frame_unexpected: 'path frame that answers nothing we asked on the path it came by',
   in_frame_limited: 'more path frames of one peer than are answered',
   in_source_not_allowed: 'decrypted packet whose source is outside the allowed IPs of its peer',
+  in_destination_not_own: 'decrypted packet that is for none of the prefixes of this gateway',
   in_socket_full: 'datagrams that came while the receive buffer was full (counted by the kernel)',
   in_tun_error: 'the TUN device refused the packet (down, or out of memory)',
   out_malformed: 'packet on the TUN is no IPv4 or IPv6 packet of the length it claims',

@@ -4,6 +4,7 @@
  * is set aside as it came, so that the next build finds it in the cache, and the gateway goes on with the
  * policy that it has in force, or with none and closed (gateway/policy/policy-enforcer.ts).
  */
+import type { Netmap } from './netmap.ts';
 import { policySchema } from './policy/policy.ts';
 
 /** A netmap or a delta, before it is validated: moves a policy that is not understood to `laterPolicy`. */
@@ -34,4 +35,10 @@ function isVersioned(policy: unknown): policy is { version: number } {
 /** For people; undefined if it says none. */
 export function laterVersion(laterPolicy: unknown): number | undefined {
   return isVersioned(laterPolicy) ? laterPolicy.version : undefined;
+}
+
+/** A whole netmap whose policy is not understood does not take the one before out of force. */
+export function withPolicyInForce(netmap: Netmap, before: Netmap | undefined): Netmap {
+  if (netmap.laterPolicy === undefined || netmap.policy !== undefined) return netmap;
+  return before?.policy === undefined ? netmap : { ...netmap, policy: before.policy };
 }

@@ -122,6 +122,12 @@ export class KernelReconciler {
     return [...this.#installed.routes.values()].filter(({ kind }) => kind === undefined);
   }
 
+  /** Whether the nftables table of this name is installed as it is desired. */
+  hasTable(name: string): boolean {
+    const table = this.#desired?.tables.find((one) => one.name === name);
+    return table !== undefined && this.#installed.tables.get(name) === table.body;
+  }
+
   /** What is missing although all goes on without it; what was taken by somebody else. */
   get warnings(): readonly string[] {
     return [

@@ -4,7 +4,7 @@
  * at all.
  */
 
-/** A change of allowed IPs, packed: `ALLOWED_IP_RECORD` bytes each, in order of application. */
+/** A change of a list of prefixes, packed: `ALLOWED_IP_RECORD` bytes each, in order of application. */
 export const ALLOWED_IP_RECORD = 20;
 /*
  * Record: byte 0 operation (0 add, 1 remove), byte 1 family (4 or 6), byte 2 prefix length, byte 3
@@ -65,6 +65,11 @@ export interface DeviceChange {
    * Addresses of the relays, replacing those before: only messages from them may carry a relay id.
    */
   readonly relays?: readonly RelayEndpoint[];
+  /**
+   * Packed records of the prefixes that peers' packets may be for. From the first change that has any,
+   * or none of them, on, packets for other addresses are dropped; before it they may be for any.
+   */
+  readonly destinations?: Uint8Array;
   /** In order; the same peer may appear more than once. */
   readonly peers: readonly PeerChange[];
 }

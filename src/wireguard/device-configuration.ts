@@ -2,6 +2,7 @@
 import { equalBytes, isZero, wipe } from '../bytes.ts';
 import { CausewayError } from '../errors.ts';
 import { KEY_SIZE, keyToHex, publicKey } from '../keys.ts';
+import { AllowedIps } from '../routing/allowed-ips.ts';
 import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
 import {
   ALLOWED_IP_RECORD,
@@ -33,6 +34,7 @@ export class DeviceConfiguration {
     this.#check(change);
     if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
     if (change.relays !== undefined) this.#setRelays(change.relays);
+    if (change.destinations !== undefined) this.#changeDestinations(change.destinations);
     if (change.replacePeers) {
       for (const peer of [...this.#state.byKey.values()]) this.#remove(peer);
     }
@@ -44,6 +46,7 @@ export class DeviceConfiguration {
       throw invalid('the private key is not 32 bytes long');
     }
     checkRelays(change.relays);
+    if (change.destinations !== undefined) checkRecords(change.destinations);
     const { byKey } = this.#state;
     /** What the change so far has made of a peer: there or not. */
     const changed = new Map<string, boolean>();
@@ -101,7 +104,9 @@ export class DeviceConfiguration {
     }
     if (change.endpoint !== undefined) this.#setEndpoint(peer, change.endpoint, now);
     if (change.replaceAllowedIps) state.allowedIps.removeValue(peer.number);
-    if (change.allowedIps !== undefined) this.#changeAllowedIps(peer, change.allowedIps);
+    if (change.allowedIps !== undefined) {
+      applyRecords(state.allowedIps, change.allowedIps, peer.number);
+    }
     if (change.persistentKeepalive !== undefined) {
       const wasOff = peer.persistentKeepalive === 0;
       peer.persistentKeepalive = change.persistentKeepalive * 1_000;
@@ -164,16 +169,21 @@ export class DeviceConfiguration {
     }
   }
 
-  #changeAllowedIps(peer: Peer, records: Uint8Array): void {
-    const { allowedIps } = this.#state;
-    for (let at = 0; at < records.length; at += ALLOWED_IP_RECORD) {
-      const family = records[at + 1] === 4 ? 4 : 6;
-      const length = records[at + 2]!;
-      if (records[at] === 0) {
-        allowedIps.insertBytes(family, records, at + 4, length, peer.number);
-      } else if (allowedIps.getBytes(family, records, at + 4, length) === peer.number) {
-        allowedIps.removeBytes(family, records, at + 4, length);
-      }
+  #changeDestinations(records: Uint8Array): void {
+    this.#state.destinations ??= new AllowedIps();
+    applyRecords(this.#state.destinations, records, 0);
+  }
+}
+
+/** A prefix is taken away from `value` only. */
+function applyRecords(table: AllowedIps, records: Uint8Array, value: number): void {
+  for (let at = 0; at < records.length; at += ALLOWED_IP_RECORD) {
+    const family = records[at + 1] === 4 ? 4 : 6;
+    const length = records[at + 2]!;
+    if (records[at] === 0) {
+      table.insertBytes(family, records, at + 4, length, value);
+    } else if (table.getBytes(family, records, at + 4, length) === value) {
+      table.removeBytes(family, records, at + 4, length);
     }
   }
 }
@@ -190,7 +200,7 @@ function checkPeer(change: PeerChange): void {
   if (persistentKeepalive !== undefined && !isUpTo(persistentKeepalive, MAX_KEEPALIVE)) {
     throw invalid(`persistent keepalive is 0 to ${MAX_KEEPALIVE} seconds`);
   }
-  if (allowedIps !== undefined) checkAllowedIps(allowedIps);
+  if (allowedIps !== undefined) checkRecords(allowedIps);
 }
 
 function checkRelays(relays: readonly RelayEndpoint[] = []): void {
@@ -202,13 +212,13 @@ function isRelay(relay: RelayEndpoint): boolean {
   return isEndpoint(relay) && relay.publicKey.length === KEY_SIZE;
 }
 
-function checkAllowedIps(records: Uint8Array): void {
-  if (records.length % ALLOWED_IP_RECORD !== 0) throw invalid('allowed IPs are cut off');
+function checkRecords(records: Uint8Array): void {
+  if (records.length % ALLOWED_IP_RECORD !== 0) throw invalid('a list of prefixes is cut off');
   for (let at = 0; at < records.length; at += ALLOWED_IP_RECORD) {
     const family = records[at + 1];
     const longest = family === 4 ? 32 : 128;
     if (records[at]! > 1 || (family !== 4 && family !== 6) || records[at + 2]! > longest) {
-      throw invalid('an allowed IP is no prefix');
+      throw invalid('a list of prefixes has what is none');
     }
   }
 }

@@ -57,6 +57,8 @@ export class DeviceState {
   readonly byKey = new Map<string, Peer>();
   /** Peer numbers by prefix. */
   readonly allowedIps = new AllowedIps();
+  /** What decrypted packets may be for; undefined = anything. The value means nothing. */
+  destinations: AllowedIps | undefined = undefined;
   readonly indexes: IndexTable;
   readonly slots: NumberAllocator;
   /** Numbers of peers. */

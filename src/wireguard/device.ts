@@ -5,7 +5,7 @@
  *   configure, up, down     what an operator does
  *   handle*(input, now)     something happened: messages arrived, packets are to be sent, time passed
  *   poll*()                 what the device wants: messages sent, to be woken, events logged
- *   peerOf*, allows*, read  questions while a vector is being worked on
+ *   peerOf*, refusalOf, ... questions while a vector is being worked on
  *
  * Per visit, receiving: handleInbound, aead.openVector, handleOpened, (write packets to the TUN),
  * handleHandshakes; sending: handleOutbound, aead.sealVector, (send). After either, and after
@@ -14,6 +14,8 @@
  *
  * Nothing that comes from the network makes it throw: it is dropped and counted.
  */
+import type { DropReason } from '../drops.ts';
+import { NO_VALUE } from '../routing/allowed-ips.ts';
 import { MOST_TOO_BIG_SIZE } from '../routing/packet-too-big.ts';
 import type { Instant } from '../time.ts';
 import type { InboundVector, OutboundVector } from '../vector.ts';
@@ -37,6 +39,12 @@ export type { DeviceEvent, DeviceEventType } from './events.ts';
 
 /** What `pollAnswer` writes at most. */
 export const MOST_ANSWER_SIZE = MOST_TOO_BIG_SIZE;
+
+/** Reasons for which an authentic packet of a peer is not let in. */
+export type InboundRefusal = Extract<
+  DropReason,
+  'in_source_not_allowed' | 'in_destination_not_own'
+>;
 
 /** Milliseconds in which an answer to an initiation comes, if it comes. */
 const ANSWER_TIME = 1_000;
@@ -181,9 +189,20 @@ export class Device {
     return this.#transport.peerOfRun(run);
   }
 
-  /** Whether the source of the IP packet at `offset` is among the peer's allowed IPs. */
-  allowsSource(peer: number, bytes: Uint8Array, offset: number): boolean {
-    return this.#state.allowedIps.lookupPacketSource(bytes, offset) === peer;
+  /**
+   * Why the IP packet of a peer at `offset` is not let in: its source is not among the peer's allowed
+   * IPs, or it is for no prefix that peers' packets may be for. Undefined = it is let in.
+   */
+  refusalOf(peer: number, bytes: Uint8Array, offset: number): InboundRefusal | undefined {
+    const { allowedIps, destinations } = this.#state;
+    if (allowedIps.lookupPacketSource(bytes, offset) !== peer) return 'in_source_not_allowed';
+    if (
+      destinations !== undefined &&
+      destinations.lookupPacketDestination(bytes, offset) === NO_VALUE
+    ) {
+      return 'in_destination_not_own';
+    }
+    return undefined;
   }
 
   /**

@@ -242,7 +242,7 @@ describe('the device', () => {
           if (plain === 0) keepalives++;
           else data++;
           const at = vector.offset[i]! + k * vector.stride[i]! + MESSAGE_HEADER_SIZE;
-          if (plain > 0 && side.device.allowsSource(peer, vector.arena, at)) delivered++;
+          if (plain > 0 && side.device.refusalOf(peer, vector.arena, at) === undefined) delivered++;
         }
       }
     };

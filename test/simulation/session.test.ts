@@ -643,4 +643,26 @@ describe('configuration while sessions live', () => {
     expect(ids(a)).toEqual([]);
     expect(a.drops.get('in_source_not_allowed')).toBe(1);
   });
+
+  it('packets for nothing that a device is told to let in are dropped', () => {
+    const { world, a, b } = established();
+    const arrived = (destinations: Uint8Array): boolean => {
+      b.device.configure({ destinations, peers: [] }, world.now);
+      const before = b.received.length;
+      a.send(packet(IP_A, IP_B, 9));
+      world.run(100);
+      return b.received.length > before;
+    };
+    expect(arrived(new Uint8Array())).toBe(false);
+    expect(arrived(allow(IP_A, 32))).toBe(false);
+    expect(b.drops.get('in_destination_not_own')).toBe(2);
+    expect(arrived(allow(IP_B, 24))).toBe(true);
+    const removed = allow(IP_B, 24, true);
+    expect(arrived(removed)).toBe(false);
+    expect(() => arrived(removed.subarray(1))).toThrow('cut off');
+    // A peer's own prefixes are another list.
+    a.send(packet(IP_A, IP_A, 9));
+    world.run(100);
+    expect(a.drops.get('out_no_route')).toBe(1);
+  });
 });

@@ -255,8 +255,9 @@ export class Node {
         const plain = v.plain[v.first[i]! + k]!;
         if (plain <= 0) continue;
         const at = v.offset[i]! + k * v.stride[i]! + MESSAGE_HEADER_SIZE;
-        if (!device.allowsSource(peer, v.arena, at)) {
-          this.drops.add('in_source_not_allowed');
+        const refusal = device.refusalOf(peer, v.arena, at);
+        if (refusal !== undefined) {
+          this.drops.add(refusal);
           continue;
         }
         const length = (v.arena[at + 2]! << 8) | v.arena[at + 3]!;

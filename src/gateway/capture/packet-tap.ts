@@ -19,7 +19,7 @@ import {
   SLOT_DROPPED,
   SLOT_REPLACED,
 } from '../../vector.ts';
-import type { Device } from '../../wireguard/device.ts';
+import type { Device, InboundRefusal } from '../../wireguard/device.ts';
 import {
   CaptureWriter,
   DIRECTION_IN,
@@ -43,10 +43,11 @@ export interface TapOptions {
 const MALFORMED = VERDICT_DROPPED + DROP_REASON_NAMES.indexOf('in_inner_malformed');
 const OPTIONS = VERDICT_DROPPED + DROP_REASON_NAMES.indexOf('in_inner_options');
 const SOURCE_NOT_ALLOWED = VERDICT_DROPPED + DROP_REASON_NAMES.indexOf('in_source_not_allowed');
+const DESTINATION_NOT_OWN = VERDICT_DROPPED + DROP_REASON_NAMES.indexOf('in_destination_not_own');
 const RELAY_ID = 11;
 
 export class PacketTap {
-  readonly #device: Pick<Device, 'peerOfRun' | 'allowsSource'>;
+  readonly #device: Pick<Device, 'peerOfRun' | 'refusalOf'>;
   readonly #writer: CaptureWriter;
   readonly #matches: PacketPredicate | undefined;
   readonly #snaplen: number;
@@ -54,11 +55,7 @@ export class PacketTap {
   readonly #unixAhead: number;
   #peers: ReadonlySet<number> | undefined;
 
-  constructor(
-    device: Pick<Device, 'peerOfRun' | 'allowsSource'>,
-    now: Instant,
-    options: TapOptions,
-  ) {
+  constructor(device: Pick<Device, 'peerOfRun' | 'refusalOf'>, now: Instant, options: TapOptions) {
     this.#device = device;
     this.#writer = new CaptureWriter(options.ring);
     this.#snaplen = options.snaplen;
@@ -122,9 +119,7 @@ export class PacketTap {
             ? checked === PACKET_OPTIONS
               ? OPTIONS
               : MALFORMED
-            : this.#device.allowsSource(peer, v.arena, offset)
-              ? VERDICT_ACCEPTED
-              : SOURCE_NOT_ALLOWED;
+            : verdictOf(this.#device.refusalOf(peer, v.arena, offset));
         const length = checked < 0 ? size : checked;
         this.#keep(
           v.arena,
@@ -154,4 +149,9 @@ export class PacketTap {
     const captured = Math.min(length, this.#snaplen);
     this.#writer.write(arena, offset, length, captured, peer, verdict, direction, relayId, unix);
   }
+}
+
+function verdictOf(refusal: InboundRefusal | undefined): number {
+  if (refusal === undefined) return VERDICT_ACCEPTED;
+  return refusal === 'in_source_not_allowed' ? SOURCE_NOT_ALLOWED : DESTINATION_NOT_OWN;
 }

@@ -210,8 +210,9 @@ export class PacketLoop {
     if (tun.pathFrames > 0) device.handlePathFrames(vector, now);
     for (let i = 0; i < groups.length; i++) {
       const peer = device.peerOfRun(vector, groups.run[i]!);
-      if (!device.allowsSource(peer, vector.arena, groups.offset[i]!)) {
-        drops.add('in_source_not_allowed', groups.packets[i]!);
+      const refusal = device.refusalOf(peer, vector.arena, groups.offset[i]!);
+      if (refusal !== undefined) {
+        drops.add(refusal, groups.packets[i]!);
         groups.packets[i] = 0;
       }
     }

@@ -178,7 +178,7 @@ function exchange(a: Side, b: Side, now: Clock): number {
     for (let i = 0; i < vector.length; i++) {
       if (vector.plain[i]! <= 0 || vector.slot[i]! < 0) continue;
       const peer = to.device.peerOfRun(vector, i);
-      if (to.device.allowsSource(peer, vector.arena, vector.offset[i]! + 16)) arrived++;
+      if (to.device.refusalOf(peer, vector.arena, vector.offset[i]! + 16) === undefined) arrived++;
     }
     to.device.handleHandshakes(now, 2);
     to.outbound.clear();

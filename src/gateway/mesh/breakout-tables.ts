@@ -50,6 +50,11 @@ export function approvedPrefixes({ routes }: NetmapSelf): string[] {
   return routes.filter(({ approved }) => approved).map(({ prefix }) => prefix);
 }
 
+/** Name of the table. */
+export function breakoutTableName(interfaceName: string): string {
+  return tableName(interfaceName, 'breakout');
+}
+
 /** None where this host has no part in it. */
 export function breakoutTables(
   netmap: Netmap,
@@ -106,7 +111,7 @@ export function breakoutTables(
     ...chain('leave', 'nat hook postrouting priority srcnat', masquerade),
   ];
   if (chains.length === 0) return [];
-  return [{ name: tableName(interfaceName, 'breakout'), body: [...sets, ...chains].join('\n') }];
+  return [{ name: breakoutTableName(interfaceName), body: [...sets, ...chains].join('\n') }];
 }
 
 function networksOf(family: BreakoutFamily, prefixes: readonly string[]): string[] {

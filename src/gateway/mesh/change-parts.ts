@@ -12,7 +12,26 @@ import {
 export const MOST_RECORDS = 2_048;
 
 export function changeParts(change: DeviceChange): DeviceChange[] {
-  const { peers, ...others } = change;
+  const { peers, destinations, ...others } = change;
+  const [first, ...rest] = peerParts(peers);
+  // No peer is heard before it is known what its packets may be for.
+  return [
+    ...destinationParts(destinations),
+    { ...others, peers: first! },
+    ...rest.map((some) => ({ peers: some })),
+  ];
+}
+
+function destinationParts(records: Uint8Array | undefined): DeviceChange[] {
+  if (records === undefined) return [];
+  const size = MOST_RECORDS * ALLOWED_IP_RECORD;
+  const count = Math.max(1, Math.ceil(records.length / size));
+  return Array.from({ length: count }, (_, i) => {
+    return { destinations: records.slice(i * size, (i + 1) * size), peers: [] };
+  });
+}
+
+function peerParts(peers: readonly PeerChange[]): PeerChange[][] {
   const parts: PeerChange[][] = [[]];
   let room = MOST_RECORDS;
   for (const peer of peers) {
@@ -33,5 +52,5 @@ export function changeParts(change: DeviceChange): DeviceChange[] {
       at = end;
     } while (at < records.length);
   }
-  return parts.map((some, i) => (i === 0 ? { ...others, peers: some } : { peers: some }));
+  return parts;
 }

@@ -21,6 +21,8 @@ export interface KernelKeeperOptions {
   readonly now: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Something was tried again by itself, and the kernel may have more than before, or less. */
+  readonly onRetried: () => void;
   readonly log: Log;
 }
 
@@ -73,8 +75,9 @@ export class KernelKeeper {
     if (this.#restoring !== undefined && this.#restoreAt <= time) return;
     clearTimeout(this.#restoring);
     this.#restoreAt = time;
-    const wait = time - this.#options.now();
-    this.#restoring = setTimeout(() => void this.#replan(), wait).unref();
+    const { now, onRetried } = this.#options;
+    const wait = time - now();
+    this.#restoring = setTimeout(() => void this.#replan().then(onRetried), wait).unref();
   }
 
   async #replan(): Promise<void> {
@@ -108,8 +111,10 @@ export class KernelKeeper {
     } catch (error) {
       if (this.#closed || step !== this.#step) return;
       this.fault = (error as Error).message;
-      this.#options.log.error({ err: error }, 'the netmap could not be installed as a whole');
-      this.#timer = setTimeout(() => void this.#attempt(), this.#backoff.next()).unref();
+      const { log, onRetried } = this.#options;
+      log.error({ err: error }, 'the netmap could not be installed as a whole');
+      const again = (): void => void this.#attempt().then(onRetried);
+      this.#timer = setTimeout(again, this.#backoff.next()).unref();
     }
   }
 }

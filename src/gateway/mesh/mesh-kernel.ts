@@ -76,6 +76,11 @@ export class MeshKernel {
     return this.#reconciler.routes;
   }
 
+  /** Whether the nftables table of this name is installed as it is wanted. */
+  hasTable(name: string): boolean {
+    return this.#reconciler.hasTable(name);
+  }
+
   /** What the operator should know of, a sentence each. */
   get warnings(): readonly string[] {
     const said = sayIpv6Support(this.#ipv6, this.#options.interfaceName);

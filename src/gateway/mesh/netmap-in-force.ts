@@ -5,15 +5,15 @@
  * Methods that change something are called one after the other (turns.ts).
  */
 import { type BreakoutWish, chooseBreakout, defaultFamilies } from '../../control/breakout.ts';
-import type { Netmap, NetmapEdge } from '../../control/netmap.ts';
-import { keyFromBase64 } from '../../keys.ts';
+import { withPolicyInForce } from '../../control/later-policy.ts';
+import type { Netmap } from '../../control/netmap.ts';
 import type { KernelPart } from '../../tun/kernel-monitor.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { BreakoutChoice } from './breakout-choice.ts';
-import { approvedPrefixes } from './breakout-tables.ts';
+import { approvedPrefixes, breakoutTableName } from './breakout-tables.ts';
 import { changeParts } from './change-parts.ts';
 import { type Exits, isReversePathStrict, NO_EXITS, readExits } from './default-interfaces.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
@@ -21,9 +21,12 @@ import { EdgeWatch } from './edge-watch.ts';
 import { firstHandshake } from './first-handshake.ts';
 import { KernelKeeper } from './kernel-keeper.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
-import { type CachedNetmap, removeNetmap, saveNetmap } from './netmap-cache.ts';
+import type { CachedNetmap } from './netmap-cache.ts';
 import { changeBetween, NetmapTranslator, type Wanted } from './netmap-translation.ts';
+import { NetmapWriter } from './netmap-writer.ts';
+import { OwnDestinations } from './own-destinations.ts';
 import { PathWatch } from './path-watch.ts';
+import { rehandshake } from './rehandshake.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { Turns } from './turns.ts';
 import {
@@ -34,15 +37,6 @@ import {
   type WantedKernel,
   wantedKernel,
 } from './wanted-kernel.ts';
-
-/** Replicas that may still have a session with our predecessor, and are told that it is no more. */
-const MOST_REHANDSHAKES = 64;
-/** A netmap that keeps changing is written to disk at most so often. */
-const SAVE_AFTER_MS = 500;
-/** And a large one more seldom: this many times what it takes to write it, so 2 % of the time. */
-const SAVE_PAUSE = 50;
-/** One that could not be written is written when there is room. */
-const SAVE_AGAIN_MS = 10_000;
 
 export interface NetmapInForceOptions {
   readonly tunnel: Tunnel;
@@ -82,33 +76,39 @@ export class NetmapInForce {
   source: 'cache' | 'edge' = 'cache';
   /** The edge's name for the netmap. */
   id: string | undefined;
-  /** Why the netmap in force is not on disk; undefined = it is, or will be in a moment. */
-  saveFault: string | undefined;
   readonly policy: PolicyEnforcer;
   readonly #options: NetmapInForceOptions;
   readonly #kernelKeeper: KernelKeeper;
   readonly #edgeWatch: EdgeWatch;
   readonly #translator = new NetmapTranslator();
+  readonly #destinations: OwnDestinations;
   #needs = NO_NEEDS;
   readonly #pathWatch: PathWatch;
-  #saving: NodeJS.Timeout | undefined;
-  #saveTook = 0;
-  #closed = false;
+  readonly #writer: NetmapWriter;
   readonly #breakout: BreakoutChoice;
   /** By which interfaces this host reaches the Internet, if others may through it, and what else is there. */
   #exits: Exits = NO_EXITS;
   #strict = false;
 
   constructor(options: NetmapInForceOptions) {
-    const { tunnel, kernel, endpoints, turns, answers, log } = options;
+    const { tunnel, kernel, endpoints, state, turns, answers, log } = options;
     this.#options = options;
     this.#breakout = new BreakoutChoice(options.breakout);
+    const breakoutTable = breakoutTableName(tunnel.interfaceName);
+    this.#destinations = new OwnDestinations(() => kernel.hasTable(breakoutTable));
+    this.#writer = new NetmapWriter({ state, turns, current: () => this.#cached(), log });
     this.policy = new PolicyEnforcer({
       interfaceName: tunnel.interfaceName,
       ...{ answers, log },
       again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
     });
-    this.#kernelKeeper = new KernelKeeper({ kernel, now: Date.now, random: Math.random, log });
+    this.#kernelKeeper = new KernelKeeper({
+      kernel,
+      now: Date.now,
+      random: Math.random,
+      onRetried: () => this.#kernelRetried(),
+      log,
+    });
     this.#pathWatch = new PathWatch({
       tunnel,
       mtu: options.mtu,
@@ -121,10 +121,15 @@ export class NetmapInForce {
       act: (edges) =>
         turns.take(async () => {
           await this.#useEndpoints();
-          await this.#rehandshake(edges);
+          await rehandshake(tunnel, edges);
         }),
       log,
     });
+  }
+
+  /** Why the netmap in force is not on disk; undefined = it is, or will be in a moment. */
+  get saveFault(): string | undefined {
+    return this.#writer.fault;
   }
 
   /** Why not all of the netmap is installed in the kernel; undefined = it is. */
@@ -146,7 +151,7 @@ export class NetmapInForce {
       return;
     }
     await kernel.apply(this.#nothing());
-    await tunnel.apply({ ...device, peers: [] });
+    await tunnel.apply({ ...device, ...this.#destinations.follow(undefined), peers: [] });
   }
 
   /** Puts the edge's netmap in force in place of the one before. */
@@ -161,21 +166,20 @@ export class NetmapInForce {
     else await this.#change(netmap);
     this.id = id;
     this.source = 'edge';
-    this.#saveSoon();
+    this.#writer.saveSoon();
   }
 
   /** Ends all sessions and takes away what was installed, here and on disk. */
   async remove(): Promise<void> {
-    const { tunnel, state } = this.#options;
-    await tunnel.apply({ replacePeers: true, relays: [], peers: [] });
+    const { tunnel } = this.#options;
+    const none = this.#destinations.follow(undefined);
+    await tunnel.apply({ replacePeers: true, relays: [], ...none, peers: [] });
     this.netmap = undefined;
     this.wanted = undefined;
     this.#arrive(undefined);
-    clearTimeout(this.#saving);
-    this.#saving = undefined;
     await this.#kernelKeeper.apply(this.#nothing());
     await this.policy.apply(undefined);
-    await removeNetmap(state);
+    await this.#writer.remove();
   }
 
   /** Another program takes away again and again what the kernel is to have: a sentence. */
@@ -191,6 +195,7 @@ export class NetmapInForce {
     const exits = JSON.stringify(this.#exits);
     if (parts.has('local') && this.netmap !== undefined) await this.#findExits(this.netmap);
     await this.#kernelKeeper.changed(parts);
+    await this.#openExits();
     if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap!);
     if (parts.has('local')) await this.refreshEndpoints();
   }
@@ -210,12 +215,12 @@ export class NetmapInForce {
 
   /** Internet traffic leaves by nobody who is not heard from, and comes back to who is again. */
   followSilence(isSilent: (publicKey: string) => boolean): void {
-    const { turns, log } = this.#options;
+    const { tunnel, turns, log } = this.#options;
     const follow = async (): Promise<void> => {
       if (this.netmap === undefined) return;
       const { changed, wake } = this.#breakout.look(this.netmap, isSilent);
       if (changed) await this.#change(this.netmap);
-      await this.#rehandshake(wake);
+      await rehandshake(tunnel, wake);
     };
     turns.take(follow).catch((error: unknown) => {
       log.error({ err: error }, 'Internet traffic goes where it went');
@@ -234,33 +239,32 @@ export class NetmapInForce {
     this.#needs = needs;
     const { netmap, wanted } = this;
     if (netmap === undefined || wanted === undefined) return;
-    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
+    await this.#applyKernel(netmap, wanted);
   }
 
   /** The edges have lost their sessions with us. */
   async shakeEdges(): Promise<void> {
     const edges = this.netmap?.edges ?? [];
     this.#edgeWatch.expect(edges, Date.now());
-    await this.#rehandshake(edges);
+    await rehandshake(this.#options.tunnel, edges);
   }
 
   /** The machine was asleep: whoever has a session with us may have ended it. */
   async renewSessions(): Promise<void> {
     const { edges = [], peers = [] } = this.netmap ?? {};
     this.#edgeWatch.expect(edges, Date.now());
-    await this.#rehandshake([...edges, ...peers.filter(({ serving }) => serving)]);
+    await rehandshake(this.#options.tunnel, [...edges, ...peers.filter(({ serving }) => serving)]);
   }
 
   /** Ends what starts by itself, and writes what is not on disk yet; all stays installed. */
   async close(): Promise<void> {
-    this.#closed = true;
     this.#kernelKeeper.close();
     this.#edgeWatch.close();
     this.#pathWatch.close();
     try {
       await this.policy.close();
     } finally {
-      if (this.#saving !== undefined) await this.#save();
+      await this.#writer.close();
     }
   }
 
@@ -274,7 +278,11 @@ export class NetmapInForce {
     await this.#findExits(netmap);
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
-    await tunnel.apply({ ...device, ...changeBetween(undefined, edges)! });
+    await this.#applyInParts({
+      ...device,
+      ...changeBetween(undefined, edges)!,
+      ...this.#destinations.follow(netmap.self),
+    });
     this.#edgeWatch.expect(netmap.edges, Date.now());
     await Promise.all([
       firstHandshake(tunnel, log),
@@ -284,8 +292,13 @@ export class NetmapInForce {
     if (rest !== undefined) await this.#applyInParts(rest);
     this.netmap = netmap;
     this.wanted = wanted;
+    await this.#openExits();
     this.source = fresh ? 'edge' : 'cache';
-    if (!fresh) await this.#rehandshake(netmap.peers.filter(({ serving }) => serving));
+    if (!fresh)
+      await rehandshake(
+        tunnel,
+        netmap.peers.filter(({ serving }) => serving),
+      );
     const { revision, peers } = netmap;
     log.info({ revision, peers: peers.length, source: this.source }, 'netmap in force');
   }
@@ -298,10 +311,13 @@ export class NetmapInForce {
     const wanted = this.#translate(netmap);
     this.#arrive({ netmap, wanted, at: Date.now() });
     const change = changeBetween(this.wanted, wanted);
-    if (change !== undefined) await this.#applyInParts(change);
+    const destinations = this.#destinations.prepare(netmap.self);
+    if (change !== undefined || destinations !== undefined) {
+      await this.#applyInParts({ peers: [], ...change, ...destinations });
+    }
     this.netmap = netmap;
     this.wanted = wanted;
-    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
+    await this.#applyKernel(netmap, wanted);
     const { revision } = netmap;
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
   }
@@ -309,6 +325,28 @@ export class NetmapInForce {
   #arrive(arrived: ArrivedNetmap | undefined): void {
     this.arrived = arrived;
     this.onArrived();
+  }
+
+  async #applyKernel(netmap: Netmap, wanted: Wanted): Promise<void> {
+    await this.#kernelKeeper.apply(this.#kernelOf(netmap, wanted));
+    await this.#openExits();
+  }
+
+  #kernelRetried(): void {
+    const { turns, log } = this.#options;
+    turns
+      .take(() => this.#openExits())
+      .catch((error: unknown) => log.error({ err: error }, 'Internet traffic of others stays out'));
+  }
+
+  /**
+   * Lets in what is for the Internet where the kernel has the rules for it, by which nothing passes with
+   * a source that nobody could answer, and no longer.
+   */
+  async #openExits(): Promise<void> {
+    if (this.netmap === undefined) return;
+    const change = this.#destinations.follow(this.netmap.self);
+    if (change !== undefined) await this.#applyInParts({ ...change, peers: [] });
   }
 
   async #applyInParts(change: DeviceChange): Promise<void> {
@@ -344,7 +382,7 @@ export class NetmapInForce {
 
   async #followPaths(): Promise<void> {
     if (this.netmap === undefined || this.wanted === undefined) return;
-    await this.#kernelKeeper.apply(this.#kernelOf(this.netmap, this.wanted));
+    await this.#applyKernel(this.netmap, this.wanted);
   }
 
   /** The edges' addresses in use may be others. */
@@ -352,44 +390,11 @@ export class NetmapInForce {
     if (this.netmap === undefined) return;
     if (changeBetween(this.wanted, this.#translate(this.netmap)) === undefined) return;
     await this.#change(this.netmap);
-    this.#saveSoon();
+    this.#writer.saveSoon();
   }
 
-  async #rehandshake(peers: readonly Pick<NetmapEdge, 'publicKey'>[]): Promise<void> {
-    if (peers.length === 0) return;
-    await this.#options.tunnel.apply({
-      peers: peers.slice(0, MOST_REHANDSHAKES).map(({ publicKey }) => {
-        return { publicKey: keyFromBase64(publicKey)!, updateOnly: true, rehandshake: true };
-      }),
-    });
-  }
-
-  #saveSoon(after = Math.max(SAVE_AFTER_MS, SAVE_PAUSE * this.#saveTook)): void {
-    const { turns } = this.#options;
-    this.#saving ??= setTimeout(() => void turns.take(() => this.#save()), after);
-  }
-
-  async #save(): Promise<void> {
-    clearTimeout(this.#saving);
-    this.#saving = undefined;
+  #cached(): CachedNetmap | undefined {
     const { netmap, id } = this;
-    if (netmap === undefined) return;
-    const { state, endpoints, log } = this.#options;
-    const start = performance.now();
-    try {
-      await saveNetmap(state, { netmap, resolved: endpoints.resolved, id });
-      this.saveFault = undefined;
-    } catch (error) {
-      this.saveFault = (error as Error).message;
-      log.error({ err: error }, 'the netmap could not be written, and that is tried again');
-      if (!this.#closed) this.#saveSoon(SAVE_AGAIN_MS);
-    }
-    this.#saveTook = performance.now() - start;
+    return netmap && { netmap, resolved: this.#options.endpoints.resolved, id };
   }
-}
-
-/** A whole netmap whose policy is not understood does not take the one before out of force. */
-function withPolicyInForce(netmap: Netmap, before: Netmap | undefined): Netmap {
-  if (netmap.laterPolicy === undefined || netmap.policy !== undefined) return netmap;
-  return before?.policy === undefined ? netmap : { ...netmap, policy: before.policy };
 }

@@ -107,7 +107,7 @@ function silenceStep(told: Silence, at: string, revision: number): Step {
     case 'not-ours':
       return failedStep(
         found(
-          `It does not know the address here as its own: its netmap is of revision ${told.revision}, the one here of ${revision}.`,
+          `It does not know that address as its own, and drops what comes for it (in_destination_not_own): its netmap is of revision ${told.revision}, the one here of ${revision}.`,
         ),
         'If this stays, `connector status` there says why the edge is not heard.',
         at,

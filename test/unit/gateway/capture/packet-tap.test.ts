@@ -91,6 +91,11 @@ test('what is dropped, and for which reason', () => {
   world.run(100);
   expect(atB()).toEqual([expect.stringMatching(/^in 0 direct in_source_not_allowed /)]);
   expect(b.drops.get('in_source_not_allowed')).toBe(1);
+  b.device.configure({ destinations: allow([10, 2, 1, 0], 24), peers: [] }, world.now);
+  a.send(from(1, 2, 1));
+  world.run(100);
+  expect(atB()).toEqual([expect.stringMatching(/^in 0 direct in_destination_not_own /)]);
+  expect(b.drops.get('in_destination_not_own')).toBe(1);
 });
 
 test('only the peer, only what the filter means, only the first bytes', () => {

@@ -23,7 +23,15 @@ test('all of it, in order, and none is large', () => {
         const few = { publicKey, persistentKeepalive: i };
         return count === 0 ? few : { ...few, allowedIps: records(count, i * 10_000) };
       });
-      const parts = changeParts({ replacePeers: true, relays: [], peers });
+      const destinations = records(MOST_RECORDS + 1, 200_000);
+      const [some, one, ...parts] = changeParts({
+        ...{ replacePeers: true, relays: [], destinations, peers },
+      });
+      // No peer is heard before all of them are known.
+      expect([some, one]).toEqual([
+        { destinations: destinations.subarray(0, -ALLOWED_IP_RECORD), peers: [] },
+        { destinations: destinations.subarray(-ALLOWED_IP_RECORD), peers: [] },
+      ]);
       expect(parts.map(({ replacePeers }) => replacePeers)).toEqual([
         true,
         ...parts.slice(1).map(() => undefined),
@@ -47,4 +55,12 @@ test('all of it, in order, and none is large', () => {
     }),
     { numRuns: 40 },
   );
+});
+
+test('an empty list of destinations is one: it lets nothing in', () => {
+  const empty = new Uint8Array();
+  expect(changeParts({ destinations: empty, peers: [] })).toEqual([
+    { destinations: empty, peers: [] },
+    { peers: [] },
+  ]);
 });

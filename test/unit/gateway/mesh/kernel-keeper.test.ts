@@ -10,6 +10,7 @@ import { parsePrefix } from '../../../../src/routing/prefix.ts';
 let refuses: string | undefined;
 let calls: string[];
 let lost: string[];
+let retried: number;
 const network = new Set(['local'] as const);
 let keeper: KernelKeeper;
 beforeEach(() => {
@@ -17,6 +18,7 @@ beforeEach(() => {
   refuses = undefined;
   calls = [];
   lost = [];
+  retried = 0;
   const call = async (what: string): Promise<void> => {
     calls.push(what);
     if (refuses !== undefined) throw new Error(refuses);
@@ -32,6 +34,7 @@ beforeEach(() => {
     },
     now: Date.now,
     random: () => 0,
+    onRetried: () => retried++,
     log: pino({ level: 'silent' }),
   });
 });
@@ -49,6 +52,7 @@ test('what is refused is tried again, ever more seldom, and the fault is gone wi
   expect(keeper.fault).toBe('ip said no');
   await vi.advanceTimersByTimeAsync(LEAST_WAIT);
   expect(calls).toEqual(['apply 1', 'apply 1']);
+  expect(retried).toBe(1);
   await vi.advanceTimersByTimeAsync(10 * MOST_WAIT);
   const often = calls.length;
   expect(often).toBeLessThan(20);
@@ -77,6 +81,7 @@ test('a plan for a changed main table is tried again as well', async () => {
   refuses = undefined;
   await vi.advanceTimersByTimeAsync(LEAST_WAIT);
   expect(calls).toEqual(['changed local', 'replan', 'replan']);
+  expect(retried).toBe(1);
   expect(keeper.fault).toBeUndefined();
 });
 
