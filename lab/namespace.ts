@@ -42,8 +42,12 @@ export class Namespace {
     }
     await run(['ip', 'netns', 'add', namespace.name]);
     await namespace.ip('link set lo up');
-    // No link-local address of the kernel's making: it would appear some time after the link is up.
-    await namespace.sysctl({ 'net.ipv6.conf.default.addr_gen_mode': 1 });
+    await namespace.sysctl({
+      // A new namespace has it from the first one, where Docker for example switches it on.
+      'net.ipv4.ip_forward': 0,
+      // No link-local address of the kernel's making: it would appear some time after the link is up.
+      'net.ipv6.conf.default.addr_gen_mode': 1,
+    });
     return namespace;
   }
 
