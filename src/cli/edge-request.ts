@@ -6,6 +6,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { z } from 'zod';
 import { problemSchema } from '../control/api.ts';
+import { sayProblem } from '../control/problem-text.ts';
 import { CausewayError, ERROR_CODES } from '../errors.ts';
 import { connectToEdge } from '../gateway/mesh/edge-connection.ts';
 import { type EdgeAddress, type EdgeOptions, edgeAddress } from './where.ts';
@@ -84,7 +85,7 @@ export class EdgeApi {
       const text = await readText(answer);
       const status = answer.statusCode ?? 0;
       if (status >= 200 && status < 300) return text;
-      throw refusal(address, status, text);
+      throw refusal(address, status, text, body);
     } catch (error) {
       if (error instanceof CausewayError) throw error;
       throw unreachable(address, error as NodeJS.ErrnoException);
@@ -135,13 +136,14 @@ async function readText(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-function refusal(address: EdgeAddress, status: number, text: string): CausewayError {
+function refusal(address: EdgeAddress, status: number, text: string, body: unknown): CausewayError {
   const problem = problemSchema.safeParse(parseJson(text));
   if (!problem.success) {
     const message = `${formatAddress(address)} is no Causeway edge: it answers with status ${status}.`;
     return new CausewayError('EDGE_REFUSED', message);
   }
-  const { code, detail } = problem.data;
+  const { code } = problem.data;
+  const detail = sayProblem(problem.data, body);
   const known = ERROR_CODES.find((one) => one === code);
   if (known === 'UNAUTHORIZED' && 'url' in address && address.token === undefined) {
     return new CausewayError(known, 'The edge needs a token: put one into CAUSEWAY_TOKEN.');

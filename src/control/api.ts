@@ -54,8 +54,9 @@ export const secretSchema = z
 /** Names a netmap of one replica: an event's id, sent back as it came (netmap-id.ts). */
 export const netmapIdSchema = z.string().max(MAX_NETMAP_ID_LENGTH);
 
+const PREFIX_FORM = 'a prefix is 1 to 64 characters, as 10.1.0.0/16';
 /** A prefix as somebody wrote it. Whether it is one, and has host bits, is checked with a code of its own. */
-export const prefixTextSchema = z.string().min(1).max(64);
+export const prefixTextSchema = z.string().min(1, PREFIX_FORM).max(64, PREFIX_FORM);
 
 export const enrolRequestSchema = z.strictObject({
   connector: connectorIdSchema,

@@ -58,7 +58,7 @@ export const nameSchema = z
 /** One line for people. */
 export const commentSchema = z
   .string()
-  .max(200)
+  .max(200, 'a comment is at most 200 characters')
   .regex(/^\P{Cc}*$/u, 'a comment is one line without control characters');
 
 /** A prefix in its canonical text: host bits zero, always with a length. */
@@ -125,10 +125,11 @@ export const connectorSchema = z.strictObject({
 });
 export type Connector = z.infer<typeof connectorSchema>;
 
+const HOSTNAME_FORM = 'a host name is at most 253 characters, without spaces';
 export const hostnameSchema = z
   .string()
-  .max(253)
-  .regex(/^[\x21-\x7e]*$/, 'not a host name');
+  .max(253, HOSTNAME_FORM)
+  .regex(/^[\x21-\x7e]*$/, HOSTNAME_FORM);
 export const versionSchema = z
   .string()
   .max(64)

@@ -39,8 +39,9 @@ import {
   vnetIdSchema,
 } from './model.ts';
 
+const REFERENCE_FORM = 'a name or an id is 1 to 64 characters';
 /** An id or a name. */
-export const referenceSchema = z.string().min(1).max(64);
+export const referenceSchema = z.string().min(1, REFERENCE_FORM).max(64, REFERENCE_FORM);
 export const isoTimeSchema = z.iso.datetime();
 
 export const namedVnetSchema = z.strictObject({ id: vnetIdSchema, name: nameSchema });

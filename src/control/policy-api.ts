@@ -13,9 +13,12 @@ import { ICMP_NAMES, type IcmpName, PROTOCOL_NAMES, type ProtocolName } from './
 
 const protocolSchema = z.enum(PROTOCOL_NAMES as [ProtocolName, ...ProtocolName[]]);
 const icmpSchema = z.enum(ICMP_NAMES as [IcmpName, ...IcmpName[]]);
-const sideSchema = z.string().min(1).max(64);
+const SIDE_FORM = 'an address, or the name of a connector, is 1 to 64 characters';
+const sideSchema = z.string().min(1, SIDE_FORM).max(64, SIDE_FORM);
 const portSchema = z.int().min(0).max(65_535);
-const textSchema = z.string().max(MAX_POLICY_LENGTH);
+const textSchema = z
+  .string()
+  .max(MAX_POLICY_LENGTH, `a policy is at most ${MAX_POLICY_LENGTH} characters`);
 
 export const policySummarySchema = z.strictObject({
   vnet: namedVnetSchema,

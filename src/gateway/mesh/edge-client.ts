@@ -19,6 +19,7 @@ import {
   receivedEnrolSchema,
   type TrafficFault,
 } from '../../control/api.ts';
+import { sayProblem } from '../../control/problem-text.ts';
 import { CausewayError, ERROR_CODES } from '../../errors.ts';
 import { connectToEdge, type TlsPin } from './edge-connection.ts';
 import type { Identity } from './identity.ts';
@@ -51,7 +52,7 @@ export class EdgeRefusal extends CausewayError {
 
   constructor(status: number, problem: Problem | undefined, retryAfter?: number) {
     const code = ERROR_CODES.find((known) => known === problem?.code) ?? 'EDGE_REFUSED';
-    super(code, problem?.detail ?? `The edge refused (HTTP ${status}).`);
+    super(code, problem === undefined ? `The edge refused (HTTP ${status}).` : sayProblem(problem));
     this.status = status;
     this.retryAfter = retryAfter;
   }

@@ -113,6 +113,26 @@ describe("on the edge's host", () => {
     expect(one).toContain('no longer goes to paris');
   });
 
+  test('what is not as it must be is told in the words of the command', async () => {
+    const form =
+      'a name is 1 to 63 characters of a-z, 0-9 and "-", and neither begins nor ends with "-"';
+    const refused = (what: string): string =>
+      `The edge does not take the ${what}. [REQUEST_INVALID]`;
+    for (const command of [['create'], ['rename', 'paris'], ['vnets', 'add']]) {
+      expect(await local(...command, 'Berlin_1')).toBe(refused(`name "Berlin_1": ${form}`));
+    }
+    const long = 'x'.repeat(201);
+    expect(await local('create', '-', '--comment', long, '--auto-approve', '')).toBe(
+      refused(
+        `name "-": ${form}; the auto-approve "": a prefix is 1 to 64 characters, as 10.1.0.0/16; ` +
+          'the comment: a comment is at most 200 characters',
+      ),
+    );
+    expect(await local('ls', '--vnet', '')).toBe(
+      refused('vnet: a name or an id is 1 to 64 characters'),
+    );
+  });
+
   test('routes get, check, overlaps', async () => {
     const got = await local('routes', 'get', '10.9.1.2');
     expect(got).toMatch(/^connector: +paris$/m);
