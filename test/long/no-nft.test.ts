@@ -6,6 +6,8 @@ import { chmodSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { reach } from '../../lab/ping.ts';
+import { DIAGNOSIS_PORT } from '../../src/gateway/diagnosis/port.ts';
+import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
 import { netnsSuite } from '../netns/suite.ts';
 
 /** Everything of /usr/sbin but `nft`, in its place, for one program and what it starts. */
@@ -50,6 +52,14 @@ netnsSuite('a host without nft', ['nft', 'unshare'], () => {
       expect(problems).toContain("TCP's segment size is not clamped");
       expect(problems).toContain(said);
       expect(await a.gateway.run(['nft', 'list', 'ruleset'])).toBe('');
+      // Its port for other gateways' questions is reached from the LAN, and nothing is read there.
+      expect(problems).toContain('which are closed unread');
+      const at = `${(await a.status()).mesh!.ipv4}/${DIAGNOSIS_PORT}`;
+      const connect = `exec 3<>/dev/tcp/${at} && cat <&3`;
+      const stranger = await a.host.attempt(['timeout', '5', 'bash', '-c', connect]);
+      expect(stranger).toMatchObject({ code: 0, stdout: '' });
+      const { diagnosis } = (await a.status()) as unknown as MeshStatus;
+      expect(diagnosis?.stranger).toBe(1);
       await a.down();
     }
   });

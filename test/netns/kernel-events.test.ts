@@ -50,7 +50,8 @@ netnsSuite('what others do to the kernel', ['nft', 'sysctl'], () => {
   const ours = async (): Promise<string> => {
     const settings = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
     const state = [
-      await networkState(a.gateway),
+      // Tables stand in the order in which they were made.
+      await sorted(),
       await ip(`address show dev ${INTERFACE}`),
       await a.gateway.run(['sysctl', ...settings]),
     ];

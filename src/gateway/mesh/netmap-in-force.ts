@@ -103,11 +103,8 @@ export class NetmapInForce {
       again: () => turns.take(async () => this.netmap && this.#change(this.netmap)),
     });
     this.#kernelKeeper = new KernelKeeper({
-      kernel,
-      now: Date.now,
-      random: Math.random,
+      ...{ kernel, now: Date.now, random: Math.random, log },
       onRetried: () => this.#kernelRetried(),
-      log,
     });
     this.#pathWatch = new PathWatch({
       tunnel,
@@ -366,7 +363,8 @@ export class NetmapInForce {
   #kernelOf(netmap: Netmap, wanted: Wanted): WantedKernel {
     const { tunnel, endpoints } = this.#options;
     const { interfaceName } = tunnel;
-    const host = { interfaceName, ...this.#exits, strict: this.#strict };
+    const { answers } = this.policy;
+    const host = { interfaceName, answers, ...this.#exits, strict: this.#strict };
     return wantedKernel(netmap, wanted, endpoints, host, this.#needs, this.#pathWatch.mtus);
   }
 

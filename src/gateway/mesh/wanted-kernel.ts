@@ -17,6 +17,7 @@ import type { Netmap } from '../../control/netmap.ts';
 import { type InterfaceAddress, type Prefix, parsePrefix, prefixOf } from '../../routing/prefix.ts';
 import type { WantedRoutes } from '../../routing/route-plan.ts';
 import type { NftTable } from '../../tun/nftables.ts';
+import { portGuard } from '../diagnosis/port-guard.ts';
 import {
   approvedPrefixes,
   type Breakout,
@@ -57,11 +58,12 @@ export const NOTHING: WantedKernel = {
   settings: {},
 };
 
+/** @param host whether it answers other gateways' questions, beside what a way out needs to know of it */
 export function wantedKernel(
   netmap: Netmap,
   wanted: Wanted,
   endpoints: EdgeEndpoints,
-  host: BreakoutHost,
+  host: BreakoutHost & { readonly answers: boolean },
   needs: HostNeeds = NO_NEEDS,
   paths: PathMtus = new Map(),
 ): WantedKernel {
@@ -71,10 +73,11 @@ export function wantedKernel(
     .flatMap(({ id }) => endpoints.addressesOf(id))
     .map((address) => prefixOf(address, address.length * 8));
   const served = approvedPrefixes(netmap.self).map((prefix) => parsePrefix(prefix)!);
+  const guards = host.answers ? [portGuard(host.interfaceName, netmap.self)] : [];
   return {
     ...{ addresses, prefixes, outside, served },
     closed: closedFamilies(breakout),
-    tables: [...breakoutTables(netmap, breakout, host), ...needs.tables],
+    tables: [...breakoutTables(netmap, breakout, host), ...guards, ...needs.tables],
     settings: { ...breakoutSettings(breakout, host), ...needs.settings },
   };
 }
