@@ -39,13 +39,6 @@ export async function runDaemonCommand(
     };
     const end = await runDaemon({ ...options, onReady, service });
     if (end.cause === 'failed') throw end.error;
-    // A drop-in for wireguard-go is ended that way; what adds routes and rules is not.
-    if (end.cause === 'interface-removed' && options.attach !== undefined) {
-      const text = `The interface ${options.interfaceName} was deleted by another program: what belonged to it is removed.`;
-      const error = new CausewayError('INTERFACE_REMOVED', text);
-      log.error(error.message);
-      throw error;
-    }
     // Ended before it was ready: for the parent that is a failure.
     pipe?.failed(new CausewayError('START_FAILED', `It was ended while starting (${end.cause}).`));
   } catch (error) {

@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { isatty } from 'node:tty';
+import { CausewayError } from '../errors.ts';
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { type ClosingPart, closeParts } from './closing.ts';
 import { type DaemonKind, refuseOther } from './daemon-kind.ts';
@@ -77,6 +78,9 @@ export type DaemonEnd =
   | { readonly cause: 'socket-removed' }
   | { readonly cause: 'stop-requested' };
 
+/** Without a time of its own, CLOSE_TIMEOUT_MS. */
+type OpenPart = Omit<ClosingPart, 'timeoutMs'> & { readonly timeoutMs?: number };
+
 /**
  * Runs until something ends the tunnel; by then everything is removed. Resolves with the reason.
  *
@@ -90,11 +94,11 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
   void ended.then(() => ending.abort());
   const reloads = options.reload !== undefined && !isatty(0);
   const stopSignals = onEnding(end, reloads ? () => void reload(options) : undefined);
-  const opened: (Omit<ClosingPart, 'timeoutMs'> & { timeoutMs?: number })[] = [];
+  const opened: OpenPart[] = [];
   try {
     const tunnel = await options.openTunnel(options);
     opened.push({ what: 'tunnel', close: () => tunnel.close() });
-    void tunnel.closed.then(end);
+    void tunnel.closed.then((closed) => end(isLoss(closed, options) ? loss(options) : closed));
     const uapi = await openUapi(tunnel, log, options.uapiDirectory);
     opened.push({ what: 'UAPI socket', close: () => uapi.close() });
     void uapi.removed.then(() => end({ cause: 'socket-removed' }));
@@ -122,17 +126,17 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
       close: () => local.close().finally(() => removeRuntimeDirectory(directory)),
     });
     if (options.attach !== undefined && !ending.signal.aborted) {
-      const attached = await options.attach(tunnel, ending.signal);
-      attachment = attached;
-      opened.push({ what: 'attachment', close: () => attached.close() });
-      opened.push({
-        what: 'attachment, before all',
-        close: async () => attached.beforeClose?.(),
-        timeoutMs: HOOKS_TIMEOUT_MS,
+      const attached = await options.attach(tunnel, ending.signal).catch((error: unknown) => {
+        // What it stumbled over by then is no reason of its own.
+        if (!ending.signal.aborted) throw error;
+        log.debug({ err: error }, 'ended while it was set up');
+        return undefined;
       });
+      attachment = attached;
+      opened.push(...(attached === undefined ? [] : partsOf(attached)));
       opened.splice(1, 0, {
         what: 'attachment, after the interface',
-        close: async () => attached.afterInterface?.(),
+        close: async () => attached?.afterInterface?.(),
         timeoutMs: HOOKS_TIMEOUT_MS,
       });
     }
@@ -153,13 +157,35 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
     }
     const reason = await ended;
     options.service?.stopping();
-    log.info(reason.cause === 'failed' ? { err: reason.error } : reason, 'ending');
+    if (reason.cause === 'failed') log.error({ err: reason.error }, 'ending');
+    else log.info(reason, 'ending');
     return reason;
   } finally {
     const parts = opened.reverse().map((part) => ({ timeoutMs: CLOSE_TIMEOUT_MS, ...part }));
     await closeParts(parts, log);
     stopSignals();
   }
+}
+
+function partsOf(attached: Attachment): OpenPart[] {
+  return [
+    { what: 'attachment', close: () => attached.close() },
+    {
+      what: 'attachment, before all',
+      close: async () => attached.beforeClose?.(),
+      timeoutMs: HOOKS_TIMEOUT_MS,
+    },
+  ];
+}
+
+/** A drop-in for wireguard-go is ended that way; what adds routes and rules is not. */
+function isLoss({ cause }: TunnelEnd, { attach }: DaemonOptions): boolean {
+  return cause === 'interface-removed' && attach !== undefined;
+}
+
+function loss({ interfaceName }: DaemonOptions): DaemonEnd {
+  const text = `The interface ${interfaceName} was deleted by another program: what belonged to it is removed.`;
+  return { cause: 'failed', error: new CausewayError('INTERFACE_REMOVED', text) };
 }
 
 async function reload({ reload, service }: DaemonOptions): Promise<void> {

@@ -70,6 +70,7 @@ export class KernelReconciler {
   /** What of the routes was not compared since something was refused or read. */
   #compareAll = true;
   #sharedWith: string | undefined;
+  #halted = false;
 
   private constructor(options: ReconcilerOptions, socket: RouteSocket, target: RoutingTable) {
     this.#options = options;
@@ -169,6 +170,11 @@ export class KernelReconciler {
     return lost;
   }
 
+  /** Our interface is gone: of what is being changed, the rest is let be. */
+  halt(): void {
+    this.#halted = true;
+  }
+
   /** Takes routes, rules, tables and settings away; the addresses go with the interface. */
   async remove(): Promise<void> {
     try {
@@ -260,6 +266,7 @@ export class KernelReconciler {
   async #apply(changes: readonly KernelChange[], desired: DesiredKernel): Promise<void> {
     const failures: unknown[] = [];
     for (const change of changes) {
+      if (this.#halted) return;
       try {
         await this.#installed.make(change, this.#target, desired.tables);
       } catch (error) {

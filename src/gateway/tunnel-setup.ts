@@ -78,6 +78,7 @@ class TunnelSetup implements Attachment {
   }
 
   async open(signal: AbortSignal): Promise<void> {
+    void this.#tunnel.closed.then(() => this.#halt());
     const { file, log } = this.#options;
     const { configuration } = file;
     if (await reclaimSetup(this.#name)) log.info('removed what a killed predecessor left');
@@ -143,10 +144,17 @@ class TunnelSetup implements Attachment {
 
   /** Everything but hooks; also after a set-up that failed half-way. */
   async remove(): Promise<void> {
-    this.#removed = true;
-    this.#monitor?.close();
+    this.#halt();
     await this.#replanning;
     await (this.#reconciler?.remove() ?? removeSetup(this.#name));
+  }
+
+  /** Nothing follows from what happens now: the interface is gone, or goes. */
+  #halt(): void {
+    this.#removed = true;
+    this.#monitor?.close();
+    this.#monitor = undefined;
+    this.#reconciler?.halt();
   }
 
   async #resolveEndpoints(signal: AbortSignal): Promise<(PeerEndpoint | undefined)[]> {

@@ -96,6 +96,7 @@ export class KernelKeeper {
     this.#contention.note(lost, now());
   }
 
+  /** Nothing is tried from now on, and what fails meanwhile is no fault. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -103,6 +104,7 @@ export class KernelKeeper {
   }
 
   async #attempt(): Promise<void> {
+    if (this.#closed) return;
     clearTimeout(this.#timer);
     const step = this.#step;
     try {

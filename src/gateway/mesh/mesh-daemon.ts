@@ -126,6 +126,7 @@ export class MeshGateway implements Attachment {
   async open(): Promise<void> {
     const { enrolled, log, onWarning } = this.#options;
     const { interfaceName } = this.#tunnel;
+    void this.#tunnel.closed.then(() => this.#halt());
     // Before anything is read: what changes while we start is not missed.
     this.#monitor = new KernelMonitor({
       addon: loadAddon(),
@@ -241,8 +242,8 @@ export class MeshGateway implements Attachment {
       ['announcer', this.#announcer],
       ['diagnosis', this.#diagnosis],
       ['flows', this.#flows],
+      ['kernel', { close: () => this.#halt() }],
       ['turns', this.#turns],
-      ['kernel monitor', this.#monitor],
       ['sleep watch', this.#sleepWatch],
       ['netmap stream', this.#stream],
       ['netmap in force', this.#inForce],
@@ -382,6 +383,14 @@ export class MeshGateway implements Attachment {
         await this.#inForce.renewSessions();
       })
       .catch((error: unknown) => log.error({ err: error }, 'after waking up'));
+  }
+
+  /** Nothing follows from what happens now: the interface is gone, or goes. */
+  #halt(): void {
+    void this.#turns.close();
+    this.#monitor?.close();
+    this.#monitor = undefined;
+    this.#inForce.halt();
   }
 
   #kernelChanged(parts: ReadonlySet<KernelPart>): void {

@@ -32,7 +32,7 @@ export class MeshKernel {
   #ipv6: Ipv6Support = 'on';
   /** Serializes changes, and keeps them from running into the removal. */
   #changing: Promise<unknown> = Promise.resolve();
-  #removed = false;
+  #halted = false;
 
   private constructor(options: KernelOptions, reconciler: KernelReconciler) {
     this.#options = options;
@@ -114,16 +114,22 @@ export class MeshKernel {
     return lost;
   }
 
+  /** The interface is gone: nothing is changed any more, but taken away. */
+  halt(): void {
+    this.#halted = true;
+    this.#reconciler.halt();
+  }
+
   /** Takes routes, rules, firewall and settings away; the addresses go with the interface. */
   async remove(): Promise<void> {
-    this.#removed = true;
+    this.#halted = true;
     await this.#changing;
     await this.#reconciler.remove();
   }
 
   #serially(step: () => Promise<void>): Promise<void> {
     const done = this.#changing.then(async () => {
-      if (!this.#removed) await step();
+      if (!this.#halted) await step();
     });
     this.#changing = done.catch(() => {});
     return done;

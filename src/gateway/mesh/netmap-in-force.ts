@@ -253,6 +253,12 @@ export class NetmapInForce {
     await rehandshake(this.#options.tunnel, [...edges, ...peers.filter(({ serving }) => serving)]);
   }
 
+  /** The interface is gone, and with it what could be changed. */
+  halt(): void {
+    this.#kernelKeeper.close();
+    this.#options.kernel.halt();
+  }
+
   /** Ends what starts by itself, and writes what is not on disk yet; all stays installed. */
   async close(): Promise<void> {
     this.#kernelKeeper.close();

@@ -100,6 +100,24 @@ describe('ends', () => {
     expectNothingLeft();
   });
 
+  test('when it is removed with routes and rules around it, which is an error', async () => {
+    const { ended } = await start(async () => ({ close: async () => {} }));
+    tunnel.vanish();
+    const error = expect.objectContaining({ code: 'INTERFACE_REMOVED' });
+    expect(await ended).toEqual({ cause: 'failed', error });
+    expectNothingLeft();
+  });
+
+  test('when it is removed while it is set up, whatever that stumbles over', async () => {
+    const { ended } = await start(async (signal) => {
+      tunnel.vanish();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw new Error('Cannot find device "wg0"');
+    });
+    expect(await ended).toMatchObject({ error: { code: 'INTERFACE_REMOVED' } });
+    expectNothingLeft();
+  });
+
   test('when the socket is removed', async () => {
     const { ended } = await start();
     unlinkSync(uapi());

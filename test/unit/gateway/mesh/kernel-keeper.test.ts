@@ -120,3 +120,14 @@ test('what somebody takes away is put back at once, then ever more seldom, and s
   await vi.advanceTimersByTimeAsync(600_000);
   expect(keeper.contention).toBeUndefined();
 });
+
+test('closed, it tries nothing, and what fails meanwhile is not tried again', async () => {
+  refuses = 'Cannot find device';
+  const applied = keeper.apply(one);
+  keeper.close();
+  await applied;
+  expect(keeper.fault).toBeUndefined();
+  await keeper.apply(NOTHING);
+  await keeper.changed(network);
+  expect(calls).toEqual(['apply 1', 'changed local']);
+});
