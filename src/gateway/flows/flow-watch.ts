@@ -14,7 +14,7 @@ import {
 } from '../../tun/conntrack-messages.ts';
 import { ConntrackSocket } from '../../tun/conntrack-socket.ts';
 import type { Log } from '../log.ts';
-import type { ArrivedNetmap } from '../mesh/netmap-in-force.ts';
+import type { ArrivedNetmap } from '../mesh/arrived-netmap.ts';
 import { type HostNeeds, NO_NEEDS } from '../mesh/wanted-kernel.ts';
 import { ConnectionLooks } from './connection-looks.ts';
 import { addressText, type Denied } from './flow-entry.ts';
@@ -118,7 +118,7 @@ export class FlowWatch {
 
   /** Each in its turn: of one that was skipped nobody would know what crossed the mesh by it. */
   netmapArrived(): void {
-    if (this.#sides !== undefined) this.#currentSides();
+    if (this.#looks !== undefined || this.#events !== undefined) this.#currentSides();
   }
 
   handleDenied(denied: Denied): void {

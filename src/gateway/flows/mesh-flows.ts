@@ -80,14 +80,14 @@ export class MeshFlows {
     this.#watch = new FlowWatch({
       interfaceName: tunnel.interfaceName,
       addon: loadAddon(),
-      arrived: () => inForce.arrived,
+      arrived: () => inForce.arrived.latest,
       heard: (publicKey) => this.#heard(publicKey),
       need: (needs) => inTurn(() => inForce.useNeeds(needs)),
       scratch: join(runtimeDirectory(), `${tunnel.interfaceName}-tracking.nft`),
       onFindings: () => this.#onFindings(),
       log,
     });
-    inForce.onArrived = () => this.#watch.netmapArrived();
+    inForce.arrived.onArrived = () => this.#watch.netmapArrived();
     const what = 'what goes one way';
     this.#reporter = new Announcer((signal) => this.#report(signal), log, what);
   }

@@ -3,8 +3,9 @@ import { chooseMtu } from '../../tun/link.ts';
 import { splitHostAndPort } from '../endpoint-text.ts';
 import type { Tunnel } from '../tunnel.ts';
 import type { Enrolled } from './enrolment.ts';
-import { MeshGateway, type MeshOptions } from './mesh-daemon.ts';
+import { MeshGateway } from './mesh-daemon.ts';
 import { MeshKernel } from './mesh-kernel.ts';
+import type { MeshOptions } from './mesh-options.ts';
 
 /** `auto`: what the way to the edges leaves. */
 export type JoinOptions = Omit<MeshOptions, 'mtu'> & { readonly mtu: number | 'auto' };

@@ -18,48 +18,26 @@ import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
 import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import { type FlowOptions, MeshFlows } from '../flows/mesh-flows.ts';
-import type { Log } from '../log.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { interfaceIndexOf } from '../uapi/server.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
-import { type Enrolled, edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
+import { edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
+import type { MeshOptions } from './mesh-options.ts';
 import { describeMesh, reportMesh } from './mesh-report.ts';
 import type { MeshStatus } from './mesh-status.ts';
 import { summarizeMesh } from './mesh-summary.ts';
 import type { MeshView } from './mesh-view.ts';
 import { NetmapInForce } from './netmap-in-force.ts';
-import type { ReloadFault } from './reload.ts';
 import { countersOf, LOOK_INTERVAL, SilenceWatch } from './silence.ts';
 import { SleepWatch } from './sleep-watch.ts';
-import type { StateDirectory } from './state-directory.ts';
 import { Turns } from './turns.ts';
 
 /** Ms for a part to close. */
 const PATIENCE = 3_000;
-
-export interface MeshOptions {
-  readonly enrolled: Enrolled;
-  readonly state: StateDirectory;
-  /** Bytes; of the interface. */
-  readonly mtu: number;
-  readonly listenPort: number;
-  /** Whether kernel settings may be changed so that packets are forwarded. */
-  readonly forwarding: boolean;
-  /** By whom Internet traffic of the site's hosts leaves. */
-  readonly breakout: BreakoutWish;
-  /** Whether other gateways may ask this one about flows between their sites and its own. */
-  readonly diagnosis: boolean;
-  readonly flows: FlowOptions;
-  /** Why the last reload of the configuration did not succeed. */
-  readonly reloadFault: () => ReloadFault | undefined;
-  readonly version: string;
-  readonly log: Log;
-  readonly onWarning: (message: string) => void;
-}
 
 export class MeshGateway implements Attachment {
   readonly #tunnel: Tunnel;

@@ -12,6 +12,7 @@ import type { DeviceChange } from '../../wireguard/configuration.ts';
 import type { Log } from '../log.ts';
 import { PolicyEnforcer } from '../policy/policy-enforcer.ts';
 import type { Tunnel } from '../tunnel.ts';
+import { ArrivedNetmaps } from './arrived-netmap.ts';
 import { BreakoutChoice } from './breakout-choice.ts';
 import { approvedPrefixes, breakoutTableName } from './breakout-tables.ts';
 import { changeParts } from './change-parts.ts';
@@ -57,21 +58,10 @@ export interface NetmapInForceOptions {
   readonly log: Log;
 }
 
-/** A netmap by which packets pass, or may pass any moment: it is being installed. */
-export interface ArrivedNetmap {
-  readonly netmap: Netmap;
-  readonly wanted: Wanted;
-  /** Unix time in ms. */
-  readonly at: number;
-}
-
 export class NetmapInForce {
   netmap: Netmap | undefined;
   wanted: Wanted | undefined;
-  /** The latest: what tells whose a packet is must not be behind the packets. */
-  arrived: ArrivedNetmap | undefined;
-  /** Called when that is another. */
-  onArrived: () => void = () => {};
+  readonly arrived = new ArrivedNetmaps();
   /** Whether the netmap came from the disk or from an edge. */
   source: 'cache' | 'edge' = 'cache';
   /** The edge's name for the netmap. */
@@ -173,7 +163,7 @@ export class NetmapInForce {
     await tunnel.apply({ replacePeers: true, relays: [], ...none, peers: [] });
     this.netmap = undefined;
     this.wanted = undefined;
-    this.#arrive(undefined);
+    this.arrived.clear();
     await this.#kernelKeeper.apply(this.#nothing());
     await this.policy.apply(undefined);
     await this.#writer.remove();
@@ -277,7 +267,7 @@ export class NetmapInForce {
     await endpoints.update(netmap.edges);
     await this.policy.apply(netmap);
     const wanted = this.#translate(netmap);
-    this.#arrive({ netmap, wanted, at: Date.now() });
+    this.arrived.note(netmap, wanted);
     await this.#findExits(netmap);
     const edges = { ...wanted, peers: new Map([...wanted.peers].slice(0, netmap.edges.length)) };
     await kernel.apply({ ...this.#kernelOf(netmap, wanted), prefixes: [] });
@@ -312,7 +302,7 @@ export class NetmapInForce {
     // Others send as soon as they know: what is looked up for the kernel is there when peers change.
     await Promise.all([this.policy.apply(netmap), this.#findExits(netmap)]);
     const wanted = this.#translate(netmap);
-    this.#arrive({ netmap, wanted, at: Date.now() });
+    this.arrived.note(netmap, wanted);
     const change = changeBetween(this.wanted, wanted);
     const destinations = this.#destinations.prepare(netmap.self);
     if (change !== undefined || destinations !== undefined) {
@@ -323,11 +313,6 @@ export class NetmapInForce {
     await this.#applyKernel(netmap, wanted);
     const { revision } = netmap;
     log.info({ revision, peers: change?.peers.length ?? 0 }, 'netmap changed');
-  }
-
-  #arrive(arrived: ArrivedNetmap | undefined): void {
-    this.arrived = arrived;
-    this.onArrived();
   }
 
   async #applyKernel(netmap: Netmap, wanted: Wanted): Promise<void> {

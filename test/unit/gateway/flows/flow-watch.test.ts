@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Netmap } from '../../../../src/control/netmap.ts';
 import type { FlowEntry } from '../../../../src/gateway/flows/flow-entry.ts';
 import { FlowWatch } from '../../../../src/gateway/flows/flow-watch.ts';
-import type { ArrivedNetmap } from '../../../../src/gateway/mesh/netmap-in-force.ts';
+import type { ArrivedNetmap } from '../../../../src/gateway/mesh/arrived-netmap.ts';
 import { translateNetmap } from '../../../../src/gateway/mesh/netmap-translation.ts';
 import type { Addon } from '../../../../src/native/addon.ts';
 import { netmap } from '../mesh/netmaps.ts';

@@ -2,8 +2,9 @@
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
 import type { Enrolled } from '../../../../src/gateway/mesh/enrolment.ts';
-import { MeshGateway, type MeshOptions } from '../../../../src/gateway/mesh/mesh-daemon.ts';
+import { MeshGateway } from '../../../../src/gateway/mesh/mesh-daemon.ts';
 import type { MeshKernel } from '../../../../src/gateway/mesh/mesh-kernel.ts';
+import type { MeshOptions } from '../../../../src/gateway/mesh/mesh-options.ts';
 import { NetmapInForce } from '../../../../src/gateway/mesh/netmap-in-force.ts';
 import { Turns } from '../../../../src/gateway/mesh/turns.ts';
 import { FakeTunnel } from '../fake-tunnel.ts';
@@ -15,7 +16,8 @@ test('every part is closed and the kernel set back, whichever fails', async () =
   const turns = vi.spyOn(Turns.prototype, 'close').mockRejectedValueOnce(new Error('no turn'));
   const remove = vi.fn(() => Promise.reject(new Error('no netlink')));
   const state = { path: '/nowhere', close: vi.fn(async () => {}) };
-  const gateway = new MeshGateway(new FakeTunnel('wg0'), { remove } as unknown as MeshKernel, {
+  const kernel = { remove, halt: () => {} } as unknown as MeshKernel;
+  const gateway = new MeshGateway(new FakeTunnel('wg0'), kernel, {
     ...({ enrolled: { identity: {} } as Enrolled, state } as unknown as MeshOptions),
     ...{ mtu: 1_420, diagnosis: false, log },
     breakout: { connectors: [], families: [4, 6], fallback: 'refuse' },
