@@ -5,6 +5,7 @@ import { DEFAULT_SETTINGS, fileSettings, mergeSettings } from '../gateway/mesh/s
 import { checkInterfaceName } from '../tun/interface-name.ts';
 import { addGateway, type GivenGateway } from './gateway-options.ts';
 import { givenOptions } from './given-options.ts';
+import { warn } from './output.ts';
 
 interface Options extends GivenGateway {
   readonly forget?: true;
@@ -36,7 +37,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const settings = mergeSettings(given, needsFile ? await readFile(config, forget) : {});
   checkInterfaceName(settings.interface);
   const { takeDown } = await import('../gateway/take-down.ts');
-  const ended = await takeDown(settings.interface, 'gateway');
+  const ended = await takeDown(settings.interface, 'gateway', warn);
   if (forget) {
     const { forgetIdentity } = await import('../gateway/mesh/forget.ts');
     await forgetIdentity(settings.stateDir);

@@ -5,6 +5,11 @@ export function print(options: { readonly json?: true }, value: unknown, text: (
   process.stdout.write(options.json ? `${JSON.stringify(value, null, 2)}\n` : text());
 }
 
+/** For a person; the command goes on. */
+export function warn(message: string): void {
+  process.stderr.write(`connector: warning: ${message}\n`);
+}
+
 /** `1 route`, `2 routes`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;

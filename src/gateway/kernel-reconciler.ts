@@ -180,7 +180,9 @@ export class KernelReconciler {
     try {
       this.#socket.close();
     } finally {
-      await removeSetup(this.#options.interfaceName);
+      const kept = await removeSetup(this.#options.interfaceName);
+      for (const family of kept)
+        this.#options.log.warn({ family }, 'forwarding stays on, for others');
     }
   }
 

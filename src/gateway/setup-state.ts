@@ -7,18 +7,21 @@
  * settings and routes are not ours to take away.
  *
  * Tunnels read each other's notes: a table that one has noted is taken, and a kernel setting that
- * several need is set back by the last of them, to what it was before the first.
+ * several need is set back by the last of them, to what it was before the first. What switches
+ * forwarding is not set back when somebody else has come to rely on it (other-forwarders.ts).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadAddon } from '../native/addon.ts';
+import type { Family } from '../routing/address.ts';
 import type { RoutingTable } from '../routing/routing-rules.ts';
 import { chooseTable } from '../routing/table-choice.ts';
 import { clearTable, readUse } from '../tun/kernel-reader.ts';
 import { removeTable, tableName } from '../tun/nftables.ts';
 import { RouteSocket } from '../tun/route-socket.ts';
 import { isNetworkSetting, readSysctl, setSysctl } from '../tun/sysctl.ts';
+import { forwardedMeanwhile, forwardingOf, unforwarded } from './other-forwarders.ts';
 import { removePolicy } from './policy/policy-table.ts';
 import { unsetResolver } from './resolver-configuration.ts';
 import { runtimeDirectory } from './runtime-directory.ts';
@@ -33,6 +36,8 @@ export interface SetupState {
   readonly tables?: readonly string[];
   /** Settings that we need to have a certain value, with the values to set back. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Families that nobody forwarded here when that was switched on. */
+  readonly unforwarded?: readonly Family[];
 }
 
 export const EMPTY_STATE: SetupState = { firewall: false, resolver: false, sysctls: {} };
@@ -76,7 +81,7 @@ export async function readState(interfaceName: string): Promise<SetupState | und
 function parseState(value: unknown, { boot, namespace }: Place): SetupState | undefined {
   if (!isObject(value) || value.boot !== boot || value.namespace !== namespace) return undefined;
   if (!isObject(value.sysctls)) return undefined;
-  const { firewall, resolver, routing = [], tables = [] } = value;
+  const { firewall, resolver, routing = [], tables = [], unforwarded = [] } = value;
   if (typeof firewall !== 'boolean' || typeof resolver !== 'boolean') return undefined;
   const sysctls: Record<string, string> = {};
   for (const [name, before] of Object.entries(value.sysctls)) {
@@ -85,8 +90,11 @@ function parseState(value: unknown, { boot, namespace }: Place): SetupState | un
   }
   if (!Array.isArray(tables) || !tables.every((name) => typeof name === 'string')) return undefined;
   if (!Array.isArray(routing) || !routing.every(isRoutingTable)) return undefined;
-  return { firewall, resolver, sysctls, tables, routing };
+  if (!Array.isArray(unforwarded) || !unforwarded.every(isFamily)) return undefined;
+  return { firewall, resolver, sysctls, tables, routing, unforwarded };
 }
+
+const isFamily = (value: unknown): value is Family => value === 4 || value === 6;
 
 function isRoutingTable(value: unknown): value is RoutingTable {
   return (
@@ -202,15 +210,19 @@ export function keepSetting(
   value: string,
 ): Promise<boolean> {
   return withSetupLock(async () => {
+    const family = await unforwarded(setting);
     const before = await readSysctl(setting);
     if (before === undefined) return false;
     const state = (await readState(interfaceName)) ?? EMPTY_STATE;
     if (!(setting in state.sysctls)) {
-      const others = await neighbours(interfaceName);
       // What it was before the first of the tunnels that need it.
-      const original = others.find(([, { sysctls }]) => setting in sysctls)?.[1].sysctls[setting];
-      const sysctls = { ...state.sysctls, [setting]: original ?? before };
-      await writeState(interfaceName, { ...state, sysctls });
+      const others = await neighbours(interfaceName);
+      const first = others.find(([, { sysctls }]) => setting in sysctls)?.[1];
+      const sysctls = { ...state.sysctls, [setting]: first?.sysctls[setting] ?? before };
+      const families =
+        first?.unforwarded ?? (family === undefined || before !== '0' ? [] : [family]);
+      const all = new Set([...(state.unforwarded ?? []), ...families]);
+      await writeState(interfaceName, { ...state, sysctls, unforwarded: [...all] });
     }
     return (await setSysctl(setting, value)) !== undefined;
   });
@@ -220,11 +232,17 @@ export function keepSetting(
  * Takes away all that the notes name, then the notes. Goes on after what is gone already, and after
  * what fails: then the notes stay for the next attempt.
  *
+ * @returns families whose forwarding stays on, for somebody else
  * @throws what failed first
  */
-export async function removeSetup(interfaceName: string): Promise<void> {
+export async function removeSetup(interfaceName: string): Promise<ReadonlySet<Family>> {
   const noted = await readState(interfaceName);
-  if (noted === undefined) return rm(pathOf(interfaceName), { force: true });
+  if (noted === undefined) {
+    await rm(pathOf(interfaceName), { force: true });
+    return NOBODY;
+  }
+  const { routing = [], sysctls } = noted;
+  const kept = await forwardedMeanwhile(noted.unforwarded ?? []).catch(() => NOBODY);
   const failures: unknown[] = [];
   const attempt = (step: Promise<void>): Promise<unknown> =>
     step.catch((error: unknown) => failures.push(error));
@@ -235,15 +253,23 @@ export async function removeSetup(interfaceName: string): Promise<void> {
   }
   for (const name of noted.tables ?? []) await attempt(removeTable(name));
   await withSetupLockIfFree(async () => {
-    const { routing = [], sysctls } = noted;
     for (const target of routing) await attempt(clear(target));
     // The last first: some change others when they are set, which were noted before them.
     for (const [setting, before] of Object.entries(sysctls).toReversed()) {
+      if (isKept(setting, kept)) continue;
       await attempt(setBack(interfaceName, setting, before));
     }
     if (failures.length === 0) await rm(pathOf(interfaceName), { force: true });
   });
   if (failures.length > 0) throw failures[0];
+  return kept;
+}
+
+const NOBODY: ReadonlySet<Family> = new Set();
+
+function isKept(setting: string, families: ReadonlySet<Family>): boolean {
+  const family = forwardingOf(setting);
+  return family !== undefined && families.has(family);
 }
 
 async function clear(target: RoutingTable): Promise<void> {
@@ -256,7 +282,8 @@ async function clear(target: RoutingTable): Promise<void> {
 }
 
 /**
- * Takes one setting out of the notes and sets it back: it is not needed any more.
+ * Takes one setting out of the notes and sets it back, unless somebody else relies on it: it is not
+ * needed any more.
  *
  * @throws CausewayError PERMISSION
  */
@@ -265,7 +292,8 @@ export function releaseSetting(interfaceName: string, setting: string): Promise<
     const state = await readState(interfaceName);
     const before = state?.sysctls[setting];
     if (state === undefined || before === undefined) return;
-    await setBack(interfaceName, setting, before);
+    const kept = await forwardedMeanwhile(state.unforwarded ?? []).catch(() => NOBODY);
+    if (!isKept(setting, kept)) await setBack(interfaceName, setting, before);
     const { [setting]: _, ...sysctls } = state.sysctls;
     await writeState(interfaceName, { ...state, sysctls });
   });

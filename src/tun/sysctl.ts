@@ -2,6 +2,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { CausewayError } from '../errors.ts';
 
+/** What switches each family's forwarding. */
+export const FORWARDING = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const;
+
 /**
  * `net.ipv4.ip_forward`, or as sysctl(8) takes it where a name in it holds dots:
  * `net/ipv4/conf/eth0.100/rp_filter`.

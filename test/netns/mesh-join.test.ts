@@ -252,6 +252,51 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     );
     expect(await ping(a.gateway, '100.96.0.2', 3)).toHaveLength(3);
     await a.down();
+    await a.gateway.nft('delete table inet strict');
+  });
+
+  test('forwarding stays on for who came to rely on it meanwhile', {
+    timeout: SECONDS,
+  }, async () => {
+    const { gateway } = a;
+    const wan = ['sysctl', '-n', 'net.ipv4.conf.wan0.forwarding', 'net.ipv6.conf.wan0.forwarding'];
+    const states = async () => (await gateway.run(FORWARDING)) + (await gateway.run(wan));
+    await a.up();
+    // As Docker does it, which finds forwarding on.
+    await gateway.nft(`
+      table ip nat {
+        chain POSTROUTING {
+          type nat hook postrouting priority srcnat;
+          ip saddr 172.17.0.0/16 oifname != "docker0" masquerade
+        }
+      }`);
+    const { stderr } = await gateway.attempt([CONNECTOR, 'down']);
+    expect(stderr).toMatch(/^connector: warning: net\.ipv4\.ip_forward was 0 and stays 1: /);
+    expect(stderr).not.toContain('ipv6');
+    expect(await states()).toBe('1\n0\n1\n0\n');
+
+    // Rules that were there before say nothing of who relies on it.
+    await gateway.sysctl({ 'net.ipv4.ip_forward': 0 });
+    await a.up();
+    expect(await states()).toBe('1\n1\n1\n1\n');
+    await a.down();
+    expect(await states()).toBe('0\n0\n0\n0\n');
+    await gateway.nft('delete table ip nat');
+
+    // One that was killed, and rules that came and went.
+    await a.up();
+    await gateway.nft(
+      'table ip6 nat { chain x { type nat hook postrouting priority 0; oifname wan0 masquerade; }; }',
+    );
+    process.kill((await a.status()).pid, 'SIGKILL');
+    await eventually(
+      async () => !(await gateway.run(['ip', '-o', 'link'])).includes(INTERFACE),
+      'the interface is gone',
+    );
+    await a.down();
+    expect(await states()).toBe('0\n1\n0\n1\n');
+    await gateway.sysctl({ 'net.ipv6.conf.all.forwarding': 0 });
+    await gateway.nft('delete table ip6 nat');
   });
 
   test('IPv6 between gateways and edge', { timeout: SECONDS }, async () => {

@@ -10,6 +10,7 @@ import {
   parsePrefix,
 } from '../../routing/prefix.ts';
 import { ipJson, numberOf, objectsOf, stringOf } from '../../tun/command.ts';
+import { FORWARDING } from '../../tun/sysctl.ts';
 import { type HostFilters, readHostFilters } from './host-filters.ts';
 import type { GatewayScope } from './scope.ts';
 
@@ -58,8 +59,6 @@ export function settingsOf(interfaceName: string) {
     disabled6: `${v6}/disable_ipv6`,
   } as const;
 }
-
-export const FORWARDING = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const;
 
 const CONNECTIONS = 'net/netfilter/nf_conntrack_count';
 const MOST_CONNECTIONS = 'net/netfilter/nf_conntrack_max';

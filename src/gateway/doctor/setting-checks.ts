@@ -10,8 +10,10 @@
  *   Internet out by the interface that they came from tells the hosts to go to the router themselves;
  *   they keep that, also when the destination becomes one of the mesh.
  */
+
+import { FORWARDING } from '../../tun/sysctl.ts';
 import { type Finding, fixable, ok, problem, skipped, warning } from './finding.ts';
-import { FORWARDING, type HostFacts, settingsOf } from './host-facts.ts';
+import { type HostFacts, settingsOf } from './host-facts.ts';
 import { locateLan } from './lan-location.ts';
 import type { GatewayScope } from './scope.ts';
 import { settingFix, settingName } from './setting-fix.ts';

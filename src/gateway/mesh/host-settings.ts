@@ -18,9 +18,8 @@
 import { open } from 'node:fs/promises';
 import type { Prefix } from '../../routing/prefix.ts';
 import { type NftTable, tableName } from '../../tun/nftables.ts';
-import { readSysctl } from '../../tun/sysctl.ts';
+import { FORWARDING, readSysctl } from '../../tun/sysctl.ts';
 import {
-  FORWARDING,
   type HostLink,
   type HostRoute,
   readLinks,

@@ -2,8 +2,8 @@
  * Whether our interface can have IPv6: the kernel may be without it (`ipv6.disable=1`), or have it
  * switched off, for all interfaces or for ours. It then refuses addresses and routes of IPv6.
  */
-import { readSysctl } from '../../tun/sysctl.ts';
-import { FORWARDING, settingsOf } from '../doctor/host-facts.ts';
+import { FORWARDING, readSysctl } from '../../tun/sysctl.ts';
+import { settingsOf } from '../doctor/host-facts.ts';
 
 /** `off`: of our interface, others may have it; `missing`: in the whole kernel. */
 export type Ipv6Support = 'on' | 'off' | 'missing';

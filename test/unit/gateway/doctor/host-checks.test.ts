@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { faultsOf } from '../../../../src/gateway/doctor/finding.ts';
 import { checkFacts } from '../../../../src/gateway/doctor/host-checks.ts';
 import {
-  FORWARDING,
   type HostFacts,
   type HostLink,
   settingsOf,
@@ -14,6 +13,7 @@ import type { GatewayScope } from '../../../../src/gateway/doctor/scope.ts';
 import { settingName } from '../../../../src/gateway/doctor/setting-fix.ts';
 import { parseAddress } from '../../../../src/routing/address.ts';
 import { parseInterfaceAddress, parsePrefix } from '../../../../src/routing/prefix.ts';
+import { FORWARDING } from '../../../../src/tun/sysctl.ts';
 import { readDump } from './dumps.ts';
 
 function link(name: string, addresses: string[], state: Partial<HostLink> = {}): HostLink {
