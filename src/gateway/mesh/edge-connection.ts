@@ -93,9 +93,13 @@ function pinOf(socket: TLSSocket): string | undefined {
   return createHash('sha256').update(spki).digest('hex');
 }
 
-/** Those that Node.js brings along and those of the system, where an operator adds his own. */
-function authorities(): string[] {
-  return [...getCACertificates('default'), ...getCACertificates('system')];
+/**
+ * Those that Node.js brings along and those of the system, where an operator adds his own. Which of them
+ * are the default depends on how Node.js was started (bin/connector).
+ */
+export function authorities(): string[] {
+  const stores = ['bundled', 'default', 'system'] as const;
+  return [...new Set(stores.flatMap((store) => getCACertificates(store)))];
 }
 
 function explain(url: string, error: unknown): CausewayError {

@@ -1,4 +1,6 @@
 /** Whom a gateway takes for its edge: any of several pins, or an authority. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
@@ -60,4 +62,24 @@ test('of an edge that announces nothing, one that announces a pin, one that anno
   expect(pinsOf({ tlsPin: OTHER, nextTlsPin: 'a' })).toEqual([OTHER, 'a']);
   expect(pinsOf({ tlsPin: null, nextTlsPin: OTHER })).toEqual([null, OTHER]);
   expect(pinsOf({ tlsPin: OTHER, nextTlsPin: null })).toEqual([OTHER, null]);
+});
+
+test('the same authorities, however Node.js was started', () => {
+  const path = join(import.meta.dirname, '../../../../src/gateway/mesh/edge-connection.ts');
+  const program = `
+    import { X509Certificate } from 'node:crypto';
+    import { getCACertificates } from 'node:tls';
+    import { authorities } from ${JSON.stringify(path)};
+    const known = (pems) => [...new Set(pems.map((pem) => new X509Certificate(pem).fingerprint256))];
+    const usual = known([...getCACertificates('default'), ...getCACertificates('system')]);
+    console.log(JSON.stringify({ usual: usual.sort(), ours: known(authorities()).sort() }));`;
+  const ask = (...options: string[]): { usual: string[]; ours: string[] } => {
+    const all = [...options, '--input-type=module', '--eval', program];
+    return JSON.parse(execFileSync(process.execPath, all, { encoding: 'utf8' }));
+  };
+  const { usual, ours } = ask();
+  expect(ours.length).toBeGreaterThan(0);
+  expect(ours).toEqual(usual);
+  // As bin/connector does.
+  expect(ask('--use-openssl-ca').ours).toEqual(usual);
 });
