@@ -1,5 +1,5 @@
 /** The commands of `connector`, one file each. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { bugreportCommand } from './bugreport.ts';
 import { captureCommand } from './capture.ts';
 import { completionCommand } from './completion.ts';
@@ -18,6 +18,7 @@ import { edgeRunCommand } from './edge-run.ts';
 import { edgeStatusCommand } from './edge-status.ts';
 import { pingCommand } from './ping.ts';
 import { policyCommand } from './policy.ts';
+import { rootProgram, withCommands } from './root-program.ts';
 import { routesAddCommand } from './routes-add.ts';
 import { routesApproveCommand } from './routes-approve.ts';
 import { routesCheckCommand } from './routes-check.ts';
@@ -35,29 +36,11 @@ import { tunnelDownCommand } from './tunnel-down.ts';
 import { tunnelStatusCommand } from './tunnel-status.ts';
 import { tunnelUpCommand } from './tunnel-up.ts';
 import { upCommand } from './up.ts';
-import { withUsageErrors } from './usage-errors.ts';
-import { packageVersion } from './version.ts';
 import { vnetsCommand } from './vnets.ts';
-
-export const PROGRAM = 'connector';
 
 /** The whole tree of commands, for running and for completion. */
 export function buildProgram(): Command {
-  const program = new Command(PROGRAM)
-    .description('Joins sites by encrypted CIDR routes, with their true source addresses.')
-    .version(packageVersion(), '--version', 'print the version')
-    .showHelpAfterError(`(${PROGRAM} --help says how it is used)`)
-    .addHelpText(
-      'after',
-      `
-Environment:
-  LOG_LEVEL        silent, error, warn, info (default), verbose, debug or trace
-  CAUSEWAY_EDGE    what --edge is when it is not given
-  CAUSEWAY_TOKEN   API token for the edge; not needed on its own host
-  CAUSEWAY_PIN     pin of the edge's certificate, if no authority vouches for it
-
-Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
-    );
+  const program = rootProgram();
   program
     .commandsGroup('On a gateway:')
     .addCommand(upCommand())
@@ -113,12 +96,5 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
     .addCommand(serviceUninstallCommand())
     .addCommand(serviceStatusCommand());
   program.addCommand(completionCommand(program));
-  return withUsageErrors(withShortTerms(program));
-}
-
-/** Lists commands without `[options]` and arguments, so that what each does has room beside it. */
-function withShortTerms(program: Command): Command {
-  program.configureHelp({ subcommandTerm: (command) => command.name() });
-  for (const command of program.commands) withShortTerms(command);
-  return program;
+  return withCommands(program);
 }

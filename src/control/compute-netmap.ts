@@ -9,6 +9,7 @@ import {
   type NetmapSelf,
   type Reserved,
 } from './netmap.ts';
+import { byConnector, byPrefix, byReplica, reservedPart } from './netmap-order.ts';
 import { policyInForce } from './registry/policy-in-force.ts';
 import type { RegistryView } from './registry/view.ts';
 
@@ -30,11 +31,6 @@ export function computeNetmap(view: RegistryView, id: ReplicaId): Netmap | undef
     edges: edgesOf(view),
     ...(policy && { policy, ...reservedPart(reservedIn(view, replica.vnet)) }),
   };
-}
-
-/** As a netmap has it: none is not there. */
-export function reservedPart(reserved: readonly Reserved[]): { reserved?: Reserved[] } {
-  return reserved.length === 0 ? {} : { reserved: [...reserved] };
 }
 
 /** Connectors of a virtual network that nobody has joined as. */
@@ -100,19 +96,4 @@ export function edgesOf(view: RegistryView): NetmapEdge[] {
   return [...view.edges.values()]
     .map(({ created: _, ...edge }) => edge)
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-/** Order of a netmap's peers. */
-export function byReplica(a: { replica: string }, b: { replica: string }): number {
-  return a.replica < b.replica ? -1 : a.replica > b.replica ? 1 : 0;
-}
-
-/** Order of a netmap's reserved addresses. */
-export function byConnector(a: { connector: string }, b: { connector: string }): number {
-  return a.connector < b.connector ? -1 : a.connector > b.connector ? 1 : 0;
-}
-
-/** Order of a peer's prefixes. */
-export function byPrefix(a: { prefix: string }, b: { prefix: string }): number {
-  return a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : 0;
 }

@@ -1,6 +1,5 @@
 /** The difference of two netmaps, and a netmap with a delta applied: what edge and replica agree on. */
 import { CausewayError } from '../errors.ts';
-import { byConnector, byPrefix, byReplica, reservedPart } from './compute-netmap.ts';
 import {
   NETMAP_FORMAT,
   type Netmap,
@@ -10,6 +9,7 @@ import {
   type PeerPrefix,
   type Reserved,
 } from './netmap.ts';
+import { byConnector, byPrefix, byReplica, reservedPart } from './netmap-order.ts';
 import { netmapFault, peerFault } from './netmap-text.ts';
 
 /** How a peer comes from one state to another: as little as says it. */

@@ -152,6 +152,42 @@ describe('imports of src/', () => {
   });
 });
 
+/** Everything that some files load at once: by import statements, over any number of files. */
+function loadedBy(...roots: string[]): Set<string> {
+  const texts = new Map(files.map(({ file, text }) => [file, text]));
+  const seen = new Set<string>();
+  const waiting = [...roots];
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const [statement, name] of (texts.get(file) ?? '').matchAll(
+      /^(?:import|export)\b(?:[^'";]*?\bfrom)?\s*'([^']+)'/gm,
+    )) {
+      if (/^(import|export) type\b/.test(statement)) continue;
+      waiting.push(name!.startsWith('.') ? normalize(join(dirname(file), name!)) : name!);
+    }
+  }
+  return seen;
+}
+
+describe('a gateway, which runs for years,', () => {
+  test('holds the code of no other command', () => {
+    const isCommand = ({ file, text }: SourceFile): boolean =>
+      /^cli\//.test(file) && /export function \w+Command\(/.test(text);
+    const commands = files.filter(isCommand).map(({ file }) => file);
+    expect(commands.length).toBeGreaterThan(20);
+    const held = loadedBy('cli/connector.ts', 'cli/up.ts');
+    expect(commands.filter((file) => held.has(file))).toEqual(['cli/up.ts']);
+  });
+
+  test('holds no reader of policy documents', () => {
+    const held = loadedBy('gateway/mesh/open-mesh.ts', 'gateway/mesh/join-mesh.ts');
+    expect(held).toContain('control/netmap-delta.ts');
+    expect(held).toContain('zod');
+    expect(held).not.toContain('jsonc-parser');
+  });
+});
+
 describe('files of src/ and native/', () => {
   test('none is longer than 400 lines: it would be two things in one', () => {
     const native = readdirSync(NATIVE, { encoding: 'utf8' })

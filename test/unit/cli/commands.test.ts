@@ -54,6 +54,14 @@ describe('the programs', () => {
     }
   });
 
+  test('up alone says what it says among all commands', async () => {
+    const { stdout } = await connector('up', '--help');
+    const among = buildProgram().commands.find((command) => command.name() === 'up')!;
+    expect(stdout).toBe(among.helpInformation());
+    const { stderr } = await connector('up', '--tokn', 'x');
+    expect(stderr).toBe("connector: unknown option '--tokn'. [USAGE]\n(Did you mean --token?)\n");
+  });
+
   test.each([
     ['no argument', 'connector-wg', [], /missing required argument/],
     ['too many', 'connector-wg', ['a', 'b'], /too many arguments/],
