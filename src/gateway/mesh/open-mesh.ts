@@ -4,6 +4,7 @@ import type { DaemonOptions } from '../daemon.ts';
 import type { Log } from '../log.ts';
 import { checkListenAddress, MetricsEndpoint } from '../metrics/metrics-endpoint.ts';
 import { openTunnel } from '../open-tunnel.ts';
+import { loadSchemaLibrary } from '../schema-library.ts';
 import { breakoutWish } from './breakout-setting.ts';
 import { yieldToPackets } from './control-priority.ts';
 import type { MeshGateway } from './mesh-daemon.ts';
@@ -50,6 +51,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
   opening.catch(() => {});
   try {
     // Loaded while the data plane's thread starts: the schemas' library is large.
+    await loadSchemaLibrary();
     const { enrol } = await import('./enrolment.ts');
     const { joinMesh } = await import('./join-mesh.ts');
     const { Reloader } = await import('./reload.ts');

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { CausewayError } from '../../errors.ts';
+import { loadSchemaLibrary } from '../schema-library.ts';
 import type { TunnelOptions } from '../tunnel.ts';
 import type { BreakoutSetting } from './breakout-setting.ts';
 import { DEFAULT_STATE_DIRECTORY } from './state-directory.ts';
@@ -95,6 +96,7 @@ export function mergeSettings(commandLine: GivenSettings, file: GivenSettings): 
  */
 export async function fileSettings(path: string | undefined): Promise<GivenSettings> {
   if (path === undefined && !existsSync(DEFAULT_CONFIGURATION_FILE)) return {};
+  await loadSchemaLibrary();
   const { readSettingsFile } = await import('./settings-file.ts');
   return readSettingsFile(path ?? DEFAULT_CONFIGURATION_FILE);
 }
