@@ -74,14 +74,24 @@ export function find(
 }
 
 function ping(address: string, interfaceName: string, count: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
   const args = ['-n', '-c', String(count), '-I', interfaceName, address];
-  const child = spawn('ping', args, { stdio: 'inherit' });
-  child.on('error', (error) => {
-    const message =
-      'The command ping is not here: install it, on Debian `apt install iputils-ping`.';
-    reject(new CausewayError('COMMAND_MISSING', message, { cause: error }));
-  });
-  child.on('close', (code) => resolve(code ?? 1));
-  return promise;
+  return new Promise((resolve, reject) => {
+    // Some errors are thrown, others come as an event.
+    const child = spawn('ping', args, { stdio: 'inherit' });
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  }).catch((error: NodeJS.ErrnoException) => {
+    throw refused(error);
+  }) as Promise<number>;
+}
+
+/** Why ping could not be started. */
+export function refused(error: NodeJS.ErrnoException): CausewayError {
+  // What execve(2) says of a file with a capability that this process may not have.
+  const message =
+    error.code === 'EPERM'
+      ? 'The command ping may not run here: it asks for the capability NET_RAW, which a container may lack. Start that with --cap-add NET_RAW.'
+      : 'The command ping is not here: install it, on Debian `apt install iputils-ping`.';
+  const code = error.code === 'EPERM' ? 'PERMISSION' : 'COMMAND_MISSING';
+  return new CausewayError(code, message, { cause: error });
 }

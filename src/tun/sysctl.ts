@@ -41,11 +41,17 @@ export async function setSysctl(name: string, value: string): Promise<string | u
   try {
     await writeFile(pathOf(name), value);
   } catch (error) {
-    throw new CausewayError(
-      'PERMISSION',
-      `The kernel setting ${name} could not be set to ${value}: run as root, or set it yourself.`,
-      { cause: error },
-    );
+    throw new CausewayError('PERMISSION', refusal(name, value, error), { cause: error });
   }
   return before;
+}
+
+/** Why a setting could not be set, and what to do about it. */
+function refusal(name: string, value: string, error: unknown): string {
+  // Slashes say that a name in it holds dots; most do not.
+  const shown = name.includes('.') ? name : name.replaceAll('/', '.');
+  if ((error as NodeJS.ErrnoException).code === 'EROFS') {
+    return `The kernel setting ${shown} is to be ${value}, and /proc/sys is read-only here, as in a container: start that with --sysctl ${shown}=${value}, or where it has the host's network set it on the host (sysctl -w ${shown}=${value}).`;
+  }
+  return `The kernel setting ${shown} could not be set to ${value}: run as root, or set it yourself (sysctl -w ${shown}=${value}).`;
 }

@@ -1,6 +1,6 @@
-/** Whom `connector ping` goes to. */
+/** Whom `connector ping` goes to, and what it says where there is no ping. */
 import { expect, test } from 'vitest';
-import { find } from '../../../src/cli/ping.ts';
+import { find, refused } from '../../../src/cli/ping.ts';
 import type { MeshStatus } from '../../../src/gateway/mesh/mesh-status.ts';
 
 function side(name: string, number: number) {
@@ -32,4 +32,12 @@ test('others are told apart: this gateway itself, a host, an unknown name', () =
   }
   expect(() => find([GATEWAY], '10.2.0.10', false)).toThrow(/routes explain SRC 10\.2\.0\.10/);
   expect(() => find([GATEWAY], 'rome', false)).toThrow(/known from here are paris/);
+});
+
+test('a ping that may not run is told from one that is not here', () => {
+  const failure = (code: string) => Object.assign(new Error(`spawn ${code}`), { code });
+  expect(refused(failure('ENOENT'))).toMatchObject({ code: 'COMMAND_MISSING' });
+  const { code, message } = refused(failure('EPERM'));
+  expect(code).toBe('PERMISSION');
+  expect(message).toContain('--cap-add NET_RAW');
 });
