@@ -19,15 +19,12 @@ const BOOTSTRAP = [
 ];
 
 /**
- * Podman's cgroups are those of the machine, or none (`--cgroups=disabled`): a machine may have both
- * versions of them at once, which no runtime takes, so the second is out of sight.
+ * Without cgroups: a machine may have both versions of them at once, which no runtime takes unless the
+ * second is out of sight. In a mount namespace that ends with the command.
  */
 const ALONE = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec podman "$@"';
-
-/** As a container of podman has them, and no more than a container may have in a container. */
-const CONTAINER = [
-  ...['--cgroups=disabled', '--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=1000:1000'],
-];
+/** Podman's own limits are more than a machine that is a container itself may set. */
+const LIMITS = ['--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=1000:1000'];
 
 export class ContainerEngine implements AsyncDisposable {
   /** For files of the caller too. */
@@ -38,14 +35,9 @@ export class ContainerEngine implements AsyncDisposable {
   private constructor(folder: string) {
     this.folder = folder;
     const storage = join(folder, 'storage');
-    // A network configuration of nobody's: containers are given namespaces that are there.
     this.#storage = [
-      '--root',
-      storage,
-      '--runroot',
-      join(folder, 'run'),
-      '--storage-driver',
-      'overlay',
+      ...['--root', storage, '--runroot', join(folder, 'run')],
+      ...['--storage-driver', 'overlay'],
     ];
   }
 
@@ -80,19 +72,19 @@ export class ContainerEngine implements AsyncDisposable {
     return run(this.#podman(command), { seconds: 300 });
   }
 
-  /** Runs `docker run` with these options, image and command to its end. */
+  /** `podman run` with these options, image and command, to its end. */
   attempt(namespace: Namespace, ...command: string[]): Promise<Result> {
     return attempt(this.#podman(this.#run(namespace, command)), { seconds: 60 });
   }
 
-  /** Starts a container, named if its options say so; SIGTERM is handed in. */
+  /** `podman run` in the background. */
   start(namespace: Namespace, ...command: string[]): Process {
     const [program, ...args] = this.#podman(this.#run(namespace, command)) as [string, ...string[]];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     return new Process(child, `container in ${namespace.label}`);
   }
 
-  /** A folder of the host for a container. */
+  /** An empty folder of the host for a container. */
   volume(): string {
     this.#serial += 1;
     const folder = join(this.folder, `volume-${this.#serial}`);
@@ -100,15 +92,10 @@ export class ContainerEngine implements AsyncDisposable {
     return folder;
   }
 
-  #run(namespace: Namespace, command: readonly string[]): string[] {
-    return [
-      'run',
-      '--rm',
-      '--network',
-      `ns:/run/netns/${namespace.name}`,
-      ...CONTAINER,
-      ...command,
-    ];
+  /** Never with a network of podman's making: its bridge would change this machine's own. */
+  #run({ name }: Namespace, command: readonly string[]): string[] {
+    const network = `ns:/run/netns/${name}`;
+    return ['run', '--rm', '--network', network, '--cgroups=disabled', ...LIMITS, ...command];
   }
 
   #podman(command: readonly string[]): string[] {

@@ -12,8 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ContainerEngine } from '../../lab/container-engine.ts';
 import { EDGE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { reach } from '../../lab/ping.ts';
-import type { Process } from '../../lab/process.ts';
-import { run } from '../../lab/process.ts';
+import { type Process, run } from '../../lab/process.ts';
 import { packageVersion } from '../../src/cli/version.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -55,13 +54,8 @@ describe.skipIf(lack)(lack ? `a container (skipped: ${lack})` : 'a container', (
   beforeAll(async () => {
     engine = ContainerEngine.open();
     const folder = engine.volume();
-    const build = [
-      process.execPath,
-      join(ROOT, 'scripts/package.ts'),
-      '--fast',
-      '--output',
-      folder,
-    ];
+    const script = join(ROOT, 'scripts/package.ts');
+    const build = [process.execPath, script, '--fast', '--output', folder];
     await run(build, { seconds: 300 });
     copyFileSync(join(ROOT, 'packaging/Dockerfile'), join(folder, 'Dockerfile'));
     await engine.makeBase();
