@@ -36,6 +36,7 @@ export const DROP_REASONS = {
   out_options: 'packet on the TUN carries IPv4 options',
   out_unknown_offload: 'super-packet of a kind that the splitter does not know',
   out_no_route: 'destination is in no allowed IPs',
+  out_multicast: 'the same, and it is a multicast or the broadcast address',
   out_no_endpoint: 'peer has no endpoint yet',
   out_staged_full: 'more packets waiting for a session than are kept (oldest dropped)',
   out_staged_expired: 'no session within REKEY_ATTEMPT_TIME, or the peer was removed',

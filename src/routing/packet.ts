@@ -52,6 +52,13 @@ export function packetVersion(bytes: Uint8Array, offset: number): number {
   return bytes[offset]! >>> 4;
 }
 
+/** Whether the packet at `offset` is for a group (224.0.0.0/4, ff00::/8) or for 255.255.255.255. */
+export function isMulticast(bytes: Uint8Array, offset: number): boolean {
+  if (packetVersion(bytes, offset) === 6) return bytes[offset + IPV6_DESTINATION] === 0xff;
+  const first = bytes[offset + IPV4_DESTINATION]!;
+  return first >>> 4 === 0xe || (first === 0xff && ipv4Destination(bytes, offset) === 0xffff_ffff);
+}
+
 /** The four bytes at `offset` as an unsigned number, network order. */
 export function readIpv4(bytes: Uint8Array, offset: number): number {
   return (

@@ -3,7 +3,7 @@
  * allocates, except to stage packets of a peer without a session.
  */
 import type { DropReason } from '../drops.ts';
-import { checkPacket, PACKET_MALFORMED, PACKET_OPTIONS } from '../routing/packet.ts';
+import { checkPacket, isMulticast, PACKET_MALFORMED, PACKET_OPTIONS } from '../routing/packet.ts';
 import type { Instant } from '../time.ts';
 import {
   ENDPOINT_RECORD_WORDS,
@@ -286,7 +286,7 @@ export class Transport {
       const number = allowedIps.lookupPacketDestination(v.arena, offset);
       const peer = number < 0 ? undefined : peers[number];
       if (peer === undefined) {
-        this.#dropRun(v, i, 'out_no_route');
+        this.#dropRun(v, i, isMulticast(v.arena, offset) ? 'out_multicast' : 'out_no_route');
       } else if (!this.#state.hasEndpoint(number)) {
         v.endpoint[i] = number;
         this.#dropRun(v, i, 'out_no_endpoint');

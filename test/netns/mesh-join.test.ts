@@ -13,6 +13,7 @@ import { isSilent, ping, reach } from '../../lab/ping.ts';
 import { pingedBy, watchPings } from '../../lab/seen.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
 import { decodeJoinToken, encodeJoinToken } from '../../src/control/join-token.ts';
+import type { MeshStatus } from '../../src/gateway/mesh/mesh-status.ts';
 import { networkState } from './network-state.ts';
 import { netnsSuite } from './suite.ts';
 
@@ -143,6 +144,9 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
       { connector: 'b', path: { kind: 'relayed', edge: 'edge' }, rtt: expect.any(Number) },
     ]);
     expect(status.problems).toEqual([]);
+    // What the host says to groups is told apart from what has no route.
+    const { drops } = status as unknown as MeshStatus;
+    expect(drops.map(({ reason }) => reason)).not.toContain('out_no_route');
     const printed = JSON.parse(await a.gateway.run([CONNECTOR, 'status', '--json']));
     const { pid, mesh: own, routes } = status;
     expect(printed).toMatchObject([{ pid, mesh: own, routes }]);
@@ -229,7 +233,12 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     await a.down();
     expect(await stateOf(a)).toBe(untouched);
 
+    // As on most hosts; a lab's makes no link-local addresses.
+    await a.gateway.sysctl({ 'net.ipv6.conf.default.addr_gen_mode': 0 });
     await a.up('--no-forwarding');
+    await a.gateway.sysctl({ 'net.ipv6.conf.default.addr_gen_mode': 1 });
+    const link = ['ip', '-6', 'address', 'show', 'dev', INTERFACE, 'scope', 'link'];
+    expect(await a.gateway.run(link)).toBe('');
     expect(await a.gateway.run(FORWARDING)).toBe('0\n0\n');
     expect((await a.status()).problems.join()).toContain('net.ipv4.ip_forward is 0');
     process.kill((await a.status()).pid, 'SIGKILL');

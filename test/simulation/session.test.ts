@@ -557,6 +557,23 @@ describe('configuration while sessions live', () => {
     expect(a.drops.get('in_unknown_index')).toBe(1);
     a.send(packet(IP_A, IP_B, 1));
     expect(a.drops.get('out_no_route')).toBe(1);
+    // What the host says to everybody is told apart: it is no fault of a route.
+    const others = [
+      [224, 0, 0, 22],
+      [239, 1, 2, 3],
+      [255, 255, 255, 255],
+      [255, 255, 255, 254],
+    ];
+    for (const to of others) a.send(packet(IP_A, to, 2));
+    const report = new Uint8Array(76);
+    report[0] = 0x60;
+    report[5] = 36;
+    report[24] = 0xff;
+    a.send(report);
+    expect(a.drops.entries().slice(-2)).toEqual([
+      ['out_no_route', 2],
+      ['out_multicast', 4],
+    ]);
     expect(a.device.pollTimeout()).toBe(Number.POSITIVE_INFINITY);
     const figures = createPeerFigures();
     a.statistics.read(0, figures);

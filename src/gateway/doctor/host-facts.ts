@@ -57,6 +57,7 @@ export function settingsOf(interfaceName: string) {
     sendRedirects: `${v4}/send_redirects`,
     acceptAdvertisements: `${v6}/accept_ra`,
     disabled6: `${v6}/disable_ipv6`,
+    addressGeneration: `${v6}/addr_gen_mode`,
   } as const;
 }
 

@@ -13,6 +13,8 @@
  *   to go to the router themselves would pass us by when the destination becomes one of the mesh.
  *   Either of two settings switches them on (`all`, the interface's). IPv6 has no such setting: there
  *   a rule of nftables drops them on their way out.
+ * - Our interface gets no link-local address, as the kernel's own WireGuard has none: nobody is there to
+ *   use it, and with one the kernel asks the mesh for routers.
  * - `rp_filter` of our interface is not strict: a prefix may be local here and in the mesh in parts.
  */
 import { open } from 'node:fs/promises';
@@ -31,6 +33,8 @@ import { settingsOfNeighbours } from '../setup-state.ts';
 
 /** Links whose own value is looked at: on a host with more, the others keep to that of all. */
 const MOST_LINKS = 256;
+/** `addr_gen_mode`: none is made (Linux, IN6_ADDR_GEN_MODE_NONE). */
+const NO_ADDRESS = '1';
 const ACCEPT_REDIRECTS = 'net/ipv4/conf/all/accept_redirects';
 
 /** What is asked of the host. */
@@ -126,6 +130,8 @@ export class HostSettings {
     };
     const is = async (path: string, value: string): Promise<boolean> =>
       (await read(path)) === value;
+    const own = settingsOf(this.#interfaceName).addressGeneration;
+    await keep(own, NO_ADDRESS, () => is(own, NO_ADDRESS));
     const strict = await this.#isStrict();
     await keep(settingsOf(this.#interfaceName).reversePath, '2', async () => !strict);
     const families = ([4, 6] as const).filter((family) =>

@@ -77,6 +77,15 @@ test('what another gateway has set is kept when that one ends', async () => {
   expect(await new HostSettings('mesh0', true, host).wanted(SERVED)).toEqual(wanted);
 });
 
+test('our own interface makes itself no link-local address, whatever else may be changed', async () => {
+  const path = 'net/ipv6/conf/mesh0/addr_gen_mode';
+  const host = new Host();
+  host.settings.set(path, '3');
+  expect(await new HostSettings('mesh0', false, host).wanted([])).toEqual({ [path]: '1' });
+  host.settings.set(path, '1');
+  expect(await new HostSettings('mesh0', false, host).wanted([])).toEqual({});
+});
+
 test('where the host forwards by itself, listening is left as it is', async () => {
   const host = new Host();
   host.settings.set(FORWARDING, '1');
