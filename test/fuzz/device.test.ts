@@ -231,6 +231,9 @@ describe('the device', () => {
       side.device.handleInbound(vector, now);
       side.aead.openVector(vector);
       side.device.handleOpened(vector, now);
+      for (let i = 0; i < vector.length; i++) {
+        if (side.device.peerOfRun(vector, i) >= 0) side.device.handleFarewell(vector, i);
+      }
       side.device.handlePathFrames(vector, now);
       if (side !== b) return;
       for (let i = 0; i < vector.length; i++) {

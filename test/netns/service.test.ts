@@ -59,6 +59,8 @@ netnsSuite('a gateway as a service', ['nft', 'sysctl', 'perl'], () => {
     await socket.process.line(/^WATCHDOG=1$/);
     await gateway.stop('SIGTERM');
     await socket.process.line(/^STOPPING=1$/);
+    const shown = async (): Promise<string> => mesh.connector('show', 'a');
+    await expect.poll(shown, { timeout: 20_000 }).toMatch(/DOWN.*stopped on its host/s);
   });
 
   test('the edge says when its relay forwards', { timeout: 60_000 }, async () => {
