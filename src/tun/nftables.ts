@@ -7,7 +7,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CausewayError } from '../errors.ts';
-import { formatAddress } from '../routing/address.ts';
+import { type Family, formatAddress } from '../routing/address.ts';
 import type { InterfaceAddress } from '../routing/prefix.ts';
 import { type CommandResult, runCommand, tryCommand } from './command.ts';
 
@@ -20,6 +20,11 @@ export interface Firewall {
   readonly mtu: number;
   /** Segments are clamped to the MTUs of routes too, where these are smaller. */
   readonly byRoute?: boolean;
+  /**
+   * By family, of a default route into the tunnel that forwarded packets alone follow. Clamping by route
+   * asks as the host itself, and does not find it.
+   */
+  readonly forwardedMtu?: Readonly<Partial<Record<Family, number>>>;
   /** With a default route: the tunnel's own addresses, not reachable but through it. */
   readonly shielded: readonly InterfaceAddress[];
   /** Mark of our datagrams to restore on their answers. */
@@ -51,14 +56,15 @@ export function encodeTable({ name, body }: NftTable): string {
 export function firewallTable(firewall: Firewall): NftTable {
   const name = `"${firewall.interfaceName}"`;
   const clamp = (direction: 'iifname' | 'oifname'): string[] => [
-    clampRule(direction, name, 'ipv4', firewall.mtu - HEADERS_V4),
-    clampRule(direction, name, 'ipv6', firewall.mtu - HEADERS_V6),
+    clampRule(`${direction} ${name}`, 4, firewall.mtu),
+    clampRule(`${direction} ${name}`, 6, firewall.mtu),
   ];
   const chains = [
     chain('forward', 'filter hook forward priority mangle', [
       ...clamp('oifname'),
       ...clamp('iifname'),
       ...(firewall.byRoute === true ? clampsByRoute(name) : []),
+      ...clampsFromOutside(name, firewall.forwardedMtu ?? {}),
     ]),
   ];
   if (firewall.shielded.length > 0) {
@@ -124,9 +130,20 @@ function clampsByRoute(name: string): string[] {
   });
 }
 
-function clampRule(direction: string, name: string, family: string, size: number): string {
+/** What comes out of the tunnel from where the host itself goes by another way: the answer goes back into it. */
+function clampsFromOutside(name: string, mtus: NonNullable<Firewall['forwardedMtu']>): string[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const mtu = mtus[family];
+    const isOutside = ` fib saddr oifname != ${name}`;
+    return mtu === undefined ? [] : [clampRule(`iifname ${name}`, family, mtu, isOutside)];
+  });
+}
+
+/** @param more a match that is asked of SYNs only */
+function clampRule(where: string, family: Family, mtu: number, more = ''): string {
+  const size = mtu - (family === 4 ? HEADERS_V4 : HEADERS_V6);
   return (
-    `${direction} ${name} meta nfproto ${family} tcp flags syn / syn,rst ` +
+    `${where} meta nfproto ipv${family} tcp flags syn / syn,rst${more} ` +
     `tcp option maxseg size > ${size} tcp option maxseg size set ${size}`
   );
 }

@@ -6,6 +6,7 @@
  *   host b ── gateway b ── nat b ──┼── internet 203.0.113.1 ── edge
  *   host c ── gateway c ── nat c ──┘
  *
+ * On its way out nat a sends packets of at most 1400 bytes; what comes to it may be longer.
  * A nat shows its own address to the internet. That of b does not know site a, so that what gateway b
  * does not masquerade is never answered.
  */
@@ -61,6 +62,33 @@ async function goes(site: Site, ipv4: string, ipv6: string): Promise<void> {
   await eventually(holds, `${site.name} goes ${ipv4}, ${ipv6}`);
 }
 
+/** Servers' SYNs come to the site's host with what fits into the MTU of the path to b, and the kernel knows that. */
+async function segments(site: Site, mtu: number, connect: () => Promise<unknown>): Promise<void> {
+  const size = { 4: mtu - 40, 6: mtu - 60 };
+  const found = async () => {
+    const { peers } = await statusOf(site);
+    const rules = await site.gateway.run(['nft', 'list', 'ruleset']);
+    const isClamped = FAMILIES.every((family) => rules.includes(`size set ${size[family]}`));
+    return peers.find(({ connector }) => connector === 'b')?.mtu === mtu && isClamped;
+  };
+  await eventually(found, `the path carries ${mtu}`);
+  const rules = FAMILIES.map((family) => {
+    return `meta nfproto ipv${family} tcp flags & (syn|ack) == syn|ack tcp option maxseg size ${size[family]} counter`;
+  });
+  await site.host.nft(
+    `table inet seen {
+      chain input {
+        type filter hook input priority 0
+        ${rules.join('\n')}
+      }
+    }`,
+  );
+  await connect();
+  const seen = await site.host.run(['nft', 'list', 'table', 'inet', 'seen']);
+  expect([...seen.matchAll(/packets (\d+)/g)].map(([, packets]) => packets)).toEqual(['1', '1']);
+  await site.host.nft('delete table inet seen');
+}
+
 /** The gateway hears nothing from the edge's API until it is let again; its connection survives. */
 async function hold(site: Site): Promise<void> {
   await site.nat.nft(
@@ -94,6 +122,7 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
         `route add fd0${number}::/64 via fd${number}0::2`,
       );
     }
+    await a.nat.ip('route change default via 198.51.1.1 mtu 1400');
     // A network at b that is nobody's route, and a kernel at a that is strict about sources.
     await b.gateway.ip('address add 10.77.0.1/24 dev lan0');
     await b.host.ip('address add 10.77.0.10/24 dev eth0');
@@ -161,6 +190,8 @@ netnsSuite('breakout', ['nft', 'sysctl'], () => {
       expect(await who(c.host, INTERNET[family])).toBe(outside(3)[family]);
       expect(await who(a.gateway, INTERNET[family])).toBe(outside(1)[family]);
     }
+    // Segments of a's hosts to the Internet are as long as a's path to b, which b does not know, carries.
+    await segments(a, 1_328, () => Promise.all(FAMILIES.map((one) => who(a.host, INTERNET[one]))));
     // The Internet is neither b's other networks nor b itself.
     await isRefused(a.host, '10.77.0.10');
     await isRefused(a.host, '10.77.0.1');

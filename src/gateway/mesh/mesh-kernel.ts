@@ -159,7 +159,7 @@ export class MeshKernel {
     if (this.#wanted.prefixes.every(({ length }) => length === 0)) return [];
     // A default route is not for what this host sends: its own addresses and datagrams need no care.
     const table = firewallTable({
-      ...{ interfaceName, mtu, byRoute: true },
+      ...{ interfaceName, mtu, byRoute: true, forwardedMtu: this.#wanted.breakoutMtus },
       ...{ shielded: [], mark: undefined },
     });
     return [{ ...table, without: "TCP's segment size is not clamped to the mesh's MTU." }];

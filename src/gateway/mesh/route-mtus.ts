@@ -3,7 +3,9 @@
  * "too big" from its own address, and limits the segments of TCP. A path that carries as much as the
  * interface needs nothing. Pure.
  */
+import { BREAKOUT_FAMILIES } from '../../control/breakout.ts';
 import type { MeshAddresses, Netmap } from '../../control/netmap.ts';
+import type { Family } from '../../routing/address.ts';
 import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
 import type { WantedRoute, WantedRoutes } from '../../routing/route-plan.ts';
 import type { Wanted } from './netmap-translation.ts';
@@ -32,6 +34,23 @@ export function withMtus(
   return [...lists, peers];
 }
 
+/** Of the default routes, by family. */
+export type DefaultMtus = Readonly<Partial<Record<Family, number>>>;
+
+/** What the path to the way out of each family's Internet traffic carries; absent = all that the interface does. */
+export function defaultMtus(breakout: Wanted['breakout'], paths: PathMtus): DefaultMtus {
+  const found = BREAKOUT_FAMILIES.flatMap((family): [Family, number][] => {
+    const way = breakout[family];
+    const mtu = way.kind === 'through' ? paths.get(way.by.peer.publicKey) : undefined;
+    return mtu === undefined ? [] : [[family, leastOf(family, mtu)]];
+  });
+  return Object.fromEntries(found);
+}
+
+function leastOf(family: Family, mtu: number): number {
+  return family === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu;
+}
+
 /** What was made last of a list: one that is the same object is known to be unchanged. */
 const madeLists = new WeakMap<readonly Prefix[], { mtu: number; routes: readonly WantedRoute[] }>();
 
@@ -56,7 +75,7 @@ function meshIpsOf(mesh: MeshAddresses): readonly Prefix[] {
 const made = new WeakMap<Prefix, WantedRoute>();
 
 function withMtu(prefix: Prefix, mtu: number): WantedRoute {
-  const wanted = prefix.family === 6 ? Math.max(mtu, IPV6_MIN_MTU) : mtu;
+  const wanted = leastOf(prefix.family, mtu);
   const before = made.get(prefix);
   if (before?.mtu === wanted) return before;
   const route = { ...prefix, mtu: wanted };

@@ -7,6 +7,7 @@
  *   unchanged. A route with `mtu` is installed with that MTU. The same prefix twice: the first counts.
  * - `closed`: families of which what is forwarded is refused where no route but main's default would
  *   take it; with a default route among `prefixes` as well, where that one does not.
+ * - `breakoutMtus`: a segment size that a SYN from the Internet, out of the tunnel, is limited to.
  * - `tables`: nftables tables beside the one for segment sizes (tun/nftables.ts), replaced when their
  *   text changes, put back when somebody took them away.
  * - `settings`: kernel settings and the values that they are to have; what they were before is noted
@@ -27,7 +28,7 @@ import {
 } from './breakout-tables.ts';
 import type { EdgeEndpoints } from './edge-endpoints.ts';
 import type { Wanted } from './netmap-translation.ts';
-import { type PathMtus, withMtus } from './route-mtus.ts';
+import { type DefaultMtus, defaultMtus, type PathMtus, withMtus } from './route-mtus.ts';
 
 export interface WantedKernel {
   readonly addresses: readonly InterfaceAddress[];
@@ -36,6 +37,8 @@ export interface WantedKernel {
   /** Never routed into the interface: the addresses of the edges. */
   readonly outside: readonly Prefix[];
   readonly closed: readonly (4 | 6)[];
+  /** Of the paths to who takes the Internet traffic of a family, where they carry less than the interface. */
+  readonly breakoutMtus: DefaultMtus;
   /** What this connector serves: needs forwarding. */
   readonly served: readonly Prefix[];
   readonly tables: readonly NftTable[];
@@ -53,6 +56,7 @@ export const NOTHING: WantedKernel = {
   prefixes: [],
   outside: [],
   closed: [],
+  breakoutMtus: {},
   served: [],
   tables: [],
   settings: {},
@@ -77,6 +81,7 @@ export function wantedKernel(
   return {
     ...{ addresses, prefixes, outside, served },
     closed: closedFamilies(breakout),
+    breakoutMtus: defaultMtus(breakout, paths),
     tables: [...breakoutTables(netmap, breakout, host), ...guards, ...needs.tables],
     settings: { ...breakoutSettings(breakout, host), ...needs.settings },
   };

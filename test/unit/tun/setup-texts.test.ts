@@ -44,6 +44,15 @@ describe('nftables', () => {
     expect(text).not.toContain('ct mark');
   });
 
+  test('what comes from outside by a default route that only forwarded packets follow, by its MTU', () => {
+    const text = encodeFirewall({ ...firewall, byRoute: true, forwardedMtu: { 4: 1300 } });
+    expect(text).toContain(
+      'iifname "wg0" meta nfproto ipv4 tcp flags syn / syn,rst fib saddr oifname != "wg0" tcp option maxseg size > 1260 tcp option maxseg size set 1260',
+    );
+    expect(text.match(/ fib /g)).toHaveLength(1);
+    expect(encodeFirewall({ ...firewall, byRoute: true })).not.toContain(' fib ');
+  });
+
   test('with a default route: shields addresses, restores the mark', () => {
     const shielded = ['10.0.0.1/24', 'fd00::1/64'].map((text) => parseInterfaceAddress(text)!);
     const text = encodeFirewall({ ...firewall, shielded, mark: 52_000 });

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import type { Wanted } from '../../../../src/gateway/mesh/netmap-translation.ts';
 import { diagnosePaths } from '../../../../src/gateway/mesh/path-diagnosis.ts';
 import { PathWatch } from '../../../../src/gateway/mesh/path-watch.ts';
-import { withMtus } from '../../../../src/gateway/mesh/route-mtus.ts';
+import { defaultMtus, withMtus } from '../../../../src/gateway/mesh/route-mtus.ts';
 import type { Tunnel } from '../../../../src/gateway/tunnel.ts';
 import { keyToBase64, type PublicKey, publicKey } from '../../../../src/keys.ts';
 import { formatPrefix, parsePrefix } from '../../../../src/routing/prefix.ts';
@@ -41,6 +41,19 @@ test('routes of a narrow path have its MTU, and IPv6 no less than it asks of a l
     '100.96.0.2/32 1200',
     'fd00::2/128 1280',
   ]);
+});
+
+test('the way out of Internet traffic has the MTU of its path, for what comes back by it', () => {
+  const { peers } = netmap({ peers: [{ n: 2 }, { n: 3 }] });
+  const through = (n: number) => {
+    const peer = peers[n]!;
+    const by = { id: peer.connector, name: peer.name, families: [4, 6] as const, peer };
+    return { kind: 'through', by, orElse: 'refuse' } as const;
+  };
+  const paths = new Map([[keyText(2), 1_200]]);
+  expect(defaultMtus({ 4: through(0), 6: through(0) }, paths)).toEqual({ 4: 1_200, 6: 1_280 });
+  expect(defaultMtus({ 4: through(1), 6: through(0) }, paths)).toEqual({ 6: 1_280 });
+  expect(defaultMtus({ 4: { kind: 'own' }, 6: { kind: 'refused' } }, paths)).toEqual({});
 });
 
 test('what did not change is the same object, by which a plan knows it', () => {
