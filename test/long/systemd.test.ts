@@ -77,6 +77,8 @@ async function live(container: SystemdContainer, deb: Uint8Array): Promise<void>
 
   // A start without the token file, a process that hangs, an update.
   await shell(`rm /etc/causeway/token; systemctl restart ${GATEWAY}`);
+  const health = (): Promise<string> => shell('connector show berlin');
+  await expect.poll(health, { timeout: 30_000 }).toContain('HEALTHY');
   const directory = `/etc/systemd/system/${GATEWAY}.d`;
   await shell(`mkdir ${directory}; printf '[Service]\\nWatchdogSec=3\\n' > ${directory}/w.conf`);
   await shell(`systemctl daemon-reload; systemctl restart ${GATEWAY}`);
@@ -93,6 +95,7 @@ async function live(container: SystemdContainer, deb: Uint8Array): Promise<void>
   await shell('connector down');
   await becomes('ActiveState', 'inactive');
   expect(await property('Result')).toBe('success');
+  await expect.poll(health, { timeout: 30_000 }).toMatch(/DOWN.*stopped on its host/s);
   await shell('dpkg --purge causeway');
   expect(await shell('systemctl list-units --all --no-legend "causeway*"')).toBe('');
   const left = await shell(
