@@ -202,10 +202,24 @@ netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
 
       process.kill((await a.status()).pid, 'SIGKILL');
       await mesh.edgeProcess.stop('SIGTERM');
+      await gateway.nft(`table inet host {
+        chain output { type filter hook output priority 0; policy drop; }
+      }`);
       let killed = await doctor(a);
       while (killed.running) killed = await doctor(a);
       expect(faults(killed)).toEqual(expect.arrayContaining(['daemon', 'api']));
       expect(killed.findings.find(({ check }) => check === 'daemon')?.says).toContain('was killed');
+      // Where the edge is, its files say.
+      expect(killed.findings.filter(({ check }) => check === 'firewall-own')).toMatchObject([
+        {
+          status: 'problem',
+          says: expect.stringContaining(`(TCP to ${EDGE[4]}:8443)`),
+          remedy: expect.arrayContaining([
+            `nft insert rule inet host output ip daddr ${EDGE[4]} udp dport 51820 accept`,
+            `nft insert rule inet host output ip daddr ${EDGE[4]} tcp dport 8443 accept`,
+          ]),
+        },
+      ]);
     } finally {
       await run(['umount', '-l', a.stateDirectory]);
     }
