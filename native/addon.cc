@@ -264,6 +264,15 @@ napi_value trim_memory(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
+// glibc raises the size from which memory is mapped by itself, and unmapped when it is freed, to that of
+// the largest block that was freed so far: tables of half a megabyte then lie in between of small blocks.
+// A size that was set stays; this is the one that it begins with.
+void keep_large_blocks_apart() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
+}
+
 // random(into): the kernel's random bytes. Node's own take 70 us for any number of them.
 napi_value fill_random(napi_env env, napi_callback_info info) {
   Arguments<1> a(env, info);
@@ -331,6 +340,7 @@ NAPI_MODULE_INIT() {
   // INTERFACE_VERSION of src/native/addon.ts: another number for another shape of any function.
   constexpr int32_t kInterfaceVersion = 1;
   using namespace causeway;
+  keep_large_blocks_apart();
   // References need no deleting here: the environment takes them with it.
   napi_set_instance_data(
       env, new Instance, [](napi_env, void* data, void*) { delete static_cast<Instance*>(data); },
