@@ -1,9 +1,11 @@
 /**
  * A line of the flow log: what each field means is in docs/flow-log.md. Pure.
  */
+
 import { formatProtocol, hasPorts } from '../../control/policy/services.ts';
 import { formatAddress } from '../../routing/address.ts';
 import { type ConntrackRecord, STATUS, type Tuple } from '../../tun/conntrack-messages.ts';
+import type { DeniedFlow } from '../policy/policy-enforcer.ts';
 import type { Ends } from './flow-sides.ts';
 
 /**
@@ -94,18 +96,8 @@ export function wasAnswered({ status, packetsBack }: ConntrackRecord): boolean {
   return (status & STATUS.seenReply) !== 0 || packetsBack > 0;
 }
 
-/** A flow that the policy denied: the source and its first packets are all that there is. */
-export interface Denied {
-  readonly at: number;
-  readonly source: string;
-  readonly destination: string;
-  readonly protocol: string;
-  readonly port: number | undefined;
-  readonly packets: number;
-  readonly rule: number | undefined;
-}
-
-export function deniedEntry(denied: Denied, ends: Ends): FlowEntry {
+/** Of a flow that the policy denied: the source and its first packets are all that there is. */
+export function deniedEntry(denied: DeniedFlow, ends: Ends): FlowEntry {
   const { at, source, destination, protocol, port = null, packets, rule = null } = denied;
   const icmp = protocol === 'icmp' || protocol === 'icmpv6';
   return {

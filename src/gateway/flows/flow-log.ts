@@ -7,15 +7,10 @@
  * known is null. Bounded: so many connections are remembered between looks; for more of them only the
  * end is logged.
  */
+
 import { type ConntrackRecord, connectionKey } from '../../tun/conntrack-messages.ts';
-import {
-  type Denied,
-  deniedEntry,
-  entryOf,
-  type FlowEntry,
-  isoTime,
-  wasAnswered,
-} from './flow-entry.ts';
+import type { DeniedFlow } from '../policy/policy-enforcer.ts';
+import { deniedEntry, entryOf, type FlowEntry, isoTime, wasAnswered } from './flow-entry.ts';
 import type { Ends } from './flow-sides.ts';
 import type { LineTarget } from './line-target.ts';
 
@@ -103,7 +98,7 @@ export class FlowLog {
     }
   }
 
-  handleDenied(denied: Denied, ends: Ends): void {
+  handleDenied(denied: DeniedFlow, ends: Ends): void {
     this.#write(deniedEntry(denied, ends));
   }
 

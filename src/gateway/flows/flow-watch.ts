@@ -3,6 +3,7 @@
  * and for the one-way detector. Both read the kernel's connection tracking, which is switched on for
  * them and off again; neither is in a packet's way.
  */
+
 import type { Addon } from '../../native/addon.ts';
 import { parseAddress } from '../../routing/address.ts';
 import {
@@ -16,8 +17,9 @@ import { ConntrackSocket } from '../../tun/conntrack-socket.ts';
 import type { Log } from '../log.ts';
 import type { ArrivedNetmap } from '../mesh/arrived-netmap.ts';
 import { type HostNeeds, NO_NEEDS } from '../mesh/wanted-kernel.ts';
+import type { DeniedFlow } from '../policy/policy-enforcer.ts';
 import { ConnectionLooks } from './connection-looks.ts';
-import { addressText, type Denied } from './flow-entry.ts';
+import { addressText } from './flow-entry.ts';
 import { FlowLog } from './flow-log.ts';
 import { type Ends, FlowSides, type Side } from './flow-sides.ts';
 import { hostNumber } from './host-number.ts';
@@ -121,7 +123,7 @@ export class FlowWatch {
     if (this.#looks !== undefined || this.#events !== undefined) this.#currentSides();
   }
 
-  handleDenied(denied: Denied): void {
+  handleDenied(denied: DeniedFlow): void {
     const source = this.#sideOf(denied.source, denied.at);
     const destination = this.#sideOf(denied.destination, denied.at);
     this.#flowLog?.handleDenied(denied, { source, destination });
