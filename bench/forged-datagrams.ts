@@ -6,6 +6,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { CookieGenerator } from '../src/wireguard/cookies.ts';
 import { INITIATION_SIZE, TYPE_INITIATION, TYPE_TRANSPORT } from '../src/wireguard/messages.ts';
+import { noblePrimitives } from '../src/wireguard/noble-primitives.ts';
 
 const DATAGRAMS = 4096;
 
@@ -30,7 +31,7 @@ export function writeForgedTransport(file: string): void {
 
 /** Initiations of random contents, every other one with the mac1 that anybody can compute. */
 export function writeForgedInitiations(file: string, publicKey: Uint8Array): void {
-  const macs = new CookieGenerator(publicKey);
+  const macs = new CookieGenerator(publicKey, noblePrimitives);
   const datagrams = many((i) => {
     const bytes = randomBytes(INITIATION_SIZE);
     bytes.writeUInt32LE(TYPE_INITIATION, 0);

@@ -34,7 +34,7 @@ const responder = keyFromBase64(settings.responder)!;
 
 function buildInitiations(): Uint8Array[] {
   const built: Uint8Array[] = [];
-  const macs = new CookieGenerator(responder);
+  const macs = new CookieGenerator(responder, primitives);
   const shared = settings.initiators.map(({ privateKey }) => {
     const out = new Uint8Array(32);
     opensslCurve.x25519(out, keyFromBase64(privateKey)!, responder);

@@ -7,7 +7,6 @@ import { equalBytes, wipe } from '../bytes.ts';
 import type { Symmetric } from '../primitives.ts';
 import { ENDPOINT_RECORD_WORDS } from '../vector.ts';
 import { type CookieReply, encodeCookieReply, MAC_SIZE, readU32 } from './messages.ts';
-import { noblePrimitives } from './noble-primitives.ts';
 import { xaeadOpen, xaeadSeal } from './xaead.ts';
 
 const text = new TextEncoder();
@@ -33,11 +32,7 @@ export class CookieChecker {
   readonly #source = new Uint8Array(SOURCE_SIZE);
   readonly #sourceWords = new Int32Array(this.#source.buffer);
 
-  constructor(
-    publicKey: Uint8Array,
-    random: (into: Uint8Array) => void,
-    by: Symmetric = noblePrimitives,
-  ) {
+  constructor(publicKey: Uint8Array, random: (into: Uint8Array) => void, by: Symmetric) {
     this.#random = random;
     this.#by = by;
     this.#mac1Key = by.hash(LABEL_MAC1, publicKey);
@@ -107,7 +102,7 @@ export class CookieGenerator {
   /** A message was sent and no cookie came for it yet. */
   #waiting = false;
 
-  constructor(peerPublicKey: Uint8Array, by: Symmetric = noblePrimitives) {
+  constructor(peerPublicKey: Uint8Array, by: Symmetric) {
     this.#by = by;
     this.#mac1Key = by.hash(LABEL_MAC1, peerPublicKey);
     this.#cookieKey = by.hash(LABEL_COOKIE, peerPublicKey);

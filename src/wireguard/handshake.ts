@@ -5,6 +5,7 @@
  *
  * Nothing of a peer's state changes before the message that changes it is authentic.
  */
+import { blake2s } from '@noble/hashes/blake2.js';
 import { wipe } from '../bytes.ts';
 import type { Primitives, Symmetric } from '../primitives.ts';
 import {
@@ -14,7 +15,6 @@ import {
   encodeResponse,
   type Initiation,
 } from './messages.ts';
-import { noblePrimitives } from './noble-primitives.ts';
 
 const text = new TextEncoder();
 const CONSTRUCTION = text.encode('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s');
@@ -22,9 +22,9 @@ const IDENTIFIER = text.encode('WireGuard v1 zx2c4 Jason@zx2c4.com');
 const EMPTY = new Uint8Array(0);
 
 /** C := Hash(Construction) */
-const INITIAL_CHAIN = noblePrimitives.hash(CONSTRUCTION);
+const INITIAL_CHAIN = blake2s(CONSTRUCTION);
 /** H := Hash(C ‖ Identifier) */
-const INITIAL_HASH = noblePrimitives.hash(INITIAL_CHAIN, IDENTIFIER);
+const INITIAL_HASH = blake2s.create().update(INITIAL_CHAIN).update(IDENTIFIER).digest();
 
 export type HandshakeState =
   | 'none'

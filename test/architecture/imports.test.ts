@@ -180,6 +180,15 @@ describe('a gateway, which runs for years,', () => {
     expect(commands.filter((file) => held.has(file))).toEqual(['cli/up.ts']);
   });
 
+  test('holds nothing of noble for its packets that OpenSSL does', () => {
+    for (const worker of ['gateway/data-plane/worker.ts', 'edge/relay/relay-worker.ts']) {
+      const held = loadedBy(worker);
+      expect(held).toContain('wireguard/self-test.ts');
+      expect(held).not.toContain('@noble/curves/ed25519.js');
+      expect(held).not.toContain('wireguard/noble-aead.ts');
+    }
+  });
+
   test('holds no reader of policy documents', () => {
     const held = loadedBy('gateway/mesh/open-mesh.ts', 'gateway/mesh/join-mesh.ts');
     expect(held).toContain('control/netmap-delta.ts');

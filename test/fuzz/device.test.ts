@@ -203,7 +203,7 @@ describe('the device', () => {
       side.device.configure({ privateKey: side.key, peers }, now);
       side.device.up(now);
     }
-    const macs = new CookieGenerator(b.key);
+    const macs = new CookieGenerator(b.key, noblePrimitives);
     const v = new InboundVector(256, 256, 1 << 17, 8);
     for (let i = 0; i < 8; i++) {
       v.sources.words[i * 12] = 4 | ((1_000 + i) << 16);

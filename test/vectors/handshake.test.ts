@@ -143,8 +143,10 @@ function ours(k: Keys) {
     k.timestamp,
     k.I_i,
   )!;
-  new CookieGenerator(responder.publicKey).addMacs(initiation, 0);
-  expect(new CookieChecker(responder.publicKey, () => {}).checkMac1(initiation)).toBe(true);
+  new CookieGenerator(responder.publicKey, noblePrimitives).addMacs(initiation, 0);
+  expect(
+    new CookieChecker(responder.publicKey, () => {}, noblePrimitives).checkMac1(initiation),
+  ).toBe(true);
 
   const opened = openInitiation(initiation, noblePrimitives, responder)!;
   expect(bytesToHex(opened.remoteStatic)).toBe(bytesToHex(initiator.publicKey));
@@ -161,7 +163,7 @@ function ours(k: Keys) {
     k.I_r,
   )!;
   expect(bytesToHex(ephemeral)).toBe('00'.repeat(32));
-  new CookieGenerator(initiator.publicKey).addMacs(response, 0);
+  new CookieGenerator(initiator.publicKey, noblePrimitives).addMacs(response, 0);
   const secrets = [handshakeI.chain, handshakeI.hash, handshakeI.ephemeral];
   expect(consumeResponse(handshakeI, response, noblePrimitives, initiator, k.Q)).toBe(true);
   const i = deriveKeys(handshakeI, noblePrimitives, true);

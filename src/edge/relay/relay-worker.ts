@@ -17,8 +17,6 @@ import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
 import { EndpointTable, type VectorAead } from '../../vector.ts';
 import { Device, SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device.ts';
 import { formatEndpoint, readEndpoint } from '../../wireguard/endpoint-record.ts';
-import { NobleAead } from '../../wireguard/noble-aead.ts';
-import { noblePrimitives } from '../../wireguard/noble-primitives.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import { selfTest } from '../../wireguard/self-test.ts';
 import { Binder } from './binder.ts';
@@ -48,7 +46,14 @@ const refusal = selfTest(
   (n) => new OpensslAead(addon, n),
   () => new OpensslPrimitives(addon),
 );
-const isOpenssl = refusal === undefined;
+/** Loaded where it is used. */
+const noble =
+  refusal === undefined
+    ? undefined
+    : {
+        ...(await import('../../wireguard/noble-aead.ts')),
+        ...(await import('../../wireguard/noble-primitives.ts')),
+      };
 
 // All that takes its time and needs no options was done before they come.
 const [options] = (await once(port, 'message')) as [RelayWorkerOptions];
@@ -56,7 +61,7 @@ const { figures } = options;
 const { capacity, pairs } = DEFAULT_RELAY_LIMITS;
 const clock = new Clock();
 const slots = capacity * SLOTS_PER_PEER;
-const aead: VectorAead = isOpenssl ? new OpensslAead(addon, slots) : new NobleAead(slots);
+const aead: VectorAead = noble ? new noble.NobleAead(slots) : new OpensslAead(addon, slots);
 const core = new RelayCore(
   getRandomValues(new Int32Array(1))[0]!,
   {},
@@ -66,7 +71,7 @@ const core = new RelayCore(
 const endpoints = new EndpointTable(capacity + SCRATCH_ENDPOINTS);
 const device = new Device({
   aead,
-  primitives: isOpenssl ? new OpensslPrimitives(addon) : noblePrimitives,
+  primitives: noble ? noble.noblePrimitives : new OpensslPrimitives(addon),
   random,
   endpoints,
   statistics: new PeerStatistics(capacity),

@@ -9,16 +9,14 @@ import { Clock } from '../../clock.ts';
 import { DropCounters } from '../../drops.ts';
 import { CausewayError } from '../../errors.ts';
 import { loadAddon } from '../../native/addon.ts';
-import { OpensslAead } from '../../native/openssl-aead.ts';
 import type { Instant } from '../../time.ts';
 import { TunDevice } from '../../tun/tun-device.ts';
 import { SocketError, UdpSockets } from '../../udp/udp-sockets.ts';
-import { EndpointTable, type VectorAead } from '../../vector.ts';
+import { EndpointTable } from '../../vector.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
 import { Device } from '../../wireguard/device.ts';
 import { SCRATCH_ENDPOINTS, SLOTS_PER_PEER } from '../../wireguard/device-state.ts';
 import type { DeviceEvent } from '../../wireguard/events.ts';
-import { NobleAead } from '../../wireguard/noble-aead.ts';
 import { PeerStatistics } from '../../wireguard/peer-statistics.ts';
 import type { PacketTap, TapOptions } from '../capture/packet-tap.ts';
 import { collectGarbage } from '../start-memory.ts';
@@ -33,14 +31,9 @@ const report = (message: Report): void => port.postMessage(message);
 
 const options = workerData as WorkerOptions;
 const addon = loadAddon();
-const { aead, primitives, refusal } = chooseCryptography(
-  addon,
-  options.crypto,
-  options.maxPeers * SLOTS_PER_PEER,
-);
+const { makeAead, primitives, refusal } = await chooseCryptography(addon, options.crypto);
+const aead = makeAead(options.maxPeers * SLOTS_PER_PEER);
 const random = (into: Uint8Array): void => addon.random(into);
-const makeAead = (slots: number): VectorAead =>
-  aead.name === 'openssl' ? new OpensslAead(addon, slots) : new NobleAead(slots);
 // The collector drops compiled code that was not used for a while; and objects that are older than
 // the code which was compiled for their like may not fit it.
 collectGarbage();

@@ -15,6 +15,13 @@ class SealsWrongly extends NobleAead {
   }
 }
 
+class CountsWrongly extends NobleAead {
+  override sealVector(vector: OutboundVector): void {
+    super.sealVector(vector);
+    vector.arena[vector.offset[2]! + 8]! ^= 1;
+  }
+}
+
 class BelievesAll extends NobleAead {
   override openVector(vector: InboundVector): void {
     super.openVector(vector);
@@ -35,6 +42,7 @@ test('it finds nothing wrong with the reference', () => {
 
 test.each([
   ['seals differently', SealsWrongly],
+  ['seals differently', CountsWrongly],
   ['opens 9000 bytes as 9000', BelievesAll],
   ['opens 16 bytes wrongly', ReadsWrongly],
 ])('it finds one that %s', (said, Faulty) => {
