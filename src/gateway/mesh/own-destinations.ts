@@ -3,7 +3,7 @@
  * site. Anything else would make it a router for its peers, into networks that it only happens to
  * reach. A default route counts as long as the kernel has the rules that go with it.
  */
-import { BREAKOUT_FAMILIES, DEFAULT_ROUTES, isDefaultRoute } from '../../control/breakout.ts';
+import { isDefaultRoute } from '../../control/breakout.ts';
 import type { NetmapSelf } from '../../control/netmap.ts';
 import { type Prefix, parsePrefix } from '../../routing/prefix.ts';
 import type { DeviceChange } from '../../wireguard/configuration.ts';
@@ -12,11 +12,23 @@ import { approvedPrefixes } from './breakout-tables.ts';
 
 type DestinationChange = Pick<DeviceChange, 'destinations'>;
 
+/** What a netmap says of us. */
+interface Own {
+  /** What it was taken from. */
+  readonly self: NetmapSelf | undefined;
+  /** Mesh IPs and approved prefixes by their text, but for default routes. */
+  readonly prefixes: ReadonlyMap<string, Prefix>;
+  /** Default routes that are approved. */
+  readonly defaults: readonly string[];
+}
+
+const NOTHING: Own = { self: undefined, prefixes: new Map(), defaults: [] };
+
 export class OwnDestinations {
   readonly #hasRules: () => boolean;
-  /** By their text; undefined = the data plane was told nothing yet. */
-  #told: ReadonlyMap<string, Prefix> | undefined;
-  #of: { readonly self: NetmapSelf | undefined; readonly defaults: string } | undefined;
+  #own = NOTHING;
+  /** Default routes that the data plane has; undefined = it was told nothing yet. */
+  #open: readonly string[] | undefined;
 
   /** @param hasRules whether the kernel has what goes with default routes, as the netmap in force wants it */
   constructor(hasRules: () => boolean) {
@@ -31,44 +43,43 @@ export class OwnDestinations {
    * @param self undefined = nothing is let in
    */
   prepare(self: NetmapSelf | undefined): DestinationChange | undefined {
-    return this.#change(
-      self,
-      BREAKOUT_FAMILIES.map((family) => DEFAULT_ROUTES[family]).filter((text) =>
-        this.#told?.has(text),
-      ),
-    );
+    return this.#change(self, (text) => this.#open?.includes(text) === true);
   }
 
   /** The same when the kernel has it, or was refused: default routes count if it has their rules. */
   follow(self: NetmapSelf | undefined): DestinationChange | undefined {
-    return this.#change(self, this.#hasRules() ? Object.values(DEFAULT_ROUTES) : []);
+    return this.#change(self, this.#hasRules);
   }
 
   #change(
     self: NetmapSelf | undefined,
-    defaults: readonly string[],
+    isOpen: (defaultRoute: string) => boolean,
   ): DestinationChange | undefined {
-    // A delta that leaves our routes as they are leaves the object as it is.
-    if (this.#of?.self === self && this.#of?.defaults === defaults.join()) return undefined;
-    const wanted = destinationsOf(self, defaults);
+    const before = this.#own;
+    const opened = this.#open;
     const records = new AllowedIpRecords();
-    for (const [text, prefix] of this.#told ?? []) if (!wanted.has(text)) records.remove(prefix);
-    for (const [text, prefix] of wanted) if (!this.#told?.has(text)) records.add(prefix);
-    const isFirst = this.#told === undefined;
-    this.#told = wanted;
-    this.#of = { self, defaults: defaults.join() };
-    return records.count === 0 && !isFirst ? undefined : { destinations: records.bytes() };
+    // A delta that leaves our routes as they are leaves the object as it is: of 100,000 none is looked at.
+    if (self !== before.self) {
+      this.#own = self === undefined ? NOTHING : ownOf(self, before);
+      const { prefixes } = this.#own;
+      for (const [text, prefix] of before.prefixes) if (!prefixes.has(text)) records.remove(prefix);
+      for (const [text, prefix] of prefixes) if (!before.prefixes.has(text)) records.add(prefix);
+    }
+    const open = this.#own.defaults.filter(isOpen);
+    this.#open = open;
+    for (const text of opened ?? []) if (!open.includes(text)) records.remove(parsePrefix(text)!);
+    for (const text of open) if (!opened?.includes(text)) records.add(parsePrefix(text)!);
+    return records.count === 0 && opened !== undefined ? undefined : { destinations: records.bytes() };
   }
 }
 
-function destinationsOf(
-  self: NetmapSelf | undefined,
-  defaults: readonly string[],
-): ReadonlyMap<string, Prefix> {
-  if (self === undefined) return new Map();
+/** @param before prefixes that were there as well are not read again */
+function ownOf(self: NetmapSelf, before: Own): Own {
   const { ipv4, ipv6 } = self.mesh;
-  const own = approvedPrefixes(self).filter((text) => {
-    return !isDefaultRoute(text) || defaults.includes(text);
-  });
-  return new Map([ipv4, ipv6, ...own].map((text) => [text, parsePrefix(text)!]));
+  const approved = approvedPrefixes(self);
+  const texts = [ipv4, ipv6, ...approved.filter((text) => !isDefaultRoute(text))];
+  const prefixes = new Map(
+    texts.map((text) => [text, before.prefixes.get(text) ?? parsePrefix(text)!]),
+  );
+  return { self, prefixes, defaults: approved.filter(isDefaultRoute) };
 }

@@ -63,3 +63,29 @@ test('the first change switches the list on, and what is the same is no change',
   expect(destinations.follow(self)).toBeUndefined();
   expect(destinations.prepare(self)).toBeUndefined();
 });
+
+test.each([
+  ['a way out of one family', ['0.0.0.0/0'], true],
+  ['a way out without its rules', ['0.0.0.0/0', '::/0'], false],
+  ['one that uses a way out', [], true],
+])('what stays the same is not read again, at %s', (_, defaults, hasRules) => {
+  const own = ['10.1.0.0/24', ...defaults].map((text) => [text, true] as const);
+  let reads = 0;
+  const { routes, ...rest } = selfWith(own);
+  const self = {
+    ...rest,
+    get routes() {
+      reads++;
+      return routes;
+    },
+  };
+  const destinations = new OwnDestinations(() => hasRules);
+  destinations.prepare(self);
+  destinations.follow(self);
+  const before = reads;
+  for (let delta = 0; delta < 3; delta++) {
+    expect(destinations.prepare(self)).toBeUndefined();
+    expect(destinations.follow(self)).toBeUndefined();
+  }
+  expect(reads).toBe(before);
+});
