@@ -67,13 +67,16 @@ export class InstalledKernel implements KernelState {
   }
 
   async readTables(desired: readonly NftTable[]): Promise<void> {
-    this.tables.clear();
+    const found = new Map<string, string>();
     for (const name of new Set([...desired.map(({ name }) => name), ...this.#listings.keys()])) {
       const listing = await listTable(name);
       if (listing === undefined) continue;
       const known = this.#listings.get(name);
-      this.tables.set(name, known?.listing === listing ? known.body : listing);
+      found.set(name, known?.listing === listing ? known.body : listing);
     }
+    // At once: whoever asks meanwhile what is installed is told of no half of it.
+    this.tables.clear();
+    for (const [name, version] of found) this.tables.set(name, version);
   }
 
   /** Those that are noted; before that, a setting's value is none of ours. */

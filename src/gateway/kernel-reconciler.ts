@@ -142,6 +142,11 @@ export class KernelReconciler {
     for (const part of parts) this.#stale.add(part);
   }
 
+  /** Reads our nftables tables, so that `hasTable` knows, before what is missing is put back. */
+  async lookAtTables(): Promise<void> {
+    if (this.#desired !== undefined) await this.#installed.readTables(this.#desired.tables);
+  }
+
   /**
    * Makes the kernel what is desired, or what was desired last. What is refused does not keep the rest
    * from it.

@@ -16,7 +16,7 @@ import type { WantedKernel } from './wanted-kernel.ts';
 const MOST_WAIT_FOR_LOCAL = 1_000;
 
 export interface KernelKeeperOptions {
-  readonly kernel: Pick<MeshKernel, 'apply' | 'changed' | 'replan'>;
+  readonly kernel: Pick<MeshKernel, 'apply' | 'changed' | 'lookAtTables' | 'replan'>;
   /** Unix time in ms. */
   readonly now: () => number;
   /** Uniform in [0, 1). */
@@ -66,8 +66,13 @@ export class KernelKeeper {
     const contended = this.#contention.wait(now());
     // Other routes of this host may be in conflict with ours: that does not wait for long.
     const wait = parts.has('local') ? Math.min(contended, MOST_WAIT_FOR_LOCAL) : contended;
-    if (wait === 0) await this.#replan();
-    else this.#replanAt(now() + wait);
+    if (wait === 0) {
+      await this.#replan();
+      return;
+    }
+    this.#replanAt(now() + wait);
+    // Nobody is to take a table for installed that is missing until then.
+    if (parts.has('tables')) await kernel.lookAtTables();
   }
 
   /** Then, or earlier if that was arranged. */

@@ -101,6 +101,11 @@ export class MeshKernel {
     this.#reconciler.changed(parts);
   }
 
+  /** Sees what of our nftables tables is left, and changes nothing. */
+  async lookAtTables(): Promise<void> {
+    await this.#serially(() => this.#reconciler.lookAtTables());
+  }
+
   /**
    * Plans anew what somebody else's changes call for.
    *

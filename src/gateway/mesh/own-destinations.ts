@@ -69,7 +69,9 @@ export class OwnDestinations {
     this.#open = open;
     for (const text of opened ?? []) if (!open.includes(text)) records.remove(parsePrefix(text)!);
     for (const text of open) if (!opened?.includes(text)) records.add(parsePrefix(text)!);
-    return records.count === 0 && opened !== undefined ? undefined : { destinations: records.bytes() };
+    return records.count === 0 && opened !== undefined
+      ? undefined
+      : { destinations: records.bytes() };
   }
 }
 

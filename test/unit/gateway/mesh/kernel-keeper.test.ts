@@ -27,6 +27,7 @@ beforeEach(() => {
     kernel: {
       apply: ({ prefixes }) => call(`apply ${prefixes.length}`),
       changed: (parts) => void calls.push(`changed ${[...parts].join()}`),
+      lookAtTables: () => call('look'),
       replan: async () => {
         await call('replan');
         return lost;
@@ -119,6 +120,20 @@ test('what somebody takes away is put back at once, then ever more seldom, and s
   lost = [];
   await vi.advanceTimersByTimeAsync(600_000);
   expect(keeper.contention).toBeUndefined();
+});
+
+test('what has to wait for its turn to be put back is looked at meanwhile', async () => {
+  lost = ['the nftables table causeway-causeway0-breakout'];
+  const tables = new Set(['tables'] as const);
+  for (let i = 0; i < 5; i++) {
+    await keeper.changed(tables);
+    await vi.advanceTimersByTimeAsync(600);
+  }
+  calls = [];
+  await keeper.changed(tables);
+  expect(calls).toEqual(['changed tables', 'look']);
+  await keeper.changed(network);
+  expect(calls).toEqual(['changed tables', 'look', 'changed local']);
 });
 
 test('closed, it tries nothing, and what fails meanwhile is not tried again', async () => {
