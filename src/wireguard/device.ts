@@ -175,12 +175,12 @@ export class Device {
   }
 
   /**
-   * As an edge: what an opened run says of its sender's end. Of a session that has ended `peerOfRun` says
+   * As an edge: what an opened run says of its sender's end. Of sessions that have ended `peerOfRun` says
    * no more then, in this vector either.
    */
   handleFarewell(v: InboundVector, run: number): Farewell {
     const farewell = this.#farewells.handle(v, run);
-    if (farewell === 'ended') this.#transport.forgetRunsOf(v, v.receiver[run]!);
+    if (farewell === 'ended') this.#transport.forgetRunsOf(v, this.peerOfRun(v, run));
     return farewell;
   }
 

@@ -263,9 +263,9 @@ export class Transport {
     }
   }
 
-  /** A session has ended: what else there is of it in the vector is from nobody. */
-  forgetRunsOf(v: InboundVector, receiver: number): void {
-    for (let i = 0; i < v.length; i++) if (v.receiver[i] === receiver) this.#runPeers[i] = -1;
+  /** A peer's sessions have ended: what else there is of them in the vector is from nobody. */
+  forgetRunsOf(v: InboundVector, peer: number): void {
+    for (let i = 0; i < v.length; i++) if (this.#runPeers[i] === peer) this.#runPeers[i] = -1;
   }
 
   handleOutbound(v: OutboundVector, now: number): void {

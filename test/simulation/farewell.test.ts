@@ -97,6 +97,26 @@ describe('a farewell', () => {
     expect(edge.node.drops.get('in_unknown_index')).toBeGreaterThan(0);
   });
 
+  it('ends the session before its own as well, whose data may come in the same vector', () => {
+    const { world, edge, a } = mesh();
+    const kept: Datagram[] = [];
+    world.tap = (datagram) => !(datagram.to[1] === recordOf(EDGE)[1] && kept.push(datagram) > 0);
+    a.device.sendKeepalives(world.now);
+    a.flush();
+    world.tap = () => true;
+    const { publicKey } = edge.node;
+    const again = { publicKey, updateOnly: true, rehandshake: true };
+    a.device.configure({ peers: [again] }, world.now);
+    a.flush();
+    world.run(SECOND);
+    world.tap = (datagram) => !(isFarewell(datagram) && kept.push(datagram) > 0);
+    end(a);
+    const [old, ...farewells] = kept.map(({ bytes }) => bytes);
+    expect(farewells).toHaveLength(3);
+    edge.node.receive(recordOf(A), ...farewells, old!);
+    expect([edge.left, edge.core.isBound(1)]).toEqual([[1], false]);
+  });
+
   it('of the run before does not end the binding of the next, when that is bound', () => {
     const lab = mesh();
     const [again, late] = restartWithLateFarewell(lab);
