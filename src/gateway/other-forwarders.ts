@@ -10,7 +10,13 @@
  */
 import type { Family } from '../routing/address.ts';
 import { FORWARDING, readSysctl } from '../tun/sysctl.ts';
-import type { FilterChain } from './doctor/filter-model.ts';
+import {
+  all,
+  concerns,
+  type FilterChain,
+  type FilterRule,
+  type ProbePacket,
+} from './doctor/filter-model.ts';
 
 /** Masquerading and its kind, in the words of nftables and of iptables. */
 const SOURCE_REWRITES = /\b(masquerade|snat|netmap)\b/i;
@@ -29,14 +35,38 @@ export function forwardingOf(setting: string): Family | undefined {
 /** The families of which a rule rewrites sources. Pure. */
 export function forwardersIn(chains: readonly FilterChain[]): ReadonlySet<Family> {
   const families = new Set<Family>();
-  for (const { family, rules } of chains) {
-    const rewrites = rules.some(
-      ({ verdict }) => verdict?.kind === 'rewrite' && SOURCE_REWRITES.test(verdict.rule),
-    );
-    if (rewrites && family !== 'ip6') families.add(4);
-    if (rewrites && family !== 'ip') families.add(6);
+  for (const chain of chains) {
+    for (const rule of chain.rules) {
+      const { verdict } = rule;
+      if (verdict?.kind !== 'rewrite' || !SOURCE_REWRITES.test(verdict.rule)) continue;
+      for (const family of [4, 6] as const) {
+        if (concerns(chain, family) && !isOfOther(rule, family)) families.add(family);
+      }
+    }
   }
   return families;
+}
+
+/** Whether a rule matches packets of the other family only, as those may of a table of both. */
+function isOfOther({ matchers }: FilterRule, family: Family): boolean {
+  const matches = (packet: ProbePacket): boolean =>
+    all(matchers.map((matcher) => matcher(packet))) !== 'no';
+  return !matches(anyOf(family)) && matches(anyOf(family === 4 ? 6 : 4));
+}
+
+/** A packet of which nothing else is known. */
+function anyOf(family: Family): ProbePacket {
+  return {
+    family,
+    in: undefined,
+    out: undefined,
+    source: undefined,
+    destination: undefined,
+    protocol: undefined,
+    sourcePort: undefined,
+    destinationPort: undefined,
+    state: 'new',
+  };
 }
 
 /**

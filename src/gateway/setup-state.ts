@@ -295,7 +295,10 @@ export function releaseSetting(interfaceName: string, setting: string): Promise<
     const kept = await forwardedMeanwhile(state.unforwarded ?? []).catch(() => NOBODY);
     if (!isKept(setting, kept)) await setBack(interfaceName, setting, before);
     const { [setting]: _, ...sysctls } = state.sysctls;
-    await writeState(interfaceName, { ...state, sysctls });
+    // When it is switched on anew, that is judged by what is there then.
+    const needed = new Set(Object.keys(sysctls).map(forwardingOf));
+    const left = (state.unforwarded ?? []).filter((family) => needed.has(family));
+    await writeState(interfaceName, { ...state, sysctls, unforwarded: left });
   });
 }
 

@@ -272,13 +272,21 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     const states = async () => (await gateway.run(FORWARDING)) + (await gateway.run(wan));
     await a.up();
     // As Docker does it, which finds forwarding on.
-    await gateway.nft(`
+    const docker = `
       table ip nat {
         chain POSTROUTING {
           type nat hook postrouting priority srcnat;
           ip saddr 172.17.0.0/16 oifname != "docker0" masquerade
         }
-      }`);
+      }`;
+    await gateway.nft(docker);
+    const kill = async (): Promise<void> => {
+      process.kill((await a.status()).pid, 'SIGKILL');
+      await eventually(
+        async () => !(await gateway.run(['ip', '-o', 'link'])).includes(INTERFACE),
+        'the interface is gone',
+      );
+    };
     const { stderr } = await gateway.attempt([CONNECTOR, 'down']);
     expect(stderr).toMatch(/^connector: warning: net\.ipv4\.ip_forward was 0 and stays 1: /);
     expect(stderr).not.toContain('ipv6');
@@ -292,16 +300,25 @@ netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
     expect(await states()).toBe('0\n0\n0\n0\n');
     await gateway.nft('delete table ip nat');
 
+    // Nor do those that were there when it was switched on for the second time, and not for the first.
+    const route = ['10.1.0.0/24', '--connector', 'a'];
+    await a.up();
+    await mesh.connector('routes', 'rm', ...route);
+    await eventually(async () => (await states()) === '0\n1\n0\n1\n', 'IPv4 is not forwarded');
+    await gateway.nft(docker);
+    await mesh.connector('routes', 'add', ...route);
+    await eventually(async () => (await states()) === '1\n1\n1\n1\n', 'IPv4 is forwarded');
+    await kill();
+    await a.down();
+    expect(await states()).toBe('0\n0\n0\n0\n');
+    await gateway.nft('delete table ip nat');
+
     // One that was killed, and rules that came and went.
     await a.up();
     await gateway.nft(
       'table ip6 nat { chain x { type nat hook postrouting priority 0; oifname wan0 masquerade; }; }',
     );
-    process.kill((await a.status()).pid, 'SIGKILL');
-    await eventually(
-      async () => !(await gateway.run(['ip', '-o', 'link'])).includes(INTERFACE),
-      'the interface is gone',
-    );
+    await kill();
     await a.down();
     expect(await states()).toBe('0\n1\n0\n1\n');
     await gateway.sysctl({ 'net.ipv6.conf.all.forwarding': 0 });

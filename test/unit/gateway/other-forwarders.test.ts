@@ -1,8 +1,16 @@
 /** What tells that somebody else forwards packets on this host. */
 import { describe, expect, test } from 'vitest';
+import type { FilterChain } from '../../../src/gateway/doctor/filter-model.ts';
 import { parseNftRuleset } from '../../../src/gateway/doctor/nft-ruleset.ts';
 import { forwardersIn, forwardingOf } from '../../../src/gateway/other-forwarders.ts';
 import { readDump } from './doctor/dumps.ts';
+
+function ruleset(family: string, ...expr: object[]): readonly FilterChain[] {
+  const place = { family, table: 'x', handle: 1 };
+  const chain = { ...place, name: 'c', type: 'nat', hook: 'postrouting', prio: 100 };
+  const rule = { ...place, chain: 'c', expr };
+  return parseNftRuleset({ nftables: [{ chain }, { rule }] }).chains;
+}
 
 describe('rules', () => {
   test("Docker's masquerade; a firewall without any does not", () => {
@@ -18,12 +26,20 @@ describe('rules', () => {
     ['inet', { masquerade: null }, [4, 6]],
     ['ip', { dnat: { addr: '10.0.0.1' } }, []],
     ['ip', { redirect: { port: 80 } }, []],
+    ['bridge', { masquerade: null }, []],
   ] as const)('of %s: %j', (family, expression, families) => {
-    const place = { family, table: 'x', handle: 1 };
-    const chain = { ...place, name: 'c', type: 'nat', hook: 'postrouting', prio: 100 };
-    const rule = { ...place, chain: 'c', expr: [expression] };
-    const { chains } = parseNftRuleset({ nftables: [{ chain }, { rule }] });
-    expect(forwardersIn([...chains])).toEqual(new Set(families));
+    expect(forwardersIn(ruleset(family, expression))).toEqual(new Set(families));
+  });
+
+  // As firewalld writes them: a table of both families, and a rule of one.
+  test.each([
+    [{ meta: { key: 'nfproto' } }, 'ipv4', 4],
+    [{ payload: { protocol: 'ip6', field: 'saddr' } }, 'fd00::/64', 6],
+  ] as const)('of both families, for %j %s', (left, right, family) => {
+    const match = { match: { op: '==', left, right } };
+    const out = { match: { op: '!=', left: { meta: { key: 'oifname' } }, right: 'lo' } };
+    const chains = ruleset('inet', match, out, { masquerade: null });
+    expect(forwardersIn(chains)).toEqual(new Set([family]));
   });
 });
 
