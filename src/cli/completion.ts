@@ -1,11 +1,28 @@
-/**
- * `connector completion bash|zsh|fish`: a completion script, written from the tree of commands, so
- * that it cannot know less or more than the program.
- */
-import { Argument, Command } from 'commander';
+/** `connector completion bash|zsh|fish`, and what of the tree of commands the scripts are written from. */
+import { Argument, Command, type Option } from 'commander';
+import { bashScript, fishScript, zshScript } from './completion-scripts.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
+
+/** What may stand in a place: one of some words, a path, the name of an interface of ours, or anything. */
+export type Values = readonly string[] | 'file' | '*.conf' | 'interface' | 'any';
+
+/** One command, or a group of them. */
+export interface CompletionNode {
+  /** Its words without the program's name: `tunnel up`. */
+  readonly path: string;
+  /** Subcommands and options, with their descriptions. */
+  readonly words: readonly { readonly word: string; readonly about: string }[];
+  readonly argument: Values;
+  readonly options: readonly {
+    /** `-c` and `--count`, or one of them. */
+    readonly flags: readonly string[];
+    /** Undefined: it takes no value. */
+    readonly value: Values | undefined;
+    readonly about: string;
+  }[];
+}
 
 export function completionCommand(program: Command): Command {
   return new Command('completion')
@@ -24,141 +41,49 @@ Examples:
     });
 }
 
-interface Node {
-  /** Words before it, without the program's name: `tunnel up`. */
-  readonly path: string;
-  /** What may follow, with its description. */
-  readonly words: readonly { readonly word: string; readonly about: string }[];
-  /** It takes a configuration file. */
-  readonly files: boolean;
-  /** It takes the name of a tunnel that is up. */
-  readonly tunnels: boolean;
-}
-
-/** The script for one shell. */
+/** The script for one shell: it cannot know less or more than the program. */
 export function completionScript(program: Command, shell: Shell): string {
   const nodes = collect(program, '');
-  switch (shell) {
-    case 'bash':
-      return bashScript(program.name(), nodes);
-    case 'zsh':
-      return zshScript(program.name(), nodes);
-    case 'fish':
-      return fishScript(program.name(), nodes);
-  }
+  const write = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
+  return write(program.name(), nodes);
 }
 
-function collect(command: Command, path: string): Node[] {
-  const words: { word: string; about: string }[] = [];
-  const names = command.registeredArguments.map((argument) => argument.name());
-  for (const child of command.commands)
-    words.push({ word: child.name(), about: child.description() });
-  for (const argument of command.registeredArguments) {
-    for (const choice of argument.argChoices ?? []) {
-      words.push({ word: choice, about: argument.description });
-    }
-  }
-  for (const option of command.createHelp().visibleOptions(command)) {
-    words.push({ word: option.long ?? option.short ?? '', about: option.description });
-  }
-  const node = { path, words, files: names.includes('conf'), tunnels: names.includes('name') };
+function collect(command: Command, path: string): CompletionNode[] {
+  const options = command.createHelp().visibleOptions(command).map(described);
+  const words = [
+    ...command.commands.map((child) => ({ word: child.name(), about: child.description() })),
+    ...options.map(({ flags, about }) => ({ word: flags.at(-1)!, about })),
+  ];
+  // Of several arguments the first: which one a word is, no script counts.
+  const [argument] = command.registeredArguments;
+  const node: CompletionNode = {
+    ...{ path, words, options },
+    argument: argument === undefined ? [] : (argument.argChoices ?? argumentValues(argument)),
+  };
   const children = command.commands.flatMap((child) =>
     collect(child, path === '' ? child.name() : `${path} ${child.name()}`),
   );
   return [node, ...children];
 }
 
-/** Names of tunnels that are up, from their sockets; nothing without permission to look. */
-const RUNNING = 'ls /run/causeway 2>/dev/null | sed -n "s/\\.sock$//p"';
-
-function bashScript(name: string, nodes: readonly Node[]): string {
-  const cases = nodes.map((node) => {
-    const words = node.words.map(({ word }) => word).join(' ');
-    const more = node.tunnels ? ` $(${RUNNING})` : '';
-    const files = node.files
-      ? `\n      COMPREPLY+=($(compgen -f -X '!*.conf' -- "$word") $(compgen -d -S / -- "$word"))`
-      : '';
-    return `    "${node.path}")\n      COMPREPLY=($(compgen -W "${words}${more}" -- "$word"))${files}\n      ;;`;
-  });
-  return `# bash completion of ${name}
-_${name}() {
-  local word=\${COMP_WORDS[COMP_CWORD]} path="" i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case \${COMP_WORDS[i]} in
-      -*) ;;
-      ${commandNames(nodes)}) path="\${path:+$path }\${COMP_WORDS[i]}" ;;
-    esac
-  done
-  COMPREPLY=()
-  case $path in
-${cases.join('\n')}
-  esac
-}
-complete -o filenames -F _${name} ${name}
-`;
+function described(option: Option): CompletionNode['options'][number] {
+  const { short, long, description: about } = option;
+  const name = /[<[]([^>\]]*?)(?:\.\.\.)?[>\]]/.exec(option.flags)?.[1];
+  const value = name === undefined ? undefined : (option.argChoices ?? valuesOf(name, long));
+  const flags = [short, long].filter((flag) => flag !== undefined);
+  return { flags, value, about };
 }
 
-function zshScript(name: string, nodes: readonly Node[]): string {
-  const cases = nodes.map((node) => {
-    const words = node.words.map(({ word, about }) => zshQuote(`${word}:${about}`)).join(' ');
-    const more = node.tunnels ? `\n      compadd -- \${(f)"$(${RUNNING})"}` : '';
-    const files = node.files ? "\n      _files -g '*.conf'" : '';
-    return `    ${zshQuote(node.path)})\n      items=(${words})\n      _describe '${name}' items${more}${files}\n      ;;`;
-  });
-  return `#compdef ${name}
-_${name}() {
-  local path_words="" word
-  local -a items
-  for word in \${words[2,CURRENT-1]}; do
-    case $word in
-      -*) ;;
-      ${commandNames(nodes)}) path_words="\${path_words:+$path_words }$word" ;;
-    esac
-  done
-  case $path_words in
-${cases.join('\n')}
-  esac
-}
-compdef _${name} ${name}
-`;
+/** A name that may be left out is that of something there; others are new ones. */
+function argumentValues(argument: Argument): Values {
+  return argument.name() === 'name' && !argument.required
+    ? 'interface'
+    : valuesOf(argument.name(), undefined);
 }
 
-function fishScript(name: string, nodes: readonly Node[]): string {
-  const lines = [`# fish completion of ${name}`, `complete -c ${name} -f`];
-  const all = new Set(nodes.flatMap((node) => node.path.split(' ')).filter((word) => word !== ''));
-  for (const node of nodes) {
-    const seen = node.path === '' ? [] : node.path.split(' ');
-    const children = nodes
-      .filter(
-        ({ path }) => path !== node.path && path.split(' ').slice(0, -1).join(' ') === node.path,
-      )
-      .map(({ path }) => path.split(' ').at(-1)!);
-    const missing = seen.length === 0 ? [...all] : children;
-    const conditions = [
-      ...seen.map((word) => `__fish_seen_subcommand_from ${word}`),
-      ...(missing.length > 0 ? [`not __fish_seen_subcommand_from ${missing.join(' ')}`] : []),
-    ];
-    const condition = `-n '${conditions.join('; and ') || 'true'}'`;
-    for (const { word, about } of node.words) {
-      const what = word.startsWith('--') ? `-l ${word.slice(2)}` : `-a ${word}`;
-      lines.push(`complete -c ${name} ${condition} ${what} -d ${fishQuote(about)}`);
-    }
-    if (node.files) lines.push(`complete -c ${name} ${condition} -F`);
-    if (node.tunnels) lines.push(`complete -c ${name} ${condition} -a '(${RUNNING})'`);
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-/** A pattern of all words that are commands. */
-function commandNames(nodes: readonly Node[]): string {
-  const names = nodes.flatMap(({ path }) => path.split(' ')).filter((word) => word !== '');
-  return [...new Set(names)].join(' | ');
-}
-
-function zshQuote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function fishQuote(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+/** By the name of an argument, or of an option's value. */
+function valuesOf(name: string, long: string | undefined): Values {
+  if (long === '--interface') return 'interface';
+  if (name === 'conf') return '*.conf';
+  return /^(file|directory|target)\b/.test(name) ? 'file' : 'any';
 }

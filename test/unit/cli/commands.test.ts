@@ -224,6 +224,19 @@ _connector; printf '%s\\n' "\${COMPREPLY[@]}"`;
     expect(complete('connector completion ')).toEqual(
       expect.arrayContaining(['bash', 'zsh', 'fish']),
     );
+    // Values of options, and no option where a value is to be.
+    expect(complete('connector up --breakout-family ')).toEqual(['both', '4', '6']);
+    expect(complete('connector capture -c ')).toEqual(['']);
+    expect(complete(`connector up --advertise x --config ${folder}/connector.t`)).toEqual([
+      `${folder}/connector.toml`,
+    ]);
+    expect(complete(`connector policy set ${folder}/connector.t`)).toEqual([
+      `${folder}/connector.toml`,
+    ]);
+    // A value that is the name of a command leads nowhere.
+    expect(complete('connector up --name status --forw')).toEqual(['']);
+    expect(complete('connector up --name status --no-forw')).toEqual(['--no-forwarding']);
+    expect(complete('connector create st')).toEqual(['']);
   });
 });
 
