@@ -9,7 +9,6 @@ export function rootProgram(): Command {
   return new Command(PROGRAM)
     .description('Joins sites by encrypted CIDR routes, with their true source addresses.')
     .version(packageVersion(), '--version', 'print the version')
-    .showHelpAfterError(`(${PROGRAM} --help says how it is used)`)
     .addHelpText(
       'after',
       `
@@ -25,7 +24,7 @@ Errors end in a code, as [PORT_IN_USE]; docs/errors.md says more about each.`,
 
 /** To be called when all commands are there. */
 export function withCommands(program: Command): Command {
-  return withUsageErrors(withShortTerms(program));
+  return withUsageErrors(withHints(withShortTerms(program), program.name()));
 }
 
 /** Lists commands without `[options]` and arguments, so that what each does has room beside it. */
@@ -33,4 +32,11 @@ function withShortTerms(program: Command): Command {
   program.configureHelp({ subcommandTerm: (command) => command.name() });
   for (const command of program.commands) withShortTerms(command);
   return program;
+}
+
+/** After an error in the command line, which help is about it. */
+function withHints(command: Command, title: string): Command {
+  command.showHelpAfterError(`(${title} --help says how it is used)`);
+  for (const child of command.commands) withHints(child, `${title} ${child.name()}`);
+  return command;
 }

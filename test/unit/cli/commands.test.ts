@@ -59,7 +59,12 @@ describe('the programs', () => {
     const among = buildProgram().commands.find((command) => command.name() === 'up')!;
     expect(stdout).toBe(among.helpInformation());
     const { stderr } = await connector('up', '--tokn', 'x');
-    expect(stderr).toBe("connector: unknown option '--tokn'. [USAGE]\n(Did you mean --token?)\n");
+    expect(stderr.split('\n')).toEqual([
+      "connector: unknown option '--tokn'. [USAGE]",
+      '(Did you mean --token?)',
+      '(connector up --help says how it is used)',
+      '',
+    ]);
   });
 
   test.each([
@@ -88,6 +93,12 @@ describe('the programs', () => {
       /No tunnel .*\[(INTERFACE_MISSING|PERMISSION)\]/,
     ],
     ['an unknown shell', 'connector', ['completion', 'csh'], /Allowed choices are bash, zsh, fish/],
+    [
+      'a missing argument',
+      'connector',
+      ['tunnel', 'up'],
+      /^connector: missing .*\[USAGE\]\n\(connector tunnel up --help says how it is used\)\n$/,
+    ],
   ])('%s: one sentence, exit code not 0', async (_, program, args, words) => {
     const outcome = await run(join(ROOT, 'bin', program), ...args);
     expect(outcome.code).not.toBe(0);
