@@ -134,7 +134,8 @@ export function fishScript(name: string, nodes: readonly CompletionNode[]): stri
       const named = flags.map((flag) =>
         flag.startsWith('--') ? ` -l ${flag.slice(2)}` : ` -s ${flag.slice(1)}`,
       );
-      const taken = value === undefined ? '' : ` -r${fishValues(value)}`;
+      const taken =
+        value === undefined ? '' : `${isPath(value) ? ' -r' : ' -x'}${fishValues(value)}`;
       lines.push(`${line}${named.join('')}${taken} -d ${fishQuote(about)}`);
     }
     if (node.argument.length > 0 && node.argument !== 'any')
@@ -142,6 +143,8 @@ export function fishScript(name: string, nodes: readonly CompletionNode[]): stri
   }
   return `${lines.join('\n')}\n`;
 }
+
+const isPath = (values: Values): boolean => values === 'file' || values === '*.conf';
 
 function fishValues(values: Values): string {
   switch (values) {
