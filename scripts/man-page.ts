@@ -60,7 +60,7 @@ function optionLines(heading: string | undefined, command: Command): string[] {
   return [...(heading === undefined ? [] : [heading]), ...shown];
 }
 
-/** What the help says below the options: environment, examples. */
+/** What the help says below the options: the environment, and what follows it as notes. */
 function trailer(program: Command): string[] {
   const written: string[] = [];
   const listening = program.configureOutput();
@@ -69,7 +69,25 @@ function trailer(program: Command): string[] {
   program.configureOutput(listening);
   const [, after] = written.join('').split('\nEnvironment:\n');
   if (after === undefined) return [];
-  return ['.SH ENVIRONMENT', '.nf', ...after.trimEnd().split('\n').map(roff), '.fi'];
+  const lines = after.trimEnd().split('\n');
+  const end = lines.findIndex((line) => !line.startsWith('  '));
+  const variables = (end < 0 ? lines : lines.slice(0, end)).map((line) => line.trim());
+  const notes = end < 0 ? [] : lines.slice(end).filter((line) => line !== '');
+  return [
+    '.SH ENVIRONMENT',
+    ...variables.flatMap((line) => {
+      const [name, about] = line.split(/ {2,}/) as [string, string];
+      return ['.TP', `.B ${roff(name)}`, roff(about)];
+    }),
+    ...(notes.length > 0 ? ['.SH NOTES', ...notes.flatMap(note)] : []),
+  ];
+}
+
+/** A sentence, or an example: those are indented. */
+function note(line: string): string[] {
+  return line.startsWith('  ')
+    ? ['.RS', '.nf', roff(line.trim()), '.fi', '.RE']
+    : ['.PP', roff(line)];
 }
 
 /** Literally: hyphens stay hyphens, and no line is a request. */
