@@ -9,8 +9,11 @@ import { loadAddon } from '../native/addon.ts';
 
 /** Milliseconds until the compiler's threads are through with what the start made hot. */
 const COMPILED_AFTER = 1_000;
-/** The same where the processors have much else to do; the collector's threads free late, too. */
-const COMPILED_AT_LAST = 2_000;
+/**
+ * Where the processors have much else to do, they and the collector's threads free what they had much
+ * later: malloc is asked again after twice the time, so often.
+ */
+const ASKED_AGAIN = 6;
 
 /**
  * Collects the calling thread's heap and unmaps what is free in it; drops what its functions were compiled
@@ -36,5 +39,7 @@ export function returnStartMemory(): void {
     collectGarbage();
     loadAddon().trimMemory();
   }, COMPILED_AFTER).unref();
-  setTimeout(() => loadAddon().trimMemory(), COMPILED_AT_LAST).unref();
+  for (let again = 1; again <= ASKED_AGAIN; again++) {
+    setTimeout(() => loadAddon().trimMemory(), COMPILED_AFTER << again).unref();
+  }
 }
