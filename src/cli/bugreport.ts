@@ -50,7 +50,8 @@ async function run(options: Options, command: Command): Promise<void> {
     const kinds = Object.entries(removed).map(([what, number]) => `${number} × ${what}`);
     return `${path}: ${count(files.length, 'file')}, ${formatBytes(bytes)}; only you can read it.
 Removed: ${kinds.join(', ') || 'nothing'}. Public keys are cut short.
-It has addresses, routes, names and the log. Look through it before you give it away:
+It has addresses, routes, names and the log.
+Look through it before you give it away:
   tar -xzf ${path} && less causeway-bugreport/README.txt
 `;
   });
