@@ -38,7 +38,18 @@ export function removeNamespace(name: string): void {
     }
   }
   spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
-  rmSync(join(FOLDERS, name), { recursive: true, force: true });
+  const folder = join(FOLDERS, name);
+  // A disk that a test gave to a program, and had no time to take away: it would keep the folder.
+  for (const mount of mountsBelow(folder)) spawnSync('umount', ['-l', mount], { stdio: 'ignore' });
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** The innermost first. */
+function mountsBelow(folder: string): string[] {
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
+  return points.filter((point) => point.startsWith(`${folder}/`)).reverse();
 }
 
 /** Removes everything whose owner is gone. */
