@@ -97,6 +97,22 @@ describe('a farewell', () => {
     expect(edge.node.drops.get('in_unknown_index')).toBeGreaterThan(0);
   });
 
+  it('counts once in a while only: who comes and goes without end moves nothing by it', () => {
+    const { world, edge, a } = mesh();
+    for (let i = 0; i < 100; i++) {
+      end(a);
+      world.run(50);
+      a.up();
+      world.run(50);
+      expect(edge.core.isBound(1)).toBe(true);
+    }
+    expect(edge.left.length).toBeLessThanOrEqual(2);
+    world.run(10 * SECOND);
+    end(a);
+    world.run(50);
+    expect(edge.core.isBound(1)).toBe(false);
+  });
+
   it('ends the session before its own as well, whose data may come in the same vector', () => {
     const { world, edge, a } = mesh();
     const kept: Datagram[] = [];

@@ -64,7 +64,7 @@ export function openEdge(world: World, seed: number): Edge {
       if (peer < 0 || v.plain[v.first[i]!]! < 0) continue;
       const relayId = replicas.relayIdOf(peer);
       const farewell = node.device.handleFarewell(v, i);
-      if (farewell === 'ended' && binder.left(relayId)) left.push(relayId);
+      if (farewell === 'ended' && binder.left(relayId, world.now)) left.push(relayId);
       if (farewell !== 'none') continue;
       restored.heard(relayId);
       binder.heard(relayId, v.sources.words, v.source[i]!, world.now);

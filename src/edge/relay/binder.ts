@@ -18,6 +18,12 @@ const ASK_AGAIN = 1_000;
 /** Milliseconds after which a claim that was not answered is forgotten. */
 const FORGET = 10_000;
 
+/**
+ * Milliseconds from one farewell of a replica that counts to the next. Each is recorded, and may move the
+ * prefixes of its connector: whoever comes and goes without a pause is waited for as one who was killed.
+ */
+const LEAVE_AGAIN = 10_000;
+
 /** A replica was bound, to the address of record `record`. */
 export type BoundListener = (relayId: number, words: Int32Array, record: number) => void;
 
@@ -35,6 +41,8 @@ export class Binder {
   readonly #onBound: BoundListener;
   /** The last claim by relay id, oldest first; as many as there are replicas at most. */
   readonly #claims = new Map<number, Claim>();
+  /** Monotonic time of the last farewell that counted by relay id, oldest first; as many at most. */
+  readonly #farewells = new Map<number, number>();
 
   constructor(device: Device, core: RelayCore, replicas: ReplicaTable, onBound: BoundListener) {
     this.#device = device;
@@ -59,19 +67,26 @@ export class Binder {
     this.#bind(relayId, claim.words, 0, now, true);
   }
 
-  /** The replica says that it ends. True if it was bound. */
-  left(relayId: number): boolean {
+  /** The replica says that it ends. True if it was bound, and is not any more. */
+  left(relayId: number, { monotonic }: Instant): boolean {
     this.#claims.delete(relayId);
-    const wasBound = this.#core.isBound(relayId);
+    const before = this.#farewells.get(relayId) ?? Number.NEGATIVE_INFINITY;
+    if (!this.#core.isBound(relayId) || monotonic - before < LEAVE_AGAIN) return false;
+    this.#farewells.delete(relayId);
+    this.#farewells.set(relayId, monotonic);
     this.#core.unbind(relayId);
-    return wasBound;
+    return true;
   }
 
   /** To be called about once a second. */
-  tick(now: Instant): void {
+  tick({ monotonic }: Instant): void {
     for (const [relayId, { asked }] of this.#claims) {
-      if (now.monotonic - asked < FORGET) return;
+      if (monotonic - asked < FORGET) break;
       this.#claims.delete(relayId);
+    }
+    for (const [relayId, at] of this.#farewells) {
+      if (monotonic - at < LEAVE_AGAIN) break;
+      this.#farewells.delete(relayId);
     }
   }
 

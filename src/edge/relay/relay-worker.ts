@@ -107,7 +107,7 @@ function onHeard(peer: number, sources: EndpointTable, record: number): void {
 
 function onLeft(peer: number): void {
   const relayId = replicas.relayIdOf(peer);
-  if (relayId !== 0 && binder.left(relayId)) unbound([relayId], 'stopped');
+  if (relayId !== 0 && binder.left(relayId, clock)) unbound([relayId], 'stopped');
 }
 
 function onTick(): void {
