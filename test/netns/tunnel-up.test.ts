@@ -216,7 +216,7 @@ netnsSuite('connector tunnel', ['nft', 'sysctl', 'ncat', 'ss'], () => {
     expect(await Promise.all([stateOf(west.host), stateOf(east.host)])).toEqual(before);
   });
 
-  test('a second start is refused and leaves the first alone; a connected subnet is reported', async () => {
+  test('a second start is refused and leaves the first alone; a connected subnet is reported; deleted, it ends', async () => {
     await using lab = new Lab();
     const overlap = { allowedIps: '10.1.1.0/24, 10.2.2.0/24' };
     const [west] = await sites(lab, overlap, overlap);
@@ -231,6 +231,15 @@ netnsSuite('connector tunnel', ['nft', 'sysctl', 'ncat', 'ss'], () => {
     expect(second.stderr).toMatch(/cw-west exists already.*\[INTERFACE_EXISTS\]/);
     expect(await stateOf(west.host)).toBe(state);
     await down(west);
+
+    // Deleted by somebody, it ends at once: nothing is tried on what is not there.
+    const daemon = west.host.start([CONNECTOR, 'tunnel', 'up', '--foreground', west.file]);
+    await daemon.line(/"msg":"ready"/);
+    await west.host.ip(`link delete ${west.name}`);
+    expect(await daemon.exited).toBe(1);
+    expect(daemon.lines.at(-1)).toMatch(/cw-west was deleted.*\[INTERFACE_REMOVED\]$/);
+    const errors = daemon.lines.filter((line) => line.startsWith('{"level":50'));
+    expect(errors).toEqual([expect.stringContaining('"msg":"ending"')]);
   });
 
   test('hooks run in order with the interface’s name; SaveConfig writes what is', async () => {
