@@ -303,11 +303,15 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
     await other.line(/here/);
     expect(await opens(siteB.gateway, MESH_B)).toBe(true);
     expect(await opens(siteA.gateway, MESH_B)).toBe(false);
-    await other.stop('SIGTERM');
     await explains(siteB, []);
-    // Until it is told to answer.
+    // So it does when it is told to answer, until it can.
     siteB.gateway.file('connector.toml', 'diagnosis = true\n');
     process.kill((await siteB.status()).pid, 'SIGHUP');
+    const said = async (): Promise<string> => (await siteB.status()).problems.join();
+    await expect.poll(said, { timeout: 20_000 }).toContain('EADDRINUSE');
+    await expect.poll(() => opens(siteA.gateway, MESH_B), { timeout: 20_000 }).toBe(false);
+    expect(await opens(siteB.gateway, MESH_B)).toBe(true);
+    await other.stop('SIGTERM');
     await explains(siteA, []);
   });
 });

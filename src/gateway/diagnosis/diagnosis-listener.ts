@@ -20,6 +20,8 @@ const MAX_OF_ASKER = 4;
 export const ANSWER_WITHIN = 6_000;
 
 export interface ListenerOptions extends DiagnosisAnswers {
+  /** Called when there is a fault, or none any more; not at the end. */
+  readonly onFault: () => void;
   readonly log: Log;
   /** For tests. */
   readonly port?: number;
@@ -91,7 +93,9 @@ export class DiagnosisListener {
     if (fault !== undefined && fault !== this.fault) {
       this.#options.log.warn({ fault }, 'other gateways cannot ask this one about flows');
     }
+    const isNews = (fault === undefined) !== (this.fault === undefined);
     this.fault = fault;
+    if (isNews && !this.#closed) this.#options.onFault();
     if (fault === undefined || this.#closed) return;
     this.#timer = setTimeout(() => void this.#again(), this.#backoff.next()).unref();
   }

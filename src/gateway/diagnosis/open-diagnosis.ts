@@ -4,10 +4,20 @@ import type { MeshView } from '../mesh/mesh-view.ts';
 import { askerOf } from './concern.ts';
 import { DiagnosisListener } from './diagnosis-listener.ts';
 
-/** Listens nowhere yet. @param view the gateway as it is when it is called */
-export function openDiagnosis(view: () => MeshView, log: Log): DiagnosisListener {
-  return new DiagnosisListener({
+/**
+ * Listens nowhere yet.
+ *
+ * @param view the gateway as it is when it is called
+ * @param onFault called when it cannot listen, or can again
+ */
+export function openDiagnosis(
+  view: () => MeshView,
+  log: Log,
+  onFault: (listener: DiagnosisListener) => void,
+): DiagnosisListener {
+  const listener = new DiagnosisListener({
     log,
+    onFault: () => onFault(listener),
     askerAt: (address) => {
       const { netmap } = view().inForce;
       const asker = netmap === undefined ? undefined : askerOf(netmap, address);
@@ -18,4 +28,5 @@ export function openDiagnosis(view: () => MeshView, log: Log): DiagnosisListener
       return answerFlow(view(), asker, flow);
     },
   });
+  return listener;
 }

@@ -89,7 +89,7 @@ export class MeshGateway implements Attachment {
       log,
     });
     this.#announcer = new Announcer((signal) => this.#announce(signal), log);
-    if (options.diagnosis) this.#diagnosis = openDiagnosis(() => this.#view(), log);
+    if (options.diagnosis) this.#diagnosis = this.#openDiagnosis();
     this.#flows = new MeshFlows({
       tunnel,
       inForce: this.#inForce,
@@ -201,8 +201,7 @@ export class MeshGateway implements Attachment {
     await this.#turns.take(async () => {
       await this.#diagnosis?.close();
       await this.#inForce.answer(answers);
-      const { log } = this.#options;
-      this.#diagnosis = answers ? openDiagnosis(() => this.#view(), log) : undefined;
+      this.#diagnosis = answers ? this.#openDiagnosis() : undefined;
       this.#listen();
     });
   }
@@ -278,6 +277,19 @@ export class MeshGateway implements Attachment {
     }
     await this.#inForce.replace(netmap, event.id);
     this.#listen();
+  }
+
+  /** While somebody else has its port, what comes there is no question: the policy judges it. */
+  #openDiagnosis(): DiagnosisListener {
+    const { log } = this.#options;
+    return openDiagnosis(this.#view.bind(this), log, (listener) => {
+      const follow = async (): Promise<void> => {
+        if (this.#diagnosis !== listener) return;
+        await this.#inForce.answer(listener.fault === undefined);
+      };
+      const failed = (error: unknown): void => log.error({ err: error }, 'questions');
+      void this.#turns.take(follow).catch(failed);
+    });
   }
 
   /** Other gateways ask on the mesh IPs; nothing waits for that. */

@@ -7,8 +7,9 @@
  * of a connection's packets almost none meets the rules; where there is no room, the rules are met.
  *
  * Gateways ask each other about flows (gateway/diagnosis) whatever the policy says: from mesh IP to mesh IP,
- * to one port, and only what begins or ends at the host itself. One that answers nobody asks all the same;
- * what others open to that port is judged there like any other connection.
+ * to one port, and only what begins or ends at the host itself. One that answers nobody, or cannot because
+ * somebody else has the port, asks all the same; what others open to that port is judged there like any
+ * other connection.
  */
 
 import type { MeshAddresses } from '../../control/netmap.ts';

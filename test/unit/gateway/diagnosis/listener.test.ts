@@ -16,6 +16,7 @@ const QUESTION = { source: '10.1.0.10', destination: '10.2.0.10', protocol: 6, p
 let port: number;
 let listener: DiagnosisListener;
 let asked: { id: string; flow: FlowRequest }[];
+let faults: (string | undefined)[];
 let answer: () => Promise<FlowAnswer | undefined>;
 
 /** A port that nobody has. */
@@ -30,9 +31,11 @@ async function freePort(): Promise<number> {
 beforeEach(async () => {
   port = await freePort();
   asked = [];
+  faults = [];
   answer = async () => ({ refused: 'not-ours', revision: 3 });
   listener = new DiagnosisListener({
     log: pino({ level: 'silent' }),
+    onFault: () => faults.push(listener.fault),
     port,
     patience: 1_000,
     askerAt: (address) =>
@@ -274,5 +277,9 @@ describe('addresses', () => {
     expect(listener.fault).toContain('EADDRNOTAVAIL');
     await listener.use([HERE]);
     expect(listener.fault).toBeUndefined();
+    const [taken, free, missing, none, ...more] = faults;
+    expect([taken, free]).toEqual([expect.stringContaining('EADDRINUSE'), undefined]);
+    expect([missing, none]).toEqual([expect.stringContaining('EADDRNOTAVAIL'), undefined]);
+    expect(more).toEqual([]);
   });
 });
