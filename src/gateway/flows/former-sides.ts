@@ -21,7 +21,8 @@ interface Former {
 }
 
 export class FormerSides {
-  readonly #table = new AllowedIps();
+  /** Only while it holds something, which is seldom: empty it takes 2 MB. */
+  #table: AllowedIps | undefined;
   /** By value in the table, the oldest first. */
   readonly #former = new Map<number, Former>();
   readonly #free: number[] = [];
@@ -32,6 +33,7 @@ export class FormerSides {
 
   add(side: Side, bytes: Prefix, until: number): void {
     const value = this.#free.pop() ?? this.#former.size;
+    this.#table ??= new AllowedIps();
     const before = this.#table.insert(bytes, value);
     if (before !== NO_VALUE) this.#release(before);
     this.#former.set(value, { side, bytes, until });
@@ -45,8 +47,9 @@ export class FormerSides {
    * @param start ms since the Unix epoch; 0 = longer ago than anybody knows
    */
   of(family: Family, address: Uint8Array, start: number): Side | undefined {
-    const value =
-      family === 4 ? this.#table.lookup4(readIpv4(address, 0)) : this.#table.lookup6(address, 0);
+    const table = this.#table;
+    if (table === undefined) return undefined;
+    const value = family === 4 ? table.lookup4(readIpv4(address, 0)) : table.lookup6(address, 0);
     const former = this.#former.get(value);
     return former !== undefined && start < former.until ? former.side : undefined;
   }
@@ -61,8 +64,9 @@ export class FormerSides {
 
   #removeOldest(): void {
     for (const [value, { bytes }] of this.#former) {
-      this.#table.remove(bytes);
+      this.#table?.remove(bytes);
       this.#release(value);
+      if (this.isEmpty) this.#table = undefined;
       return;
     }
   }
