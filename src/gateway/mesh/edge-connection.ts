@@ -115,7 +115,9 @@ function explain(url: string, error: unknown): CausewayError {
   // Of several addresses that were all tried, the first one's error says it.
   const first =
     error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
-  const reason = (first?.message ?? message) || code || 'no reason given';
+  // Node.js adds the address that it would have come from, which is none: " - Local (0.0.0.0:0)".
+  const said = (first?.message ?? message).replace(/ - Local \(.*\)$/, '');
+  const reason = said || code || 'no reason given';
   const text = `The edge at ${url} cannot be reached (${reason}): see that it runs, and that TCP to it passes.`;
   return new CausewayError('EDGE_UNREACHABLE', text, { cause: error });
 }

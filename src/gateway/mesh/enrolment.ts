@@ -39,6 +39,11 @@ export interface EnrolmentOptions {
   readonly advertise: readonly string[] | undefined;
   readonly allowDefault: boolean;
   readonly breakout: BreakoutWish;
+  /**
+   * Resolves when this host can carry packets. The edge is not asked before: a start that fails here
+   * would take the place of a replica there, each time where the state directory does not outlive it.
+   */
+  readonly ready: Promise<unknown>;
   /** Name of this host among the connector's replicas. */
   readonly hostname: string;
   readonly version: string;
@@ -58,7 +63,7 @@ export interface Enrolled {
 
 /**
  * @throws CausewayError NOT_ENROLLED, ENROLLED_ALREADY, CONNECTOR_GONE, CLOCK_WRONG, the codes of
- *   prefixes and join tokens, those of the edge client, those of the state directory
+ *   prefixes and join tokens, those of the edge client, those of the state directory, those of `ready`
  */
 export async function enrol(state: StateDirectory, options: EnrolmentOptions): Promise<Enrolled> {
   const token = options.token === undefined ? undefined : readToken(options.token);
@@ -105,6 +110,7 @@ async function join(
     advertise: [...advertise],
     ...(allowDefault && { allowDefault }),
   };
+  await options.ready;
   const proof = proofOf(privateKey, token.edgePublicKey, request);
   const answer = await client.enrol({ ...request, proof }).catch((error: unknown) => {
     throw explainUntrusted(error);

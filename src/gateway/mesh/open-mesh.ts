@@ -29,7 +29,7 @@ export interface OpenMeshOptions {
  * opened meanwhile. The state directory stays locked until the daemon's interface is gone, or this
  * process is.
  *
- * @throws CausewayError as `openStateDirectory` and `enrol`; nothing is left behind then
+ * @throws CausewayError as `openStateDirectory`, `openTunnel` and `enrol`; nothing is left behind then
  */
 export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOptions, 'onReady'>> {
   const { settings, token, hostname, version, log, onWarning } = options;
@@ -58,7 +58,7 @@ export async function openMesh(options: OpenMeshOptions): Promise<Omit<DaemonOpt
     const { advertise, allowDefault } = settings;
     const breakout = breakoutWish(settings);
     const offer = { advertise, allowDefault, breakout };
-    const enrolment = { token, ...offer, hostname, version, log, onWarning };
+    const enrolment = { token, ...offer, ready: opening, hostname, version, log, onWarning };
     const enrolled = await enrol(state, enrolment);
     let gateway: MeshGateway | undefined;
     const joined = Promise.withResolvers<MeshGateway>();

@@ -63,6 +63,7 @@ class Gateway implements AsyncDisposable {
       advertise: undefined,
       allowDefault: false,
       breakout: NO_BREAKOUT,
+      ready: Promise.resolve(),
       hostname: 'gw',
       version: '0.0.0',
       log,

@@ -24,6 +24,7 @@ import {
   joinSecretText,
   SECRET_SIZE,
 } from '../../../../src/control/secrets.ts';
+import { CausewayError } from '../../../../src/errors.ts';
 import { type EnrolmentOptions, enrol } from '../../../../src/gateway/mesh/enrolment.ts';
 import { saveIdentity } from '../../../../src/gateway/mesh/identity.ts';
 import {
@@ -88,6 +89,7 @@ function run(options: Partial<EnrolmentOptions>) {
     advertise: undefined,
     allowDefault: false,
     breakout: NO_BREAKOUT,
+    ready: Promise.resolve(),
     hostname: 'gw',
     version: '0.0.0',
     log: pino({ level: 'silent' }),
@@ -121,6 +123,15 @@ describe('with a token', () => {
     expect(body.credentialHash).toBe(hashSecret(identity.credential));
     expect(bearerKind(identity.credential)).toBe('replica');
     expect(JSON.stringify(edge.asked)).not.toContain(identity.credential);
+  });
+
+  test('a host that cannot carry packets takes no place at the edge', async () => {
+    const failed = Promise.reject(new CausewayError('TUN_MISSING', 'no /dev/net/tun'));
+    // It may have failed before anybody waits for it.
+    failed.catch(() => {});
+    const joining = run({ token: token(), ready: failed });
+    await expect(joining).rejects.toMatchObject({ code: 'TUN_MISSING' });
+    expect(edge.asked).toEqual([]);
   });
 
   test('with an edge key that is none', async () => {
