@@ -110,7 +110,7 @@ async function keptOut(site: Site): Promise<number> {
 
 netnsSuite('breakout', ['nft', 'sysctl'], () => {
   test('Internet traffic leaves by the chosen connector, with its consent only', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const plans = ['a', 'b', 'c'].map((name, i) => ({ name, number: i + 1 }));
     await using mesh = await MeshLab.open(...plans);
