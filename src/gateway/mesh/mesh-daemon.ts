@@ -25,6 +25,7 @@ import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
 import { type Identity, saveIdentity } from './identity.ts';
+import { KernelNotices } from './kernel-notices.ts';
 import type { MeshKernel } from './mesh-kernel.ts';
 import type { MeshOptions } from './mesh-options.ts';
 import { describeMesh, reportMesh } from './mesh-report.ts';
@@ -52,6 +53,11 @@ export class MeshGateway implements Attachment {
   readonly #flows: MeshFlows;
   /** For what changes the tunnel, the kernel, the netmap in force and the identity. */
   readonly #turns = new Turns();
+  readonly #notices = new KernelNotices(this.#turns, async (parts) => {
+    await this.#inForce.kernelChanged(parts);
+    // IPv6 may have been switched on, or off.
+    this.#listen();
+  });
   #identity: Identity;
   #streamState: StreamState = { state: 'connecting', since: Date.now() };
   #stream: EdgeStream | undefined;
@@ -385,15 +391,9 @@ export class MeshGateway implements Attachment {
 
   #kernelChanged(parts: ReadonlySet<KernelPart>): void {
     if (parts.has('local')) this.#stream?.networkChanged();
-    void this.#turns
-      .take(async () => {
-        await this.#inForce.kernelChanged(parts);
-        // IPv6 may have been switched on, or off.
-        this.#listen();
-      })
-      .catch((error: unknown) => {
-        const text = "the edges' addresses could not be looked up anew";
-        this.#options.log.error({ err: error }, text);
-      });
+    this.#notices.add(parts).catch((error: unknown) => {
+      const text = "the edges' addresses could not be looked up anew";
+      this.#options.log.error({ err: error }, text);
+    });
   }
 }
