@@ -19,10 +19,12 @@ const ASK_AGAIN = 1_000;
 const FORGET = 10_000;
 
 /**
- * Milliseconds from one farewell of a replica that counts to the next. Each is recorded, and may move the
- * prefixes of its connector: whoever comes and goes without a pause is waited for as one who was killed.
+ * Farewells of a replica that count: some at once, as of one that is restarted and then stopped, and one in
+ * so many milliseconds. Each is recorded, and may move the prefixes of its connector: whoever comes and
+ * goes without end is waited for as one who was killed.
  */
-const LEAVE_AGAIN = 10_000;
+const FAREWELLS_AT_ONCE = 4;
+const FAREWELL_INTERVAL = 10_000;
 
 /** A replica was bound, to the address of record `record`. */
 export type BoundListener = (relayId: number, words: Int32Array, record: number) => void;
@@ -41,7 +43,7 @@ export class Binder {
   readonly #onBound: BoundListener;
   /** The last claim by relay id, oldest first; as many as there are replicas at most. */
   readonly #claims = new Map<number, Claim>();
-  /** Monotonic time of the last farewell that counted by relay id, oldest first; as many at most. */
+  /** By relay id: monotonic time from when on as many farewells count at once as ever. */
   readonly #farewells = new Map<number, number>();
 
   constructor(device: Device, core: RelayCore, replicas: ReplicaTable, onBound: BoundListener) {
@@ -70,10 +72,10 @@ export class Binder {
   /** The replica says that it ends. True if it was bound, and is not any more. */
   left(relayId: number, { monotonic }: Instant): boolean {
     this.#claims.delete(relayId);
-    const before = this.#farewells.get(relayId) ?? Number.NEGATIVE_INFINITY;
-    if (!this.#core.isBound(relayId) || monotonic - before < LEAVE_AGAIN) return false;
-    this.#farewells.delete(relayId);
-    this.#farewells.set(relayId, monotonic);
+    const used = Math.max(monotonic, this.#farewells.get(relayId) ?? monotonic) - monotonic;
+    const isTooOften = used > (FAREWELLS_AT_ONCE - 1) * FAREWELL_INTERVAL;
+    if (isTooOften || !this.#core.isBound(relayId)) return false;
+    this.#farewells.set(relayId, monotonic + used + FAREWELL_INTERVAL);
     this.#core.unbind(relayId);
     return true;
   }
@@ -84,9 +86,8 @@ export class Binder {
       if (monotonic - asked < FORGET) break;
       this.#claims.delete(relayId);
     }
-    for (const [relayId, at] of this.#farewells) {
-      if (monotonic - at < LEAVE_AGAIN) break;
-      this.#farewells.delete(relayId);
+    for (const [relayId, until] of this.#farewells) {
+      if (until <= monotonic) this.#farewells.delete(relayId);
     }
   }
 
