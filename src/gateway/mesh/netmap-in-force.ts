@@ -196,7 +196,6 @@ export class NetmapInForce {
 
   /** Other gateways' questions are answered from now on, or not. */
   async answer(answers: boolean): Promise<void> {
-    if (this.policy.answers === answers) return;
     this.policy.answers = answers;
     if (this.netmap !== undefined) await this.#change(this.netmap);
   }
