@@ -179,12 +179,13 @@ export class NetmapInForce {
    * edges are reached, and where the Internet is, is asked anew as well.
    */
   async kernelChanged(parts: ReadonlySet<KernelPart>): Promise<void> {
-    const exits = JSON.stringify(this.#exits);
-    if (parts.has('local') && this.netmap !== undefined) await this.#findExits(this.netmap);
     await this.#kernelKeeper.changed(parts);
     await this.#openExits();
-    if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap!);
-    if (parts.has('local')) await this.refreshEndpoints();
+    if (!parts.has('local') || this.netmap === undefined) return;
+    const exits = JSON.stringify(this.#exits);
+    await this.#findExits(this.netmap);
+    if (exits !== JSON.stringify(this.#exits)) await this.#change(this.netmap);
+    await this.refreshEndpoints();
   }
 
   /** Internet traffic leaves by others from now on. */
