@@ -111,6 +111,8 @@ function told(line: string): Partial<FlowEntry> {
 /** Connections of host a: TCP, UDP and ICMP to three addresses, more bytes, and one that is refused. */
 const CONNECTIONS = 11;
 const MINE = /src=(10\.1\.0\.10|fd01::10) /;
+/** Not of one that began before the gateway had connections counted. */
+const COUNTED = / packets=/;
 
 netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
   test('records what conntrack has, and finds what goes one way', {
@@ -153,7 +155,7 @@ netnsSuite('flows', ['nft', 'conntrack', 'ncat'], () => {
     await a.host.attempt(['ncat', '-w', '1', b.address[4], '9']);
     await a.gateway.run(['conntrack', '-F']);
     const seen = await eventually(async () => {
-      const mine = events.lines.filter((line) => MINE.test(line));
+      const mine = events.lines.filter((line) => MINE.test(line) && COUNTED.test(line));
       return mine.length >= CONNECTIONS ? mine.map(told) : undefined;
     }, 'ends of all connections');
     const logged = await eventually(async () => {
