@@ -14,13 +14,12 @@ import { loadAddon } from '../../native/addon.ts';
 import { KERNEL_PARTS, KernelMonitor, type KernelPart } from '../../tun/kernel-monitor.ts';
 import { closeParts } from '../closing.ts';
 import type { Attachment } from '../daemon.ts';
-import type { DiagnosisListener } from '../diagnosis/diagnosis-listener.ts';
-import { openDiagnosis } from '../diagnosis/open-diagnosis.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import { type FlowOptions, MeshFlows } from '../flows/mesh-flows.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { interfaceIndexOf } from '../uapi/server.ts';
 import { Announcer, tellAdvertised } from './announcer.ts';
+import { AnsweredQuestions } from './answered-questions.ts';
 import { EdgeEndpoints } from './edge-endpoints.ts';
 import { type EdgeEvent, EdgeStream, type StreamState } from './edge-stream.ts';
 import { edgesOf, followEdge, keptWish, tellEdge } from './enrolment.ts';
@@ -48,7 +47,7 @@ export class MeshGateway implements Attachment {
   readonly #endpoints: EdgeEndpoints;
   readonly #inForce: NetmapInForce;
   readonly #announcer: Announcer;
-  #diagnosis: DiagnosisListener | undefined;
+  readonly #questions: AnsweredQuestions;
   readonly #silence = new SilenceWatch();
   readonly #flows: MeshFlows;
   /** For what changes the tunnel, the kernel, the netmap in force and the identity. */
@@ -56,7 +55,7 @@ export class MeshGateway implements Attachment {
   readonly #notices = new KernelNotices(this.#turns, async (parts) => {
     await this.#inForce.kernelChanged(parts);
     // IPv6 may have been switched on, or off.
-    this.#listen();
+    this.#questions.listen();
   });
   #identity: Identity;
   #streamState: StreamState = { state: 'connecting', since: Date.now() };
@@ -95,7 +94,11 @@ export class MeshGateway implements Attachment {
       log,
     });
     this.#announcer = new Announcer((signal) => this.#announce(signal), log);
-    if (options.diagnosis) this.#diagnosis = this.#openDiagnosis();
+    this.#questions = new AnsweredQuestions({
+      ...{ answers: options.diagnosis, inForce: this.#inForce, kernel, turns: this.#turns },
+      view: () => this.#view(),
+      log,
+    });
     this.#flows = new MeshFlows({
       tunnel,
       inForce: this.#inForce,
@@ -123,7 +126,7 @@ export class MeshGateway implements Attachment {
     });
     // A turn too: what fails meanwhile and is tried again finds the netmap in force.
     await this.#turns.take(() => this.#inForce.open(enrolled.cached, enrolled.fresh));
-    this.#listen();
+    this.#questions.listen();
     for (const warning of this.#kernel.warnings) onWarning(warning);
     if (enrolled.cached === undefined) {
       onWarning('There is no netmap on disk: nothing is reached until an edge answers.');
@@ -204,12 +207,7 @@ export class MeshGateway implements Attachment {
 
   /** Other gateways' questions are answered from now on, or not. */
   async answer(answers: boolean): Promise<void> {
-    await this.#turns.take(async () => {
-      await this.#diagnosis?.close();
-      await this.#inForce.answer(answers);
-      this.#diagnosis = answers ? this.#openDiagnosis() : undefined;
-      this.#listen();
-    });
+    await this.#turns.take(() => this.#questions.answer(answers));
   }
 
   /** To be closed before the gateway is: it asks the gateway things. */
@@ -223,7 +221,7 @@ export class MeshGateway implements Attachment {
     const parts: [what: string, part: { close(): void | Promise<void> } | undefined][] = [
       ...this.#dependents.map((part) => ['dependent', part] as [string, typeof part]),
       ['announcer', this.#announcer],
-      ['diagnosis', this.#diagnosis],
+      ['diagnosis', this.#questions],
       ['flows', this.#flows],
       ['kernel', { close: () => this.#halt() }],
       ['turns', this.#turns],
@@ -266,7 +264,7 @@ export class MeshGateway implements Attachment {
       announceFault: this.#announcer.fault,
       reloadFault: reloadFault(),
       silence: this.#silence,
-      diagnosis: this.#diagnosis,
+      diagnosis: this.#questions.listener,
       flows: this.#flows,
     };
   }
@@ -282,29 +280,7 @@ export class MeshGateway implements Attachment {
       throw new CausewayError('NETMAP_INVALID', text);
     }
     await this.#inForce.replace(netmap, event.id);
-    this.#listen();
-  }
-
-  /** While somebody else has its port, what comes there is no question: the policy judges it. */
-  #openDiagnosis(): DiagnosisListener {
-    const { log } = this.#options;
-    return openDiagnosis(this.#view.bind(this), log, (listener) => {
-      const follow = async (): Promise<void> => {
-        if (this.#diagnosis !== listener) return;
-        await this.#inForce.answer(listener.fault === undefined);
-      };
-      const failed = (error: unknown): void => log.error({ err: error }, 'questions');
-      void this.#turns.take(follow).catch(failed);
-    });
-  }
-
-  /** Other gateways ask on the mesh IPs; nothing waits for that. */
-  #listen(): void {
-    const mesh = this.#inForce.netmap?.self.mesh;
-    const { families } = this.#kernel;
-    const addresses =
-      mesh === undefined ? [] : families.map((family) => (family === 4 ? mesh.ipv4 : mesh.ipv6));
-    void this.#diagnosis?.use(addresses.map((text) => text.slice(0, text.indexOf('/'))));
+    this.#questions.listen();
   }
 
   #base(): Netmap {
@@ -335,7 +311,7 @@ export class MeshGateway implements Attachment {
     log.error({ reason }, 'the edge deleted this connector');
     this.#identity = { ...this.#identity, gone: reason };
     await this.#inForce.remove();
-    this.#listen();
+    this.#questions.listen();
     await saveIdentity(state, this.#identity);
   }
 

@@ -72,7 +72,9 @@ export function reportMesh(view: MeshView): MeshStatus {
   };
 }
 
-function describeDiagnosis({ diagnosis }: MeshView): MeshStatus['diagnosis'] {
+export function describeDiagnosis({
+  diagnosis,
+}: Pick<MeshView, 'diagnosis'>): MeshStatus['diagnosis'] {
   return diagnosis === undefined ? null : { ...diagnosis.counts, fault: diagnosis.fault ?? null };
 }
 

@@ -12,24 +12,13 @@ import type { MeshGateway } from './mesh-daemon.ts';
 import type { GatewaySettings } from './settings.ts';
 import { Turns } from './turns.ts';
 
-/** Of the flow log and the one-way detector. */
-const FLOWS: readonly (keyof GatewaySettings)[] = [
-  'flowLog',
-  'flowLogSize',
-  'flowLogFiles',
-  'oneWayDetector',
-];
+const OFFER = ['advertise', 'allowDefault'] as const;
 const BREAKOUT = ['breakout', 'breakoutFamily', 'breakoutFallback'] as const;
+/** Of the flow log and the one-way detector. */
+const FLOWS = ['flowLog', 'flowLogSize', 'flowLogFiles', 'oneWayDetector'] as const;
 /** What a running gateway takes; the token is asked for at a start only. */
-const LIVE: readonly (keyof GatewaySettings)[] = [
-  ...BREAKOUT,
-  'advertise',
-  'allowDefault',
-  'diagnosis',
-  'metrics',
-  'logLevel',
-  ...FLOWS,
-];
+const LIVE = [...OFFER, ...BREAKOUT, 'diagnosis', 'metrics', ...FLOWS, 'logLevel'] as const;
+type Live = (typeof LIVE)[number];
 const ONCE: readonly (keyof GatewaySettings)[] = ['token', 'tokenFile'];
 
 export interface ReloadOptions {
@@ -55,7 +44,10 @@ export class Reloader {
   fault: ReloadFault | undefined;
   readonly #options: ReloadOptions;
   readonly #turns = new Turns();
+  /** In force, but for those of `#unsure`. */
   #settings: GatewaySettings;
+  /** Failed half way: neither what they were before nor what they were to be. */
+  readonly #unsure = new Set<keyof GatewaySettings>();
 
   constructor(options: ReloadOptions) {
     this.#options = options;
@@ -87,31 +79,45 @@ export class Reloader {
     const { gateway, metrics, log } = this.#options;
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
-    const changed = names.filter((name) => String(before[name]) !== String(after[name]));
+    const changed = names.filter(
+      (name) => this.#unsure.has(name) || String(before[name]) !== String(after[name]),
+    );
     const { allowDefault } = after;
-    const isOffer = changed.includes('advertise') || changed.includes('allowDefault');
-    if (isOffer && prefixes !== undefined) {
-      await (await gateway).advertise(prefixes, allowDefault);
-    }
-    if (BREAKOUT.some((name) => changed.includes(name))) {
-      await (await gateway).breakOut(wish);
-    }
-    if (changed.includes('diagnosis')) await (await gateway).answer(after.diagnosis);
-    if (changed.includes('metrics')) await (await metrics).use(after.metrics);
-    if (changed.some((name) => FLOWS.includes(name))) await (await gateway).useFlows(after);
+    const follow = async (some: readonly Live[], step: () => Promise<void>): Promise<void> => {
+      if (!some.some((name) => changed.includes(name))) return;
+      for (const name of some) this.#unsure.add(name);
+      await step();
+      this.#take(after, some);
+    };
+    await follow(OFFER, async () => {
+      if (prefixes !== undefined) await (await gateway).advertise(prefixes, allowDefault);
+    });
+    await follow(BREAKOUT, async () => (await gateway).breakOut(wish));
+    await follow(['diagnosis'], async () => (await gateway).answer(after.diagnosis));
+    await follow(['metrics'], async () => (await metrics).use(after.metrics));
+    await follow(FLOWS, async () => (await gateway).useFlows(after));
     log.level = parseLogLevel(process.env.LOG_LEVEL || after.logLevel) ?? 'info';
-    const atStart = changed.filter((name) => !LIVE.includes(name) && !ONCE.includes(name));
+    this.#take(after, ['logLevel']);
+    const atStart = changed.filter((name) => !isLive(name) && !ONCE.includes(name));
     if (atStart.length > 0) log.warn({ settings: atStart }, 'changes that the next start takes');
-    // What is in force of the others is what it was started with.
-    const applied = LIVE.map((name) => [name, after[name]]);
-    this.#settings = { ...before, ...Object.fromEntries(applied) };
-    log.info({ changed: changed.filter((name) => LIVE.includes(name)) }, 'configuration reloaded');
+    log.info({ changed: changed.filter(isLive) }, 'configuration reloaded');
+  }
+
+  /** They are in force. Of the others that is what the gateway was started with. */
+  #take(after: GatewaySettings, names: readonly Live[]): void {
+    const taken = Object.fromEntries(names.map((name) => [name, after[name]]));
+    this.#settings = { ...this.#settings, ...taken };
+    for (const name of names) this.#unsure.delete(name);
   }
 }
 
 interface Wanted {
   readonly wish: BreakoutWish;
   readonly prefixes: readonly string[] | undefined;
+}
+
+function isLive(name: keyof GatewaySettings): name is Live {
+  return (LIVE as readonly string[]).includes(name);
 }
 
 /** What is refused is refused before anything is applied. @throws CausewayError */

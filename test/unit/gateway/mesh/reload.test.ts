@@ -163,6 +163,23 @@ test('a reload that failed is told until one succeeds', async () => {
   vi.useRealTimers();
 });
 
+test('what a reload applied before it failed, or left half way, goes back with the file', async () => {
+  const before = { advertise: ['10.1.0.0/16'], breakout: ['hq'] };
+  const reload = reloader(before);
+  breakOut.mockRejectedValueOnce(new Error('spawn ip EAGAIN'));
+  await reload({ advertise: ['10.2.0.0/16'], breakout: ['dc2'], diagnosis: false });
+  await reload(before);
+  expect(advertise.mock.calls).toEqual([
+    [['10.2.0.0/16'], false],
+    [['10.1.0.0/16'], false],
+  ]);
+  expect(breakOut.mock.calls).toMatchObject([[{ connectors: ['dc2'] }], [{ connectors: ['hq'] }]]);
+  // It had not come to that.
+  expect(answer).not.toHaveBeenCalled();
+  await reload(before);
+  expect(breakOut).toHaveBeenCalledTimes(2);
+});
+
 test('where metrics are served, and nowhere without the key', async () => {
   const reload = reloader({ metrics: '127.0.0.1:9780' });
   await reload({ metrics: '127.0.0.1:9780' });
