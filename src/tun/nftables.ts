@@ -1,6 +1,6 @@
 /**
- * Our one nftables table per tunnel, replaced atomically: MSS clamping in both directions, and for a
- * default route what wg-quick adds: packets to the tunnel's addresses that do not come through the
+ * The nftables tables of a tunnel, each replaced atomically. The first has MSS clamping in both directions,
+ * and for a default route what wg-quick adds: packets to the tunnel's addresses that do not come through the
  * tunnel are dropped, and the mark of our datagrams is remembered for their answers, so that strict
  * reverse-path filtering lets them in.
  */
@@ -20,11 +20,6 @@ export interface Firewall {
   readonly mtu: number;
   /** Segments are clamped to the MTUs of routes too, where these are smaller. */
   readonly byRoute?: boolean;
-  /**
-   * By family, of a default route into the tunnel that forwarded packets alone follow. Clamping by route
-   * asks as the host itself, and does not find it.
-   */
-  readonly forwardedMtu?: Readonly<Partial<Record<Family, number>>>;
   /** With a default route: the tunnel's own addresses, not reachable but through it. */
   readonly shielded: readonly InterfaceAddress[];
   /** Mark of our datagrams to restore on their answers. */
@@ -64,7 +59,6 @@ export function firewallTable(firewall: Firewall): NftTable {
       ...clamp('oifname'),
       ...clamp('iifname'),
       ...(firewall.byRoute === true ? clampsByRoute(name) : []),
-      ...clampsFromOutside(name, firewall.forwardedMtu ?? {}),
     ]),
   ];
   if (firewall.shielded.length > 0) {
@@ -86,6 +80,37 @@ export function firewallTable(firewall: Firewall): NftTable {
     );
   }
   return { name: tableName(firewall.interfaceName), body: chains.flat().join('\n') };
+}
+
+/**
+ * The table of a default route into the tunnel that forwarded packets alone follow. Clamping by route asks as
+ * the host itself, and does not find it: what comes out of the tunnel from where the host itself goes by
+ * another way is clamped to the MTU of that route, for the answer goes back into the tunnel.
+ *
+ * Before routing, because the kernel tells of no interface in the forward hook before Linux 6.11; a table of
+ * its own, because some kernels do not have `fib` at all.
+ *
+ * @param mtus by family; none = no table
+ */
+export function outsideTables(
+  interfaceName: string,
+  mtus: Readonly<Partial<Record<Family, number>>>,
+): NftTable[] {
+  const rules = ([4, 6] as const).flatMap((family) => {
+    const mtu = mtus[family];
+    const isOutside = ` fib saddr oifname != "${interfaceName}"`;
+    return mtu === undefined
+      ? []
+      : [clampRule(`iifname "${interfaceName}"`, family, mtu, isOutside)];
+  });
+  if (rules.length === 0) return [];
+  return [
+    {
+      name: tableName(interfaceName, 'outside'),
+      body: chain('premangle', 'filter hook prerouting priority mangle', rules).join('\n'),
+      without: "TCP's segment size is not clamped to what the path of Internet traffic carries.",
+    },
+  ];
 }
 
 /**
@@ -127,15 +152,6 @@ async function tryTable(what: 'delete' | 'list', name: string): Promise<CommandR
 function clampsByRoute(name: string): string[] {
   return ['oifname', 'iifname'].map((direction) => {
     return `${direction} ${name} tcp flags syn / syn,rst tcp option maxseg size set rt mtu`;
-  });
-}
-
-/** What comes out of the tunnel from where the host itself goes by another way: the answer goes back into it. */
-function clampsFromOutside(name: string, mtus: NonNullable<Firewall['forwardedMtu']>): string[] {
-  return ([4, 6] as const).flatMap((family) => {
-    const mtu = mtus[family];
-    const isOutside = ` fib saddr oifname != ${name}`;
-    return mtu === undefined ? [] : [clampRule(`iifname ${name}`, family, mtu, isOutside)];
   });
 }
 

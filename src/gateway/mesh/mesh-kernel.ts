@@ -7,7 +7,7 @@ import type { Family } from '../../routing/address.ts';
 import type { Prefix } from '../../routing/prefix.ts';
 import type { RouteConflict, WantedRoute } from '../../routing/route-plan.ts';
 import type { KernelPart } from '../../tun/kernel-monitor.ts';
-import { firewallTable, type NftTable } from '../../tun/nftables.ts';
+import { firewallTable, type NftTable, outsideTables } from '../../tun/nftables.ts';
 import { type DesiredKernel, KernelReconciler } from '../kernel-reconciler.ts';
 import type { Log } from '../log.ts';
 import { HostSettings } from './host-settings.ts';
@@ -164,9 +164,12 @@ export class MeshKernel {
     if (this.#wanted.prefixes.every(({ length }) => length === 0)) return [];
     // A default route is not for what this host sends: its own addresses and datagrams need no care.
     const table = firewallTable({
-      ...{ interfaceName, mtu, byRoute: true, forwardedMtu: this.#wanted.breakoutMtus },
+      ...{ interfaceName, mtu, byRoute: true },
       ...{ shielded: [], mark: undefined },
     });
-    return [{ ...table, without: "TCP's segment size is not clamped to the mesh's MTU." }];
+    return [
+      { ...table, without: "TCP's segment size is not clamped to the mesh's MTU." },
+      ...outsideTables(interfaceName, this.#wanted.breakoutMtus),
+    ];
   }
 }
