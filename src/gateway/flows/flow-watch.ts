@@ -124,9 +124,10 @@ export class FlowWatch {
   }
 
   handleDenied(denied: DeniedFlow): void {
+    if (this.#flowLog === undefined) return;
     const source = this.#sideOf(denied.source, denied.at);
     const destination = this.#sideOf(denied.destination, denied.at);
-    this.#flowLog?.handleDenied(denied, { source, destination });
+    this.#flowLog.handleDenied(denied, { source, destination });
   }
 
   /** Writes what goes on as open. The kernel stays as it is: that goes with the interface. */

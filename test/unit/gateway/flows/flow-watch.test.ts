@@ -70,6 +70,8 @@ describe('flow watch', () => {
   let kernel: Kernel;
   let lines: FlowEntry[];
   let arrived: ArrivedNetmap | undefined;
+  /** Times that the watch has looked at it. */
+  let asked = 0;
   /** What the watch waits for. */
   let needed: Promise<void>;
   let closed: Promise<void>;
@@ -103,7 +105,10 @@ describe('flow watch', () => {
     watch = new FlowWatch({
       interfaceName: 'mesh0',
       addon: kernel.addon,
-      arrived: () => arrived,
+      arrived: () => {
+        asked++;
+        return arrived;
+      },
       heard: () => 0,
       need: () => needed,
       scratch: '/nowhere',
@@ -138,6 +143,15 @@ describe('flow watch', () => {
     watch.handleDenied({ ...denied, at: Date.now() - 1 });
     watch.handleDenied({ ...denied, at: Date.now() });
     expect(recorded()).toEqual(['denied to site-2', 'denied to null']);
+  });
+
+  test('where the log is off, nobody is looked up for a denied flow', async () => {
+    put(JOINED);
+    await watch.apply({ detect: false, target: undefined });
+    asked = 0;
+    const flow = { source: '10.1.0.10', destination: '10.9.9.9', protocol: 'tcp', port: 22 };
+    watch.handleDenied({ ...flow, at: Date.now(), packets: 1, rule: undefined });
+    expect([asked, recorded()]).toEqual([0, []]);
   });
 
   test('what ends while the settings change is in the log', async () => {
