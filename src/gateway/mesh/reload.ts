@@ -79,9 +79,8 @@ export class Reloader {
     const { gateway, metrics, log } = this.#options;
     const before = this.#settings;
     const names = Object.keys({ ...before, ...after }) as (keyof GatewaySettings)[];
-    const changed = names.filter(
-      (name) => this.#unsure.has(name) || String(before[name]) !== String(after[name]),
-    );
+    const others = names.filter((name) => String(before[name]) !== String(after[name]));
+    const changed = [...new Set([...this.#unsure, ...others])];
     const { allowDefault } = after;
     const follow = async (some: readonly Live[], step: () => Promise<void>): Promise<void> => {
       if (!some.some((name) => changed.includes(name))) return;

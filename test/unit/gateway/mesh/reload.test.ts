@@ -178,6 +178,11 @@ test('what a reload applied before it failed, or left half way, goes back with t
   expect(answer).not.toHaveBeenCalled();
   await reload(before);
   expect(breakOut).toHaveBeenCalledTimes(2);
+  // One that the file does not name, before and after.
+  use.mockRejectedValueOnce(new Error('no module'));
+  await reload({ ...before, metrics: '127.0.0.1:9780' });
+  await reload(before);
+  expect(use.mock.calls).toEqual([['127.0.0.1:9780'], [undefined]]);
 });
 
 test('where metrics are served, and nowhere without the key', async () => {
