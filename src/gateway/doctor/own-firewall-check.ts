@@ -2,6 +2,7 @@
  * Whether the host's packet filters let pass what the gateway itself sends and is sent: datagrams to the
  * edges' relays, requests to their APIs, and questions between gateways by the mesh's interface. Pure.
  */
+import { equalBytes } from '../../bytes.ts';
 import { containsAddress } from '../../routing/prefix.ts';
 import { DIAGNOSIS_PORT } from '../diagnosis/port.ts';
 import { parseEndpoint } from '../endpoint-text.ts';
@@ -80,14 +81,12 @@ const ANY_PORT = { sourcePort: undefined, destinationPort: undefined } as const;
 function edgeFlow(
   protocol: number,
   endpoint: string,
-  { routes }: HostFacts,
+  facts: HostFacts,
   [saysThere, saysBack]: readonly [string, string],
 ): OwnPacket[] {
   const to = parseEndpoint(endpoint, () => 0);
   if (to === undefined) return [];
-  const link = routes
-    .filter(({ prefix }) => containsAddress(prefix, to.address))
-    .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.interfaceName;
+  const link = linkTo(to.address, facts);
   const common = { ...NOTHING, ...ANY_PORT, family: to.family, protocol } as const;
   const there: ProbePacket = {
     ...{ ...common, in: undefined, out: link, state: 'new' },
@@ -101,6 +100,18 @@ function edgeFlow(
     { says: saysThere, leaving: true, packet: there, grave: true },
     { says: saysBack, leaving: false, packet: back, grave: true },
   ];
+}
+
+/** By which an address is reached; undefined = not known. */
+function linkTo(address: Uint8Array, { links, routes }: HostFacts): string | undefined {
+  // An edge of this host, whatever interface has its address.
+  const isHere = links.some(({ addresses }) =>
+    addresses.some((own) => equalBytes(own.address, address)),
+  );
+  if (isHere) return 'lo';
+  return routes
+    .filter(({ prefix }) => containsAddress(prefix, address))
+    .toSorted((a, b) => b.prefix.length - a.prefix.length)[0]?.interfaceName;
 }
 
 /** Both ways: a gateway is asked, if it answers, and asks. */

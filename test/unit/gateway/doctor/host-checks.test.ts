@@ -265,6 +265,18 @@ describe('packet filters', () => {
       ]);
     });
 
+    test('an edge on the same host is reached by no interface but lo', () => {
+      const chains = iptables(
+        ':INPUT DROP [0:0]',
+        ':OUTPUT DROP [0:0]',
+        ...['-A INPUT -i lo -j ACCEPT', '-A OUTPUT -o lo -j ACCEPT'],
+        ...['-A INPUT -i causeway0 -j ACCEPT', '-A OUTPUT -o causeway0 -j ACCEPT'],
+      );
+      expect(own(chains)).toHaveLength(2);
+      const at = (port: number) => [{ name: 'edge', endpoint: `198.51.100.2:${port}` }];
+      expect(own(chains, { ...SCOPE, relays: at(51_820), apis: at(8_443) })).toEqual([]);
+    });
+
     test("the usual INPUT chain of a host: other gateways' questions, if they are answered", () => {
       const lines = [
         ':INPUT DROP [0:0]',
