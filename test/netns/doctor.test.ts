@@ -5,8 +5,8 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { isShut, opens } from '../../lab/connect.ts';
 import { CONNECTOR, EDGE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
-import type { Namespace } from '../../lab/namespace.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { run } from '../../lab/process.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -33,12 +33,6 @@ async function doctor({ gateway, stateDirectory }: Site, ...options: string[]): 
 function faults({ findings }: Said): string[] {
   const wrong = findings.filter(({ status }) => status === 'problem' || status === 'warning');
   return [...new Set(wrong.map(({ check }) => check))];
-}
-
-/** Whether a TCP connection opens within a second. */
-async function opens(from: Namespace, address: string, port: number): Promise<boolean> {
-  const connect = `exec 3<>/dev/tcp/${address}/${port}`;
-  return (await from.attempt(['timeout', '1', 'bash', '-c', connect])).code === 0;
 }
 
 /** Without dates and counters. */
@@ -145,19 +139,17 @@ netnsSuite('doctor', ['nft', 'sysctl', 'iptables-nft-restore'], () => {
         ['firewall-own'],
         ['warning', 'problem'],
       ]);
-      const ways = async (): Promise<boolean[]> => {
-        const { mesh: own } = await a.status();
-        return [
-          await opens(gateway, EDGE[4], 8443),
-          await opens(b.gateway, own!.ipv4, DIAGNOSIS_PORT),
-        ];
-      };
-      expect(await ways()).toEqual([false, false]);
+      const { mesh: ips } = await a.status();
+      const ways: readonly Parameters<typeof opens>[] = [
+        [gateway, EDGE[4], 8_443],
+        [b.gateway, ips!.ipv4, DIAGNOSIS_PORT],
+      ];
+      for (const way of ways) expect(await isShut(...way)).toBe(true);
       for (const command of own.flatMap(({ remedy }) => remedy)) {
         await gateway.run(command.split(' '));
       }
       expect(faults(await doctor(a))).toEqual([]);
-      expect(await ways()).toEqual([true, true]);
+      for (const way of ways) expect(await opens(...way)).toBe(true);
       await gateway.nft('delete table inet host');
 
       // A rule of the host for its own bridge catches the site's hosts too: their addresses are lost.

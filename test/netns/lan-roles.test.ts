@@ -6,6 +6,7 @@
  *   by-router ──┴─ switch ─ gateway lan ┘               └── edge
  */
 import { expect, test } from 'vitest';
+import { isShut, opens } from '../../lab/connect.ts';
 import { Lab } from '../../lab/lab.ts';
 import { LanSite } from '../../lab/lan-site.ts';
 import { EDGE, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
@@ -32,12 +33,6 @@ async function settings(namespace: Namespace): Promise<string[]> {
 
 async function wayTo(from: Namespace, address: string): Promise<string> {
   return (await from.attempt(['ip', 'route', 'get', address])).stdout;
-}
-
-/** Whether TCP connects within a second. */
-async function opens(from: Namespace, address: string): Promise<boolean> {
-  const open = `exec 3<>/dev/tcp/${address}/${PORT}`;
-  return (await from.attempt(['timeout', '1', 'bash', '-c', open])).code === 0;
 }
 
 netnsSuite('roles on a LAN', ['nft', 'sysctl'], () => {
@@ -74,7 +69,7 @@ netnsSuite('roles on a LAN', ['nft', 'sysctl'], () => {
     await reach(byRouter, b.address[4]);
     await ping(byRouter, b.address[4], 5, 0.1);
     expect(await wayTo(byRouter, b.address[4])).toMatch(/via 10\.3\.0\.1 .*\n.*redirected/);
-    expect(await opens(byRouter, b.address[4])).toBe(true);
+    expect(await opens(byRouter, b.address[4], PORT)).toBe(true);
     await byRouter.ip('route flush cache');
 
     // Hosts that take no redirects: everything of by-router goes by its router.
@@ -115,7 +110,7 @@ netnsSuite('roles on a LAN', ['nft', 'sysctl'], () => {
         }
       }`);
     const [, second] = lan.hosts;
-    expect(await opens(b.host, second!.address[4])).toBe(false);
+    expect(await isShut(b.host, second!.address[4], PORT)).toBe(true);
     await router.run(
       'nft insert rule inet strict forward iifname eth0 oifname eth0 accept'.split(' '),
     );

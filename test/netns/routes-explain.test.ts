@@ -10,6 +10,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { isShut, opens } from '../../lab/connect.ts';
 import { CONNECTOR, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import type { Namespace } from '../../lab/namespace.ts';
 import { reach } from '../../lab/ping.ts';
@@ -125,12 +126,6 @@ const FAULTS: readonly Fault[] = [
 
 const MESH_B = '100.96.0.2';
 
-/** Whether a TCP connection to the port of the diagnosis opens within a second. */
-async function opens(from: Namespace, address: string): Promise<boolean> {
-  const connect = `exec 3<>/dev/tcp/${address}/${DIAGNOSIS_PORT}`;
-  return (await from.attempt(['timeout', '1', 'bash', '-c', connect])).code === 0;
-}
-
 /** What comes back when a question is put there by hand. */
 async function put(from: Namespace, source: string, destination: string): Promise<string> {
   const body = JSON.stringify({ source, destination, protocol: 1, port: 8 });
@@ -152,16 +147,17 @@ async function strangers(a: Site, b: Site): Promise<void> {
   expect(third).toContain('{"refused":"not-yours"');
   expect(own).toContain('{"refused":"not-ours"');
   // Hosts, of the asked site and of the asker's, do not even reach it; the gateway itself does.
-  for (const host of [b.host, a.host]) expect(await opens(host, MESH_B)).toBe(false);
+  for (const host of [b.host, a.host])
+    expect(await isShut(host, MESH_B, DIAGNOSIS_PORT)).toBe(true);
   await b.nat.ip(`route add ${MESH_B}/32 via 192.168.2.2`);
-  expect(await opens(b.nat, MESH_B)).toBe(false);
-  expect(await opens(b.gateway, MESH_B)).toBe(true);
+  expect(await isShut(b.nat, MESH_B, DIAGNOSIS_PORT)).toBe(true);
+  expect(await opens(b.gateway, MESH_B, DIAGNOSIS_PORT)).toBe(true);
   const { diagnosis } = (await b.status()) as unknown as MeshStatus;
   // That one is nobody in the netmap.
   expect(diagnosis).toMatchObject({ stranger: 1, wrong: 0, limited: 0, fault: null });
   // On the addresses of its LAN and its way out nobody listens.
-  expect(await opens(b.host, '10.2.0.1')).toBe(false);
-  expect(await opens(b.nat, '192.168.2.2')).toBe(false);
+  expect(await isShut(b.host, '10.2.0.1', DIAGNOSIS_PORT)).toBe(true);
+  expect(await isShut(b.nat, '192.168.2.2', DIAGNOSIS_PORT)).toBe(true);
 }
 
 netnsSuite('routes explain', ['nft', 'bash'], () => {
@@ -273,7 +269,7 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
     const { policy: inForce } = (await siteB.status()) as unknown as MeshStatus;
     expect(inForce?.counters.diagnosis).toBeGreaterThan(0);
     // What is forwarded to that port is as denied as anything.
-    expect(await opens(siteA.host, MESH_B)).toBe(false);
+    expect(await isShut(siteA.host, MESH_B, DIAGNOSIS_PORT)).toBe(true);
     // The rule that it says to add.
     await set(rules(/add (\{.*?\}) to the rules/.exec(policy.remedy!.text)![1]!));
     await explains(siteA, []);
@@ -301,16 +297,17 @@ netnsSuite('routes explain', ['nft', 'bash'], () => {
     const listen = `require('net').createServer().listen(${DIAGNOSIS_PORT}, () => console.log('here'))`;
     const other = siteB.gateway.start([process.execPath, '-e', listen]);
     await other.line(/here/);
-    expect(await opens(siteB.gateway, MESH_B)).toBe(true);
-    expect(await opens(siteA.gateway, MESH_B)).toBe(false);
+    expect(await opens(siteB.gateway, MESH_B, DIAGNOSIS_PORT)).toBe(true);
+    expect(await isShut(siteA.gateway, MESH_B, DIAGNOSIS_PORT)).toBe(true);
     await explains(siteB, []);
     // So it does when it is told to answer, until it can.
     siteB.gateway.file('connector.toml', 'diagnosis = true\n');
     process.kill((await siteB.status()).pid, 'SIGHUP');
     const said = async (): Promise<string> => (await siteB.status()).problems.join();
     await expect.poll(said, { timeout: 20_000 }).toContain('EADDRINUSE');
-    await expect.poll(() => opens(siteA.gateway, MESH_B), { timeout: 20_000 }).toBe(false);
-    expect(await opens(siteB.gateway, MESH_B)).toBe(true);
+    const closed = () => isShut(siteA.gateway, MESH_B, DIAGNOSIS_PORT);
+    await expect.poll(closed, { timeout: 20_000 }).toBe(true);
+    expect(await opens(siteB.gateway, MESH_B, DIAGNOSIS_PORT)).toBe(true);
     await other.stop('SIGTERM');
     await explains(siteA, []);
   });
