@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { missing } from '../../lab/implementation.ts';
 import { MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -29,14 +30,6 @@ function expected(edge: 4 | 6, link: number, narrowest: number): number {
   const carried = narrowest - (edge === 4 ? 60 : 80);
   const most = Math.max(Math.min(link, 9_000) - 80, 1_280);
   return carried >= most ? most : Math.floor(carried / 16) * 16;
-}
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 60 s: ${what}`);
-    await delay(50);
-  }
 }
 
 async function withoutStall(transfer: Promise<unknown>): Promise<void> {

@@ -4,8 +4,8 @@
  */
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { EDGE, MeshLab, RELAY_PORT, type Site } from '../../lab/mesh-lab.ts';
 import { Probe } from '../../lab/probe.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -13,14 +13,6 @@ import { netnsSuite } from '../netns/suite.ts';
 
 const PORT = 7;
 const SECONDS = 120_000;
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 45_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 45 s: ${what}`);
-    await delay(100);
-  }
-}
 
 netnsSuite('longer outages of a mesh', ['nft'], () => {
   test('one of the relay’s addresses is dead, then another', { timeout: SECONDS }, async () => {

@@ -11,8 +11,8 @@
  * does not masquerade is never answered.
  */
 import { writeFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { API_PORT, CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -29,14 +29,6 @@ const DEVICE = ['dev', 'causeway0'];
 
 async function statusOf(site: Site): Promise<MeshStatus> {
   return (await site.status()) as unknown as MeshStatus;
-}
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
-    await delay(50);
-  }
 }
 
 /** A router says at once that it does not carry that. */

@@ -8,8 +8,8 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { reach } from '../../lab/ping.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
@@ -23,16 +23,6 @@ const LOG = '/mnt/flows.jsonl';
 const TRANSLATED = '10.99.0.1';
 
 type Line = FlowEntry | GapEntry;
-
-async function eventually<T>(find: () => Promise<T | undefined>, what: string): Promise<T> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const found = await find();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`);
-    await delay(50);
-  }
-}
 
 async function statusOf(site: Site): Promise<MeshStatus> {
   return (await site.status()) as unknown as MeshStatus;

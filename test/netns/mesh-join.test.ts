@@ -8,6 +8,7 @@ import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { CONNECTOR, EDGE, INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, ping, reach } from '../../lab/ping.ts';
 import { pingedBy, watchPings } from '../../lab/seen.ts';
@@ -21,14 +22,6 @@ const PORT = 7;
 const SECONDS = 120_000;
 const FORWARDING = ['sysctl', '-n', 'net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
 const CALLBACK = join(import.meta.dirname, '../../lab/programs/callback.ts');
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
-    await delay(50);
-  }
-}
 
 netnsSuite('joining a mesh', ['nft', 'sysctl'], () => {
   let mesh: MeshLab;

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { API_PORT, CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent } from '../../lab/ping.ts';
 import { Probe } from '../../lab/probe.ts';
@@ -25,14 +26,6 @@ async function survives(connection: Process, word: string): Promise<void> {
 
 function print(what: string, gap: number): void {
   process.stdout.write(`outage: ${what}: nothing came through for ${Math.round(gap)} ms\n`);
-}
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 45_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 45 s: ${what}`);
-    await delay(100);
-  }
 }
 
 netnsSuite('outages of a mesh', ['nft'], () => {

@@ -8,8 +8,8 @@
  *
  * Traffic goes by the relay: a → edge → b passes the narrow link one way, b → edge → a the other way.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { INTERFACE, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { ServiceClient, startService } from '../../lab/service.ts';
 import {
@@ -23,14 +23,6 @@ import {
 import { netnsSuite } from './suite.ts';
 
 const PORT = 7;
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
-    await delay(20);
-  }
-}
 
 netnsSuite('path MTU', ['nft'], () => {
   test('a narrow link that nobody speaks of', { timeout: 60_000 }, async () => {

@@ -7,8 +7,8 @@
  *
  * One mesh from the first test to the last: each puts its own policy into force.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../../lab/eventually.ts';
 import { CONNECTOR, MeshLab, type Site } from '../../lab/mesh-lab.ts';
 import { isSilent, reach } from '../../lab/ping.ts';
 import type { Process } from '../../lab/process.ts';
@@ -41,14 +41,6 @@ async function setPolicy(mesh: MeshLab, text: string): Promise<number> {
 
 async function statusOf(site: Site): Promise<MeshStatus> {
   return (await site.status()) as unknown as MeshStatus;
-}
-
-async function eventually(holds: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
-    await delay(50);
-  }
 }
 
 /** Both gateways enforce this version. */
