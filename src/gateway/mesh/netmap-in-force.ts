@@ -288,12 +288,9 @@ export class NetmapInForce {
     this.wanted = wanted;
     await this.#openExits();
     this.source = fresh ? 'edge' : 'cache';
-    if (!fresh)
-      await rehandshake(
-        tunnel,
-        netmap.peers.filter(({ serving }) => serving),
-      );
     const { revision, peers } = netmap;
+    const serving = peers.filter((peer) => peer.serving);
+    if (!fresh) await rehandshake(tunnel, serving);
     log.info({ revision, peers: peers.length, source: this.source }, 'netmap in force');
   }
 
